@@ -1,0 +1,67 @@
+//! How many tokens and panes one process may hold. Shared by all its shards; at the bound a trade
+//! of a *new* token is refused, the known ones go on.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Tokens and live panes of all shards, with their bounds.
+#[derive(Debug)]
+pub struct Budget {
+    tokens: AtomicUsize,
+    panes: AtomicUsize,
+    max_tokens: usize,
+    max_panes: usize,
+}
+
+impl Budget {
+    /// An empty budget.
+    #[must_use]
+    pub const fn new(max_tokens: usize, max_panes: usize) -> Self {
+        Self {
+            tokens: AtomicUsize::new(0),
+            panes: AtomicUsize::new(0),
+            max_tokens,
+            max_panes,
+        }
+    }
+
+    /// Tokens held now.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.tokens.load(Relaxed)
+    }
+
+    /// Live panes held now.
+    #[must_use]
+    pub fn panes(&self) -> usize {
+        self.panes.load(Relaxed)
+    }
+
+    /// Takes a place for a new token, if there is one.
+    pub(crate) fn take_token(&self) -> bool {
+        if self.panes() >= self.max_panes {
+            return false;
+        }
+        self.tokens
+            .fetch_update(Relaxed, Relaxed, |held| {
+                (held < self.max_tokens).then_some(held + 1)
+            })
+            .is_ok()
+    }
+
+    /// A checkpoint may hold more than today's bound: what was counted stays counted.
+    pub(crate) fn restore_token(&self) {
+        self.tokens.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn release_token(&self) {
+        self.tokens.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn add_pane(&self) {
+        self.panes.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn release_panes(&self, count: usize) {
+        self.panes.fetch_sub(count, Relaxed);
+    }
+}

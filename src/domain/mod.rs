@@ -1,0 +1,15 @@
+//! The domain: trades, panes, windows, shards. Pure: no clock, no I/O, no async, no logging.
+//! Time comes in as an argument, results go out as values; the same input gives the same output.
+
+pub mod aggregate;
+pub mod amount;
+pub mod budget;
+pub mod pane;
+pub mod position;
+pub mod price;
+pub mod reject;
+pub mod shard;
+pub mod time;
+pub mod token;
+pub mod trade;
+pub mod window;

@@ -1,0 +1,222 @@
+//! A price as it was written: up to 28 significant digits and 255 fractional ones, packed into
+//! 16 bytes. `rust_decimal` ends at 28 fractional digits, which prices of 10⁻²⁰ USD need more of.
+
+use std::fmt;
+
+use num_bigint::BigUint;
+
+use super::amount::{DecimalError, Scanned, write_plain};
+
+/// Significant digits that a price keeps.
+pub const PRICE_DIGITS: u32 = 28;
+
+/// Bits of the mantissa: 10²⁸ is below 2⁹⁴.
+const MANTISSA_BITS: u32 = 96;
+
+/// `mantissa × 10^−scale`, without trailing zeros; the scale in the highest 8 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Price(u128);
+
+impl Price {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// A price of `mantissa × 10^−scale`; `None` where the mantissa has more than 28 digits.
+    #[must_use]
+    pub fn from_parts(mantissa: u128, scale: u8) -> Option<Self> {
+        if mantissa >= 10_u128.pow(PRICE_DIGITS) {
+            return None;
+        }
+        Some(Self::pack(mantissa, scale))
+    }
+
+    /// Reads decimal text; `limit` is the largest price allowed, in USD.
+    ///
+    /// # Errors
+    /// The text is no decimal, negative, above `limit`, or finer than 255 fractional digits.
+    pub fn parse(text: &[u8], limit: u64) -> Result<Self, DecimalError> {
+        let scanned = Scanned::read(text)?;
+        if scanned.digits == 0 {
+            return Ok(Self::ZERO);
+        }
+        if scanned.exceeds(limit) {
+            return Err(DecimalError::AboveLimit);
+        }
+        let surplus = i64::from((scanned.digits.ilog10() + 1).saturating_sub(PRICE_DIGITS));
+        // At least 0: a value with a positive exponent is written out, and fits, being in limits.
+        let scale = scanned
+            .exponent
+            .saturating_add(surplus)
+            .saturating_neg()
+            .max(0);
+        let mut mantissa = scanned.rounded(scale).ok_or(DecimalError::AboveLimit)?;
+        let mut scale = scale;
+        while scale > 0 && mantissa.is_multiple_of(10) {
+            mantissa /= 10;
+            scale -= 1;
+        }
+        Ok(Self::pack(
+            mantissa,
+            u8::try_from(scale).map_err(|_| DecimalError::TooFine)?,
+        ))
+    }
+
+    fn pack(mut mantissa: u128, mut scale: u8) -> Self {
+        while scale > 0 && mantissa.is_multiple_of(10) {
+            mantissa /= 10;
+            scale -= 1;
+        }
+        Self((u128::from(scale) << MANTISSA_BITS) | mantissa)
+    }
+
+    /// The digits, as an integer below 10²⁸.
+    #[must_use]
+    pub const fn mantissa(self) -> u128 {
+        self.0 & ((1 << MANTISSA_BITS) - 1)
+    }
+
+    /// How many of them are fractional.
+    #[must_use]
+    pub fn scale(self) -> u8 {
+        u8::try_from(self.0 >> MANTISSA_BITS).unwrap_or(u8::MAX)
+    }
+
+    /// `(close − open) ÷ open × 100`: the exact quotient, rounded once, to the nearest `f64`.
+    /// 0 where the open price is 0.
+    #[must_use]
+    pub fn change_percent(open: Self, close: Self) -> f64 {
+        if open.mantissa() == 0 || open == close {
+            return 0.0;
+        }
+        let scale = open.scale().max(close.scale());
+        match (open.at_scale(scale), close.at_scale(scale)) {
+            (Some(open), Some(close)) if open >> 64 == 0 && close >> 64 == 0 => {
+                signed(close < open, nearest(close.abs_diff(open) * 100, open))
+            }
+            _ => {
+                let (open, close) = (open.at_scale_big(scale), close.at_scale_big(scale));
+                if close < open {
+                    signed(true, nearest_big(&((&open - close) * 100_u8), &open))
+                } else {
+                    signed(false, nearest_big(&((close - &open) * 100_u8), &open))
+                }
+            }
+        }
+    }
+
+    fn at_scale(self, scale: u8) -> Option<u128> {
+        10_u128
+            .checked_pow(u32::from(scale - self.scale()))
+            .and_then(|power| self.mantissa().checked_mul(power))
+    }
+
+    fn at_scale_big(self, scale: u8) -> BigUint {
+        BigUint::from(self.mantissa()) * BigUint::from(10_u8).pow(u32::from(scale - self.scale()))
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_plain(f, self.mantissa(), u32::from(self.scale()))
+    }
+}
+
+fn signed(negative: bool, value: f64) -> f64 {
+    if negative { -value } else { value }
+}
+
+/// `a ÷ b`, correctly rounded: a quotient of 63 or 64 bits whose lowest bit says whether anything
+/// is left, so that the one conversion to 53 bits rounds right. `a` is below 2⁷¹, `b` in 1..2⁶⁴.
+fn nearest(a: u128, b: u128) -> f64 {
+    let (a_bits, b_bits) = (
+        u128::BITS - a.leading_zeros(),
+        u128::BITS - b.leading_zeros(),
+    );
+    let shift = 63 + i64::from(b_bits) - i64::from(a_bits);
+    let (a, b) = match u32::try_from(shift) {
+        Ok(up) => (a << up, b),
+        Err(_) => (a, b << shift.unsigned_abs()),
+    };
+    with_sticky(u64::try_from(a / b).unwrap_or(u64::MAX), a % b != 0, shift)
+}
+
+/// As [`nearest`], of any size.
+fn nearest_big(a: &BigUint, b: &BigUint) -> f64 {
+    let bits = |value: &BigUint| i64::try_from(value.bits()).unwrap_or(i64::MAX);
+    let shift = 63 + bits(b) - bits(a);
+    let by = shift.unsigned_abs();
+    let (a, b) = if shift >= 0 {
+        (a << by, b.clone())
+    } else {
+        (a.clone(), b << by)
+    };
+    let sticky = &a % &b != BigUint::ZERO;
+    with_sticky(u64::try_from(a / b).unwrap_or(u64::MAX), sticky, shift)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the one rounding, to nearest, that is wanted"
+)]
+fn with_sticky(quotient: u64, sticky: bool, shift: i64) -> f64 {
+    let exponent = i32::try_from(-shift).unwrap_or(i32::MAX);
+    (quotient | u64::from(sticky)) as f64 * 2_f64.powi(exponent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(text: &str) -> Price {
+        Price::parse(text.as_bytes(), 1_000_000_000_000_000).expect(text)
+    }
+
+    #[test]
+    fn prices_are_kept_as_written() {
+        for (text, shown) in [
+            ("0.00000001234", "0.00000001234"),
+            ("1e-30", "0.000000000000000000000000000001"),
+            ("0.000118000", "0.000118"),
+            ("1e15", "1000000000000000.000000"),
+            ("1234567890123456789012345678.9", ""),
+            (
+                "0.12345678901234567890123456785",
+                "0.1234567890123456789012345678",
+            ),
+            (
+                "0.12345678901234567890123456775",
+                "0.1234567890123456789012345678",
+            ),
+            (
+                "0.123456789012345678901234567850000000000000000001",
+                "0.1234567890123456789012345679",
+            ),
+            ("9.9999999999999999999999999999", "10.000000"),
+        ] {
+            match Price::parse(text.as_bytes(), 1_000_000_000_000_000) {
+                Ok(price) => assert_eq!(price.to_string(), shown, "{text}"),
+                Err(error) => assert!(shown.is_empty() && error == DecimalError::AboveLimit),
+            }
+        }
+        assert_eq!(Price::parse(b"1e-256", 1), Err(DecimalError::TooFine));
+    }
+
+    #[test]
+    fn change_is_the_nearest_number_to_the_exact_quotient() {
+        for (open, close, percent) in [
+            ("100", "102.5", 2.5),
+            ("102.5", "100", -2.439_024_390_243_902_5),
+            ("3", "4", 33.333_333_333_333_336),
+            ("0", "4", 0.0),
+            ("4", "0", -100.0),
+            ("1e-200", "1e15", 1e217),
+            (
+                "0.1234567890123456789012345678",
+                "0.2469135780246913578024691356",
+                100.0,
+            ),
+        ] {
+            assert!((Price::change_percent(price(open), price(close)) - percent).abs() <= 0.0);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! aggregator-service: a Kafka stream of token trades in, exact sliding-window aggregates out.
+pub mod domain;
+pub mod ports;
+pub mod wire;
