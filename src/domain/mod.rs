@@ -9,6 +9,8 @@ pub mod position;
 pub mod price;
 pub mod reject;
 pub mod shard;
+mod store;
+mod table;
 pub mod time;
 pub mod token;
 pub mod trade;

@@ -1,0 +1,183 @@
+//! Dead letters on their way: bounded, in order, sent until the broker acknowledges them. A flush
+//! asks for a [`ticket`](DeadLetters::ticket) when it is encoded and waits until all that was sent
+//! before is acknowledged, so no checkpoint passes a dead letter that could still be lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use tokio::sync::{mpsc, watch};
+use tracing::{error, warn};
+
+use super::backoff::Backoff;
+use crate::domain::position::Partition;
+use crate::metrics::Metrics;
+use crate::ports::{Message, ProduceError, Producer, Target};
+
+/// Groups of dead letters that may wait (a group: those of one fetch): when it is full, reading
+/// waits too.
+const QUEUE: usize = 64;
+
+/// Dead letters in one produce request.
+const BATCH: usize = 500;
+
+/// Bytes in one produce request: half of what brokers take by default.
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// Where dead letters are handed in. Cheap to clone; the writer ends when all clones are gone.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    queue: mpsc::Sender<Vec<Message>>,
+    sent: Arc<AtomicU64>,
+    acknowledged: watch::Receiver<u64>,
+}
+
+/// The other end: what the writer task runs on.
+#[derive(Debug)]
+pub struct DeadLetterQueue {
+    queue: mpsc::Receiver<Vec<Message>>,
+    acknowledged: watch::Sender<u64>,
+}
+
+impl DeadLetters {
+    /// Both ends of an empty queue.
+    #[must_use]
+    pub fn new() -> (Self, DeadLetterQueue) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (acknowledge, acknowledged) = watch::channel(0);
+        let sent = Arc::new(AtomicU64::new(0));
+        let queue = DeadLetterQueue {
+            queue: receiver,
+            acknowledged: acknowledge,
+        };
+        (
+            Self {
+                queue: sender,
+                sent,
+                acknowledged,
+            },
+            queue,
+        )
+    }
+
+    /// Hands in the dead letters of one fetch; waits while the queue is full. They are in the
+    /// queue, and count for every later ticket, before their batch goes to a worker.
+    pub async fn send(&self, letters: Vec<Message>) {
+        if letters.is_empty() {
+            return;
+        }
+        self.sent
+            .fetch_add(u64::try_from(letters.len()).unwrap_or(u64::MAX), SeqCst);
+        if self.queue.send(letters).await.is_err() {
+            // The writer ends last; where it was aborted at the deadline, tickets stay open and
+            // no flush passes these letters.
+            warn!(
+                "dead letters after the end of their writer: they are read again after the start"
+            );
+        }
+    }
+
+    /// How many have been handed in.
+    #[must_use]
+    pub fn ticket(&self) -> u64 {
+        self.sent.load(SeqCst)
+    }
+
+    /// Waits until the first `ticket` dead letters are acknowledged; false if that cannot come.
+    pub async fn acknowledged(&self, ticket: u64) -> bool {
+        self.acknowledged
+            .clone()
+            .wait_for(|count| *count >= ticket)
+            .await
+            .is_ok()
+    }
+}
+
+impl DeadLetterQueue {
+    /// Sends what is handed in until all senders are gone.
+    pub async fn run<P: Producer>(mut self, producer: Arc<P>, metrics: Arc<Metrics>) {
+        let mut turn = 0_u32;
+        while let Some(letters) = self.queue.recv().await {
+            for batch in batches(letters) {
+                turn = turn.wrapping_add(1);
+                let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+                deliver(&*producer, turn, batch, &metrics).await;
+                metrics.dead_letters.inc_by(count);
+                self.acknowledged
+                    .send_modify(|acknowledged| *acknowledged += count);
+            }
+        }
+    }
+}
+
+fn batches(letters: Vec<Message>) -> Vec<Vec<Message>> {
+    let mut batches: Vec<Vec<Message>> = Vec::new();
+    let mut room = 0;
+    for letter in letters {
+        let size = letter.value.as_ref().map_or(0, |value| value.len());
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH && size <= room => {
+                room -= size;
+                batch.push(letter);
+            }
+            _ => {
+                room = BATCH_BYTES.saturating_sub(size);
+                batches.push(vec![letter]);
+            }
+        }
+    }
+    batches
+}
+
+/// Sends one batch until the broker has it. One letter that is too large for the topic goes without
+/// its value, and says so; its position still leads to the original.
+async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, metrics: &Metrics) {
+    let mut backoff = Backoff::new();
+    let mut rest = vec![batch];
+    while let Some(batch) = rest.pop() {
+        let lane = turn % producer.partition_count(Target::DeadLetters).max(1);
+        let partition = Partition(i32::try_from(lane).unwrap_or(0));
+        let messages: Arc<[Message]> = batch.clone().into();
+        match producer
+            .produce(Target::DeadLetters, partition, messages)
+            .await
+        {
+            Ok(()) => {}
+            Err(ProduceError::TooLarge { topic, cause }) => match without_value(batch) {
+                Ok(halves) => rest.extend(halves),
+                Err(letter) => {
+                    metrics.dead_letter_errors.inc();
+                    error!(topic, cause, headers = ?letter.headers, "dead letter given up: too large even without its value");
+                }
+            },
+            Err(cause @ ProduceError::Unavailable { .. }) => {
+                metrics.dead_letter_errors.inc();
+                if backoff.worth_a_line() {
+                    warn!(%cause, "dead letters wait: the checkpoint does not pass them, windows and publishing go on");
+                }
+                rest.push(batch);
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+/// A batch that is too large in smaller steps: halves of it, then a single letter without its
+/// value; the letter itself where nothing is left to leave out.
+fn without_value(mut batch: Vec<Message>) -> Result<Vec<Vec<Message>>, Message> {
+    if batch.len() > 1 {
+        let half = batch.split_off(batch.len() / 2);
+        return Ok(vec![half, batch]);
+    }
+    match batch.pop() {
+        Some(letter) if letter.value.is_none() => Err(letter),
+        Some(mut letter) => {
+            let size = letter.value.take().map_or(0, |value| value.len());
+            let note = format!("{size} bytes, larger than the dead-letter topic takes");
+            letter
+                .headers
+                .push(("aggregator.errors.value_left_out".into(), note.into()));
+            Ok(vec![vec![letter]])
+        }
+        None => Ok(Vec::new()),
+    }
+}

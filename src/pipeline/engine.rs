@@ -1,0 +1,179 @@
+//! The shards of one worker and what happens to them: absorb a batch, tick, encode a flush.
+//! Synchronous and total: `replay` drives it directly, a worker drives it from its events.
+
+use bytes::Bytes;
+
+use super::route::Batch;
+use crate::domain::aggregate::Aggregate;
+use crate::domain::pane::Pane;
+use crate::domain::position::{Offset, Partition, Position};
+use crate::domain::reject::Reason;
+use crate::domain::shard::{Outcome, Shard};
+use crate::domain::time::Second;
+use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::trade::Trade;
+use crate::wire::checkpoint::{self, PaneAt};
+
+/// A snapshot is written in parts of about this many panes: some megabytes each.
+const SNAPSHOT_PANES: usize = 50_000;
+
+/// The shards `me`, `me + workers`, `me + 2 × workers`, … below [`SHARDS`].
+#[derive(Debug)]
+pub struct Engine {
+    shards: Vec<Shard>,
+    workers: u16,
+    me: u16,
+}
+
+/// What became of a batch's trades.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Absorbed {
+    /// Counted.
+    pub counted: u64,
+    /// Counted before.
+    pub duplicate: u64,
+    /// Older than the longest window.
+    pub late: u64,
+    /// Refused: the trade's place in the batch, and why.
+    pub refused: Vec<(usize, Reason)>,
+}
+
+impl Engine {
+    /// The shard ids of worker `me` among `workers`.
+    pub fn shard_ids(me: u16, workers: u16) -> impl Iterator<Item = ShardId> {
+        (me..SHARDS)
+            .step_by(usize::from(workers.max(1)))
+            .map(ShardId)
+    }
+
+    /// An engine over `shards`, in the order of [`shard_ids`](Self::shard_ids).
+    #[must_use]
+    pub fn new(me: u16, workers: u16, shards: Vec<Shard>) -> Self {
+        debug_assert_eq!(
+            shards.len(),
+            Self::shard_ids(me, workers).count(),
+            "a shard for each id"
+        );
+        Self {
+            shards,
+            workers: workers.max(1),
+            me,
+        }
+    }
+
+    /// Applies a batch; its positions count as passed.
+    pub fn absorb(&mut self, batch: &Batch) -> Absorbed {
+        let mut absorbed = Absorbed::default();
+        for (at, (position, trade)) in batch.trades().enumerate() {
+            match self.absorb_one(position, &trade) {
+                Outcome::Counted => absorbed.counted += 1,
+                Outcome::Duplicate => absorbed.duplicate += 1,
+                Outcome::Late => absorbed.late += 1,
+                Outcome::Refused(reason) => absorbed.refused.push((at, reason)),
+            }
+        }
+        for shard in &mut self.shards {
+            shard.pass(batch.partition, batch.next);
+        }
+        absorbed
+    }
+
+    /// Applies one trade to the shard of its token.
+    pub fn absorb_one(&mut self, position: Position, trade: &Trade<'_>) -> Outcome {
+        let ShardId(id) = trade.hash.shard();
+        debug_assert_eq!(id % self.workers, self.me, "routed to its worker");
+        match self.shards.get_mut(usize::from(id / self.workers)) {
+            Some(shard) => shard.absorb(position, trade),
+            None => Outcome::Refused(Reason::Capacity),
+        }
+    }
+
+    /// Moves the end of all windows.
+    pub fn advance(&mut self, end: Second) {
+        for shard in &mut self.shards {
+            shard.advance(end);
+        }
+    }
+
+    /// Sets a partition's position in every shard, backwards too: its log was made anew.
+    pub fn restart(&mut self, partition: Partition, next: Offset) {
+        for shard in &mut self.shards {
+            shard.restart(partition, next);
+        }
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// What a tick publishes of the shard at a place below [`count`](Self::count).
+    pub fn due(&mut self, at: usize, each: impl FnMut(&Aggregate<'_>)) {
+        if let Some(shard) = self.shards.get_mut(at) {
+            shard.due(each);
+        }
+    }
+
+    /// Whether the shard at a place has panes that changed since its last flush.
+    #[must_use]
+    pub fn has_changes(&self, at: usize) -> bool {
+        self.shards.get(at).is_some_and(Shard::has_changes)
+    }
+
+    /// The lowest position that any of its shards expects of a partition.
+    #[must_use]
+    pub fn next_offset(&self, partition: Partition) -> Offset {
+        self.shards
+            .iter()
+            .map(|shard| shard.next_offset(partition))
+            .min()
+            .unwrap_or_default()
+    }
+
+    /// The checkpoint entry of what changed in the shard at a place, and its newest second,
+    /// which is never before `published`: an entry is trimmed by it, and carries positions.
+    pub fn encode_changes(&mut self, at: usize, published: Second) -> Option<(Bytes, Second)> {
+        let shard = self.shards.get_mut(at)?;
+        let newest = shard.changes().map(|(_, second, _)| second).max();
+        let positions: Vec<_> = shard.positions().collect();
+        let blob = checkpoint::encode(&positions, published, shard.changes().map(pane_at));
+        shard.clear_changes();
+        Some((
+            blob.into(),
+            newest.map_or(published, |newest| newest.max(published)),
+        ))
+    }
+
+    /// The checkpoint entries of all that the shard at a place holds, and its newest second.
+    pub fn encode_everything(
+        &mut self,
+        at: usize,
+        published: Second,
+    ) -> Option<(Vec<Bytes>, Second)> {
+        let shard = self.shards.get_mut(at)?;
+        shard.clear_changes();
+        let positions: Vec<_> = shard.positions().collect();
+        let newest = shard.panes().map(|(_, second, _)| second).max();
+        let mut panes = shard.panes().map(pane_at).peekable();
+        let mut parts = Vec::new();
+        loop {
+            let part = panes.by_ref().take(SNAPSHOT_PANES);
+            parts.push(checkpoint::encode(&positions, published, part).into());
+            if panes.peek().is_none() {
+                return Some((
+                    parts,
+                    newest.map_or(published, |newest| newest.max(published)),
+                ));
+            }
+        }
+    }
+}
+
+fn pane_at<'a>((token, second, pane): (&'a str, Second, &Pane)) -> PaneAt<'a> {
+    PaneAt {
+        token,
+        second,
+        pane: *pane,
+    }
+}

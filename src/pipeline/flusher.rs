@@ -1,0 +1,246 @@
+//! Writes the changes of a worker's shards to the checkpoint: every interval one call with a flush
+//! for each changed shard, one call in flight. With the checkpoint away the changes gather in
+//! memory and go when it is back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use super::Shared;
+use super::backoff::Backoff;
+use super::chain::{Chain, Step};
+use super::dead_letters::DeadLetters;
+use super::engine::Engine;
+use crate::domain::time::{Second, WallMs};
+use crate::domain::window::Windows;
+use crate::ports::{Checkpoint, CheckpointError, Flush, Verdict};
+
+/// A shard without trades writes its positions this often: soon enough that a restart re-reads
+/// little, rare enough to cost nothing.
+const POSITIONS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Another owner has taken a shard over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another instance has taken over")]
+pub struct Fenced;
+
+/// What the checkpoint answered, by place of the shard.
+pub type Replies = Vec<(usize, Result<Verdict, CheckpointError>)>;
+
+/// The flushing of one worker's shards.
+#[derive(Debug)]
+pub struct Flusher<C> {
+    checkpoint: Arc<C>,
+    dead_letters: Option<DeadLetters>,
+    shared: Arc<Shared>,
+    windows: Windows,
+    interval: Duration,
+    shards: Vec<ShardFlush>,
+    in_flight: Option<JoinHandle<Replies>>,
+    started: WallMs,
+    due: WallMs,
+    moves: u64,
+    hurry: bool,
+    /// The last look found something to write.
+    owed: bool,
+    backoff: Backoff,
+}
+
+#[derive(Debug)]
+struct ShardFlush {
+    chain: Chain,
+    /// How often positions had moved when it was last encoded.
+    moves: u64,
+}
+
+impl<C: Checkpoint> Flusher<C> {
+    /// A flusher of shards with these chains, in the engine's order.
+    pub fn new(
+        checkpoint: Arc<C>,
+        dead_letters: Option<DeadLetters>,
+        shared: Arc<Shared>,
+        windows: Windows,
+        interval: Duration,
+        chains: Vec<Chain>,
+    ) -> Self {
+        let now = shared.clock.now();
+        Self {
+            checkpoint,
+            dead_letters,
+            shared,
+            windows,
+            interval,
+            shards: chains
+                .into_iter()
+                .map(|chain| ShardFlush { chain, moves: 0 })
+                .collect(),
+            in_flight: None,
+            started: now,
+            due: now.plus(interval),
+            moves: 1,
+            hurry: false,
+            owed: true,
+            backoff: Backoff::new(),
+        }
+    }
+
+    /// Positions have moved.
+    pub const fn moved(&mut self) {
+        self.moves += 1;
+    }
+
+    /// From now on positions are written at once, too.
+    pub const fn hurry(&mut self) {
+        self.hurry = true;
+        self.owed = true;
+        self.due = WallMs(0);
+    }
+
+    /// When to call [`start_if_due`](Self::start_if_due) next; far away while a call is in flight.
+    pub const fn due_at(&self) -> WallMs {
+        if self.in_flight.is_some() {
+            WallMs(i64::MAX)
+        } else {
+            self.due
+        }
+    }
+
+    /// Nothing is in flight and nothing was left to write when last looked.
+    pub const fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && !self.owed
+    }
+
+    /// Starts a flush of what changed, if it is time and none is in flight.
+    pub fn start_if_due(&mut self, engine: &mut Engine, published: Second, now: WallMs) {
+        if self.in_flight.is_some() || now < self.due {
+            return;
+        }
+        self.due = now.plus(self.interval);
+        let mut places = Vec::new();
+        let mut flushes = Vec::new();
+        for at in 0..self.shards.len() {
+            if let Some(flush) = self.flush_of(at, engine, published, now) {
+                places.push(at);
+                flushes.push(flush);
+            }
+        }
+        self.owed = !flushes.is_empty();
+        if flushes.is_empty() {
+            self.shared.status.flushed(now); // nothing is owed
+            return;
+        }
+        self.started = now;
+        let checkpoint = Arc::clone(&self.checkpoint);
+        let gate = self
+            .dead_letters
+            .clone()
+            .map(|letters| (letters.ticket(), letters));
+        let shared = Arc::clone(&self.shared);
+        self.in_flight = Some(tokio::spawn(async move {
+            if let Some((ticket, letters)) = gate
+                && !letters.acknowledged(ticket).await
+            {
+                // Their writer is gone, so they may be lost: pass no position over them.
+                std::future::pending::<()>().await;
+            }
+            shared.flushing(&flushes);
+            let answers = checkpoint.flush(&flushes).await;
+            places.into_iter().zip(answers).collect()
+        }));
+    }
+
+    /// Waits for the answer to what is in flight; for ever if nothing is. Cancel-safe.
+    pub async fn replies(&mut self) -> Replies {
+        let Some(handle) = &mut self.in_flight else {
+            return std::future::pending().await;
+        };
+        let replies = handle.await.unwrap_or_default(); // aborted: everything stays pending
+        self.in_flight = None;
+        replies
+    }
+
+    /// Takes in the answers.
+    ///
+    /// # Errors
+    /// A shard has another owner.
+    pub fn settle(&mut self, replies: Replies, now: WallMs) -> Result<(), Fenced> {
+        let mut failure = None;
+        let mut fenced = false;
+        for (at, reply) in replies {
+            let Some(shard) = self.shards.get_mut(at) else {
+                continue;
+            };
+            match reply {
+                Err(cause) => failure = Some(cause),
+                Ok(verdict) => {
+                    self.shared.flushed(verdict);
+                    match shard.chain.settle(verdict, now) {
+                        Step::Done => {}
+                        Step::Fenced => fenced = true,
+                        Step::Rewrite => {
+                            warn!(
+                                ?verdict,
+                                shard = at,
+                                "the checkpoint has lost what it had acknowledged: all is written anew"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        if fenced {
+            return Err(Fenced);
+        }
+        match failure {
+            None => {
+                self.shared
+                    .metrics
+                    .flush_seconds
+                    .observe(now.since(self.started).as_secs_f64());
+                self.shared.status.flushed(now);
+                if self.backoff.succeeded() {
+                    self.shared.status.set_component("checkpoint", Ok(()));
+                    info!("checkpointing again");
+                }
+            }
+            Some(cause) => {
+                self.shared.metrics.flush_errors.inc();
+                self.shared
+                    .status
+                    .set_component("checkpoint", Err(cause.to_string()));
+                if self.backoff.worth_a_line() {
+                    error!(%cause, "checkpoint not written: windows and publishing go on from memory");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush_of(
+        &mut self,
+        at: usize,
+        engine: &mut Engine,
+        published: Second,
+        now: WallMs,
+    ) -> Option<Flush> {
+        let shard = self.shards.get_mut(at)?;
+        if let Some(pending) = shard.chain.pending() {
+            return Some(pending.clone());
+        }
+        let trim = published.plus(-i64::from(self.windows.longest()));
+        let moved = shard.moves < self.moves
+            && (self.hurry || now.since(shard.chain.flushed_at()) >= POSITIONS_INTERVAL);
+        let (blobs, newest) = if shard.chain.wants_everything() {
+            engine.encode_everything(at, published)?
+        } else if moved || engine.has_changes(at) {
+            let (blob, newest) = engine.encode_changes(at, published)?;
+            (vec![blob], newest)
+        } else {
+            return None;
+        };
+        shard.moves = self.moves;
+        Some(shard.chain.begin(blobs, newest, trim).clone())
+    }
+}

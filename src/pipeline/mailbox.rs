@@ -1,0 +1,184 @@
+//! The outbox as the tasks share it, and the publishers that empty it: one per output partition,
+//! one batch in flight each, so that the order of a token's messages holds.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+use super::Shared;
+use super::backoff::Backoff;
+use super::outbox::{Next, Outbox, Outgoing};
+use super::view_queue::ViewQueue;
+use crate::domain::position::Partition;
+use crate::domain::time::{Second, WallMs};
+use crate::ports::{Message, ProduceError, Producer, Target};
+
+/// The shared outbox.
+#[derive(Debug)]
+pub struct Mailbox {
+    outbox: Mutex<Outbox>,
+    wake: Vec<Notify>,
+    closed: AtomicBool,
+}
+
+impl Mailbox {
+    /// Shares an outbox.
+    #[must_use]
+    pub fn new(outbox: Outbox) -> Self {
+        let wake = (0..outbox.lanes()).map(|_| Notify::new()).collect();
+        Self {
+            outbox: Mutex::new(outbox),
+            wake,
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds one worker's messages of a tick; each goes to its key's partition.
+    pub fn push(&self, messages: Vec<(u32, Outgoing)>, now: WallMs) {
+        let mut outbox = self.lock();
+        for (lane, outgoing) in messages {
+            outbox.push(lane, outgoing, now);
+        }
+        drop(outbox);
+        self.wake_all();
+    }
+
+    /// One worker has pushed all of a tick.
+    pub fn end_tick(&self, tick: Second) {
+        self.lock().end_tick(tick);
+        self.wake_all();
+    }
+
+    /// Nothing more will come: publishers end when they have sent what is here.
+    pub fn close(&self) {
+        self.closed.store(true, SeqCst);
+        self.wake_all();
+    }
+
+    /// The last tick whose messages are all acknowledged.
+    #[must_use]
+    pub fn published(&self) -> Second {
+        self.lock().published()
+    }
+
+    /// Output partitions.
+    #[must_use]
+    pub fn lanes(&self) -> u32 {
+        self.lock().lanes()
+    }
+
+    /// Messages that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting()
+    }
+
+    /// Publishes what comes into one lane until the mailbox is closed and the lane is empty.
+    pub async fn publish<P: Producer>(
+        &self,
+        lane: u32,
+        producer: Arc<P>,
+        view: Arc<ViewQueue>,
+        shared: Arc<Shared>,
+    ) {
+        let mut backoff = Backoff::new();
+        loop {
+            let now = shared.clock.now();
+            let next = self.lock().next(lane, now);
+            match next {
+                Next::Send(batch) => {
+                    self.send(lane, batch, &*producer, &view, &shared, &mut backoff)
+                        .await;
+                }
+                Next::Wait(until) => {
+                    let wait = tokio::time::sleep(until.since(now));
+                    tokio::select! { () = wait => {}, () = self.woken(lane) => {} }
+                }
+                Next::Idle if self.closed.load(SeqCst) => return,
+                Next::Idle => self.woken(lane).await,
+            }
+        }
+    }
+
+    async fn send<P: Producer>(
+        &self,
+        lane: u32,
+        batch: Vec<Outgoing>,
+        producer: &P,
+        view: &ViewQueue,
+        shared: &Shared,
+        backoff: &mut Backoff,
+    ) {
+        let partition = Partition(i32::try_from(lane).unwrap_or(i32::MAX));
+        let messages: Arc<[Message]> = batch
+            .iter()
+            .map(|outgoing| outgoing.message.clone())
+            .collect();
+        let began = shared.clock.now();
+        match producer
+            .produce(Target::Aggregates, partition, messages)
+            .await
+        {
+            Ok(()) => {
+                let now = shared.clock.now();
+                self.lock().acknowledge(&batch);
+                shared.published(&batch, now.since(began), now);
+                if backoff.succeeded() {
+                    shared.status.set_component("publishing", Ok(()));
+                    info!(partition = lane, "publishing again");
+                }
+                view.put(batch);
+            }
+            Err(ProduceError::TooLarge { topic, cause }) => {
+                shared.metrics.publish_errors.inc();
+                self.split(lane, batch, &topic, &cause);
+            }
+            Err(cause @ ProduceError::Unavailable { .. }) => {
+                shared.metrics.publish_errors.inc();
+                shared
+                    .status
+                    .set_component("publishing", Err(cause.to_string()));
+                if backoff.worth_a_line() {
+                    warn!(%cause, "publishing waits: the newest message of each token is kept");
+                }
+                self.lock().put_back(lane, batch);
+                backoff.wait().await;
+            }
+        }
+    }
+
+    /// A batch that brokers refuse for its size goes in single messages; a single one is dropped,
+    /// loudly: the next tick makes a new one.
+    fn split(&self, lane: u32, batch: Vec<Outgoing>, topic: &str, cause: &str) {
+        let mut outbox = self.lock();
+        match batch.as_slice() {
+            [single] => {
+                error!(topic, cause, token = %single.token, "message dropped: larger than the topic takes");
+                outbox.acknowledge(&batch);
+            }
+            _ => outbox.put_back_alone(lane, batch),
+        }
+    }
+
+    async fn woken(&self, lane: u32) {
+        match usize::try_from(lane)
+            .ok()
+            .and_then(|lane| self.wake.get(lane))
+        {
+            Some(wake) => wake.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn wake_all(&self) {
+        for wake in &self.wake {
+            wake.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,27 @@
+//! The pipeline: readers, workers, publishers, dead letters, and the order in which they start and
+//! stop. Generic over the ports, so that the same code runs over real brokers and in process.
+//!
+//! ```text
+//! reader per partition ─► worker per core ─► mailbox ─► publisher per output partition ─► view
+//!          └─► dead letters ◄──┘   └─► flusher ─► checkpoint
+//! ```
+
+pub mod backoff;
+pub mod chain;
+pub mod dead_letters;
+pub mod engine;
+pub mod flusher;
+pub mod mailbox;
+pub mod messages;
+pub mod outbox;
+pub mod reader;
+pub mod recover;
+pub mod route;
+pub mod run;
+pub mod shared;
+mod tasks;
+pub mod view_queue;
+pub mod worker;
+
+pub use run::{Ended, Pipeline, Settings, StartError};
+pub use shared::Shared;

@@ -1,0 +1,178 @@
+//! One task per source partition: fetch, decode and route, hand on. The next fetch is under way
+//! while the last one is decoded. A full worker queue stops the reading: back-pressure reaches the
+//! broker.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::Shared;
+use super::backoff::Backoff;
+use super::dead_letters::DeadLetters;
+use super::route::{Batch, Router};
+use crate::domain::position::{Offset, Partition};
+use crate::ports::{Fetched, LogError, TradeLog};
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum Event {
+    /// Absorb this.
+    Batch(Batch),
+    /// The partition's log was made anew: it now begins at `next` and ends at `end`.
+    Restart {
+        /// Which.
+        partition: Partition,
+        /// Its first offset.
+        next: Offset,
+        /// Its end.
+        end: Offset,
+    },
+}
+
+/// What every reader needs.
+#[derive(Debug)]
+pub struct Reader<L> {
+    /// The log.
+    pub log: Arc<L>,
+    /// How records become batches.
+    pub router: Arc<Router>,
+    /// The workers' queues.
+    pub workers: Vec<mpsc::Sender<Event>>,
+    /// Where rejected trades go; `None`: they are only counted.
+    pub dead_letters: Option<DeadLetters>,
+    /// Clock, metrics, status.
+    pub shared: Arc<Shared>,
+    /// Ends the reading.
+    pub stop: CancellationToken,
+}
+
+impl<L> Clone for Reader<L> {
+    fn clone(&self) -> Self {
+        Self {
+            log: Arc::clone(&self.log),
+            router: Arc::clone(&self.router),
+            workers: self.workers.clone(),
+            dead_letters: self.dead_letters.clone(),
+            shared: Arc::clone(&self.shared),
+            stop: self.stop.clone(),
+        }
+    }
+}
+
+impl<L: TradeLog> Reader<L> {
+    /// Reads a partition from an offset on, until stopped or the workers are gone.
+    pub async fn read(self, partition: Partition, mut from: Offset) {
+        let mut backoff = Backoff::new();
+        let mut fetch = self.fetch(partition, from);
+        loop {
+            let answer = tokio::select! {
+                () = self.stop.cancelled() => break,
+                answer = &mut fetch => answer,
+            };
+            let Ok(answer) = answer else { break }; // the runtime is shutting down
+            let went_on = match answer {
+                Ok(fetched) => {
+                    if backoff.succeeded() {
+                        self.shared.status.set_component("kafka", Ok(()));
+                        info!(%partition, offset = %from, "reading again");
+                    }
+                    let anything = fetched.next > from;
+                    from = fetched.next;
+                    fetch = self.fetch(partition, from);
+                    self.note(partition, &fetched);
+                    !anything || self.hand_on(partition, fetched).await
+                }
+                Err(LogError::OutOfRange { first, end, .. }) => {
+                    let went_on = self.reset(partition, from, first, end).await;
+                    from = first;
+                    fetch = self.fetch(partition, from);
+                    went_on
+                }
+                Err(cause @ LogError::Unavailable { .. }) => {
+                    self.shared.metrics.fetch_errors.inc();
+                    self.shared
+                        .status
+                        .set_component("kafka", Err(cause.to_string()));
+                    if backoff.worth_a_line() {
+                        warn!(%cause, "reading waits for the brokers");
+                    }
+                    tokio::select! {
+                        () = self.stop.cancelled() => break,
+                        () = backoff.wait() => {}
+                    }
+                    fetch = self.fetch(partition, from);
+                    true
+                }
+            };
+            if !went_on {
+                break;
+            }
+        }
+        fetch.abort();
+    }
+
+    fn fetch(
+        &self,
+        partition: Partition,
+        from: Offset,
+    ) -> tokio::task::JoinHandle<Result<Fetched, LogError>> {
+        let log = Arc::clone(&self.log);
+        tokio::spawn(async move { log.fetch(partition, from).await })
+    }
+
+    fn note(&self, partition: Partition, fetched: &Fetched) {
+        self.shared.status.progressed(self.shared.clock.now());
+        let lag = fetched.end.0.saturating_sub(fetched.next.0).max(0);
+        self.shared.metrics.set_lag(partition, lag);
+    }
+
+    /// Routes what was fetched; false when the workers are gone.
+    async fn hand_on(&self, partition: Partition, fetched: Fetched) -> bool {
+        let metrics = &self.shared.metrics;
+        let now = self.shared.clock.now();
+        metrics
+            .unreadable_batches
+            .inc_by(u64::try_from(fetched.unreadable.len()).unwrap_or(0));
+        let routed = self.router.route(partition, fetched, now);
+        metrics.records_consumed.inc_by(routed.records);
+        metrics.trades_consumed.inc_by(routed.elements);
+        let mut letters = Vec::with_capacity(routed.rejected.len());
+        for (reason, letter) in routed.rejected {
+            metrics.reject(reason);
+            letters.push(letter);
+        }
+        if let Some(dead_letters) = &self.dead_letters {
+            dead_letters.send(letters).await;
+        }
+        for (worker, batch) in self.workers.iter().zip(routed.batches) {
+            if worker.send(Event::Batch(batch)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The offset asked for is not in the log: go on where it begins, and say what that costs.
+    async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
+        let event = |next| Event::Restart {
+            partition,
+            next,
+            end,
+        };
+        if asked > end {
+            error!(%partition, expected = %asked, %first, %end, "the log is shorter than what was read: taken for a new one, read from its start");
+        } else {
+            let lost = first.0.saturating_sub(asked.0);
+            self.shared.offsets_lost(partition, lost);
+            error!(%partition, from = %asked, to = %first, lost, "retention has removed records that were not read: their trades are missing");
+        }
+        for worker in &self.workers {
+            if worker.send(event(first)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}

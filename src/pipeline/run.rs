@@ -1,0 +1,213 @@
+//! The life of the pipeline: recover, start the tasks, run, drain. Everything that is started here
+//! is ended here.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::Shared;
+use super::backoff::Backoff;
+use super::flusher::Fenced;
+use super::outbox::Batching;
+use super::recover::{Recovered, Recovery, StartFrom};
+use super::tasks::Tasks;
+use crate::domain::budget::Budget;
+use crate::domain::position::Offset;
+use crate::domain::window::Windows;
+use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange};
+use crate::ports::{Producer, TradeLog, View};
+use crate::status::Phase;
+
+/// What the pipeline is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The input topic, as dead letters name it.
+    pub topic: String,
+    /// The windows.
+    pub windows: Windows,
+    /// Time between ticks.
+    pub publish_interval: Duration,
+    /// Time between flushes.
+    pub checkpoint_interval: Duration,
+    /// How far ahead of its record a trade may be.
+    pub max_future_skew: Duration,
+    /// Where to read from without a checkpoint.
+    pub start_from: StartFrom,
+    /// How aggregates are batched.
+    pub batching: Batching,
+    /// `AGGREGATE_TTL`.
+    pub ttl: Option<Duration>,
+    /// Whether rejected trades go to a topic.
+    pub dead_letters: bool,
+    /// How many workers the shards are spread over.
+    pub workers: u16,
+    /// How long a stop may take.
+    pub shutdown_timeout: Duration,
+}
+
+/// The pipeline and what it needs.
+#[derive(Debug)]
+pub struct Pipeline<L, P, C, V> {
+    /// Where trades come from.
+    pub log: Arc<L>,
+    /// Where aggregates and dead letters go.
+    pub producer: Arc<P>,
+    /// Where the state is kept.
+    pub checkpoint: Arc<C>,
+    /// Where the last messages can be read.
+    pub view: Arc<V>,
+    /// What all shards together may hold.
+    pub budget: Arc<Budget>,
+    /// Clock, metrics, status.
+    pub shared: Arc<Shared>,
+    /// What it is told.
+    pub settings: Settings,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Stopped as asked.
+    Stopped,
+    /// Another instance has taken over.
+    Fenced,
+    /// A worker failed, against every invariant: the next start reads on from the checkpoint.
+    Failed,
+}
+
+/// Why it could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
+    /// Runs until `stop`, or until another instance takes over.
+    ///
+    /// # Errors
+    /// The checkpoint was written by a newer version.
+    pub async fn run(self, stop: CancellationToken) -> Result<Ended, StartError> {
+        let started = tokio::select! {
+            () = stop.cancelled() => return Ok(Ended::Stopped),
+            started = self.recover() => started?,
+        };
+        let (ranges, starts, recovered) = started;
+        self.shared.status.enter(Phase::CatchingUp);
+        let reading = stop.child_token();
+        let mut tasks = Tasks::start(&self, &ranges, &starts, recovered, &reading);
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ended::Stopped,
+            ended = tasks.workers.join_next() => match ended {
+                Some(Ok(Err(Fenced))) => Ended::Fenced,
+                _ => Ended::Failed,
+            },
+        };
+        self.shared.status.enter(Phase::Stopping);
+        reading.cancel();
+        if ended != Ended::Stopped {
+            tasks.abort();
+            return Ok(ended);
+        }
+        Ok(self.drain(tasks).await)
+    }
+
+    async fn recover(
+        &self,
+    ) -> Result<(Vec<PartitionRange>, Vec<Offset>, Vec<Recovered>), StartError> {
+        let recovery = Recovery {
+            windows: self.settings.windows.clone(),
+            budget: Arc::clone(&self.budget),
+            max_future_skew: self.settings.max_future_skew,
+            start_from: self.settings.start_from,
+            shared: Arc::clone(&self.shared),
+        };
+        // Where the log ended when the start began: nothing is published before that is read.
+        let ranges = self.insist(|| self.log.partitions()).await;
+        let mut recovered = recovery.shards(&*self.checkpoint).await?;
+        let mut backoff = Backoff::new();
+        loop {
+            match recovery
+                .positions(&*self.log, &mut recovered, &ranges)
+                .await
+            {
+                Ok(starts) => return Ok((ranges, starts, recovered)),
+                Err(cause) => self.wait_for_log(&cause, &mut backoff).await,
+            }
+        }
+    }
+
+    /// Stops in order: reading, absorbing and the last flush, publishing what waits, dead letters.
+    async fn drain(&self, mut tasks: Tasks) -> Ended {
+        let mut ended = Ended::Stopped;
+        let orderly = async {
+            join(&mut tasks.readers).await;
+            while let Some(worker) = tasks.workers.join_next().await {
+                match worker {
+                    Ok(Ok(())) => {}
+                    Ok(Err(Fenced)) => ended = Ended::Fenced,
+                    Err(_) => ended = Ended::Failed,
+                }
+            }
+            tasks.mailbox.close();
+            for publisher in &mut tasks.publishers {
+                join(publisher).await;
+            }
+            tasks.view_queue.close();
+            join(&mut tasks.view).await;
+            if let Some(dead_letters) = &mut tasks.dead_letters {
+                join(dead_letters).await;
+            }
+        };
+        if tokio::time::timeout(self.settings.shutdown_timeout, orderly)
+            .await
+            .is_err()
+        {
+            let unsent = tasks.mailbox.waiting();
+            warn!(
+                unsent,
+                "stopped at the deadline: what is not in the checkpoint is read again"
+            );
+            tasks.abort();
+        }
+        ended
+    }
+
+    /// Asks the log until it answers.
+    async fn insist<T, F: Future<Output = Result<T, LogError>>>(&self, ask: impl Fn() -> F) -> T {
+        let mut backoff = Backoff::new();
+        loop {
+            match ask().await {
+                Ok(answer) => {
+                    self.shared.status.set_component("kafka", Ok(()));
+                    return answer;
+                }
+                Err(cause) => self.wait_for_log(&cause, &mut backoff).await,
+            }
+        }
+    }
+
+    async fn wait_for_log(&self, cause: &LogError, backoff: &mut Backoff) {
+        self.shared.status.progressed(self.shared.clock.now());
+        self.shared
+            .status
+            .set_component("kafka", Err(format!("waiting for it: {cause}")));
+        if backoff.worth_a_line() {
+            warn!(%cause, "the start waits for the brokers");
+        }
+        backoff.wait().await;
+    }
+}
+
+async fn join(task: &mut JoinHandle<()>) {
+    if let Err(error) = task.await
+        && error.is_panic()
+    {
+        warn!(%error, "a task of the pipeline had failed");
+    }
+}

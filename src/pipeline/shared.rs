@@ -1,0 +1,91 @@
+//! What every task of the pipeline shares: the clock, the figures, the status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::Absorbed;
+use super::outbox::Outgoing;
+use crate::domain::position::Partition;
+use crate::domain::time::WallMs;
+use crate::metrics::Metrics;
+use crate::ports::{Clock, Flush, FlushBody, Verdict};
+use crate::status::Status;
+
+/// Clock, metrics, status.
+#[derive(Clone)]
+pub struct Shared {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// How the service is doing.
+    pub status: Arc<Status>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Counts what became of a batch's trades.
+    pub(super) fn absorbed(&self, absorbed: &Absorbed) {
+        self.metrics.trades_counted.inc_by(absorbed.counted);
+        self.metrics.trades_duplicate.inc_by(absorbed.duplicate);
+        self.metrics.trades_late.inc_by(absorbed.late);
+        for (_, reason) in &absorbed.refused {
+            self.metrics.reject(*reason);
+        }
+    }
+
+    /// Counts an acknowledged batch of aggregates.
+    pub(super) fn published(&self, batch: &[Outgoing], took: Duration, now: WallMs) {
+        let metrics = &self.metrics;
+        let bytes = batch
+            .iter()
+            .map(|out| out.message.value.as_ref().map_or(0, |v| v.len()));
+        metrics
+            .published_bytes
+            .inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));
+        metrics
+            .messages_published
+            .inc_by(u64::try_from(batch.len()).unwrap_or(0));
+        metrics.publish_batches.inc();
+        metrics.publish_batch_seconds.observe(took.as_secs_f64());
+        let seconds = Duration::from_millis(u64::try_from(now.0).unwrap_or(0)).as_secs_f64();
+        metrics.last_publish_timestamp_seconds.set(seconds);
+        self.status.published(now);
+    }
+
+    /// Counts what is sent to the checkpoint.
+    pub(super) fn flushing(&self, flushes: &[Flush]) {
+        let bytes = flushes.iter().map(|flush| match &flush.body {
+            FlushBody::Append(blob) => blob.len(),
+            FlushBody::Snapshot(parts) => parts.iter().map(bytes::Bytes::len).sum(),
+        });
+        self.metrics
+            .flush_bytes
+            .inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));
+    }
+
+    /// Counts a verdict.
+    pub(super) fn flushed(&self, verdict: Verdict) {
+        let name = match verdict {
+            Verdict::Ok => "ok",
+            Verdict::Duplicate => "duplicate",
+            Verdict::Fenced => "fenced",
+            Verdict::Gap => "gap",
+            Verdict::Lost => "lost",
+        };
+        self.metrics.flushes.with_label_values(&[name]).inc();
+    }
+
+    /// Counts offsets that retention took before they were read.
+    pub(super) fn offsets_lost(&self, partition: Partition, count: i64) {
+        self.metrics
+            .lose_offsets(partition, u64::try_from(count).unwrap_or(0));
+    }
+}

@@ -1,0 +1,293 @@
+//! The tasks of a running pipeline, each with its queue, and who feeds whom.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::Shared;
+use super::chain::Chain;
+use super::dead_letters::DeadLetters;
+use super::engine::Engine;
+use super::flusher::{Fenced, Flusher};
+use super::mailbox::Mailbox;
+use super::messages::Messages;
+use super::outbox::Outbox;
+use super::reader::{Event, Reader};
+use super::recover::Recovered;
+use super::route::Router;
+use super::run::{Pipeline, Settings};
+use super::view_queue::ViewQueue;
+use super::worker::Worker;
+use crate::domain::position::{Offset, Partition};
+use crate::domain::shard::Shard;
+use crate::ports::{Checkpoint, PartitionRange, Producer, Target, TradeLog, View};
+use crate::status::Phase;
+
+/// Batches that wait for one worker at most: enough to keep it busy while a fetch is under way.
+const WORKER_QUEUE: usize = 8;
+
+/// How often new partitions are looked for.
+const PARTITION_REFRESH: Duration = Duration::from_secs(10);
+
+/// The tasks that run.
+pub(super) struct Tasks {
+    pub(super) readers: JoinHandle<()>,
+    pub(super) workers: JoinSet<Result<(), Fenced>>,
+    pub(super) publishers: Vec<JoinHandle<()>>,
+    pub(super) dead_letters: Option<JoinHandle<()>>,
+    pub(super) view: JoinHandle<()>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) view_queue: Arc<ViewQueue>,
+}
+
+impl Tasks {
+    /// Starts everything; `reading` ends the readers.
+    pub(super) fn start<L: TradeLog, P: Producer, C: Checkpoint, V: View>(
+        pipeline: &Pipeline<L, P, C, V>,
+        ranges: &[PartitionRange],
+        starts: &[Offset],
+        recovered: Vec<Recovered>,
+        reading: &CancellationToken,
+    ) -> Self {
+        let Pipeline {
+            log,
+            producer,
+            checkpoint,
+            view,
+            shared,
+            settings,
+            ..
+        } = pipeline;
+        let (dead_letters, writer) = start_dead_letters(settings, producer, shared);
+        let crew = Crew {
+            mailbox: mailbox(settings, &**producer, shared, &recovered),
+            dead_letters: dead_letters.clone(),
+            router: Arc::new(Router {
+                topic: settings.topic.as_str().into(),
+                workers: settings.workers.max(1),
+                max_future_skew: settings.max_future_skew,
+            }),
+            targets: ranges
+                .iter()
+                .map(|range| (range.partition, range.end))
+                .collect(),
+            settings,
+            shared,
+        };
+        let (queues, workers) = crew.start(checkpoint, recovered);
+        let reader = Reader {
+            log: Arc::clone(log),
+            router: crew.router,
+            workers: queues,
+            dead_letters,
+            shared: Arc::clone(shared),
+            stop: reading.clone(),
+        };
+        let starts = ranges
+            .iter()
+            .map(|range| range.partition)
+            .zip(starts.iter().copied());
+        let view_queue = Arc::new(ViewQueue::default());
+        Self {
+            readers: tokio::spawn(read_all(reader, starts.collect())),
+            workers,
+            publishers: start_publishers(&crew.mailbox, producer, &view_queue, shared),
+            dead_letters: writer,
+            view: start_view(&view_queue, view, shared),
+            mailbox: crew.mailbox,
+            view_queue,
+        }
+    }
+
+    /// Ends all that still runs, at once.
+    pub(super) fn abort(&mut self) {
+        self.readers.abort();
+        self.workers.abort_all();
+        self.view.abort();
+        self.publishers
+            .iter()
+            .chain(&self.dead_letters)
+            .for_each(JoinHandle::abort);
+    }
+}
+
+/// What every worker is given.
+struct Crew<'a> {
+    mailbox: Arc<Mailbox>,
+    dead_letters: Option<DeadLetters>,
+    router: Arc<Router>,
+    targets: BTreeMap<Partition, Offset>,
+    settings: &'a Settings,
+    shared: &'a Arc<Shared>,
+}
+
+impl Crew<'_> {
+    fn start<C: Checkpoint>(
+        &self,
+        checkpoint: &Arc<C>,
+        recovered: Vec<Recovered>,
+    ) -> (Vec<mpsc::Sender<Event>>, JoinSet<Result<(), Fenced>>) {
+        let workers = self.settings.workers.max(1);
+        let mut queues = Vec::new();
+        let mut tasks = JoinSet::new();
+        let mut caught_up = Vec::new();
+        for (me, (shards, chains)) in (0..workers).zip(deal(recovered, workers)) {
+            let (queue, events) = mpsc::channel(WORKER_QUEUE);
+            let (tell, told) = oneshot::channel();
+            queues.push(queue);
+            caught_up.push(told);
+            let engine = Engine::new(me, workers, shards);
+            tasks.spawn(
+                self.worker(engine, Arc::clone(checkpoint), chains, tell)
+                    .run(events),
+            );
+        }
+        watch_catching_up(Arc::clone(self.shared), caught_up);
+        (queues, tasks)
+    }
+
+    fn worker<C: Checkpoint>(
+        &self,
+        engine: Engine,
+        checkpoint: Arc<C>,
+        chains: Vec<Chain>,
+        caught_up: oneshot::Sender<()>,
+    ) -> Worker<C> {
+        let Settings {
+            windows,
+            checkpoint_interval,
+            ttl,
+            publish_interval,
+            ..
+        } = self.settings;
+        Worker {
+            engine,
+            flusher: Flusher::new(
+                checkpoint,
+                self.dead_letters.clone(),
+                Arc::clone(self.shared),
+                windows.clone(),
+                *checkpoint_interval,
+                chains,
+            ),
+            messages: Messages {
+                windows: windows.clone(),
+                ttl: *ttl,
+            },
+            mailbox: Arc::clone(&self.mailbox),
+            dead_letters: self.dead_letters.clone(),
+            router: Arc::clone(&self.router),
+            targets: self.targets.clone(),
+            caught_up: Some(caught_up),
+            publish_interval: *publish_interval,
+            shared: Arc::clone(self.shared),
+        }
+    }
+}
+
+fn mailbox<P: Producer>(
+    settings: &Settings,
+    producer: &P,
+    shared: &Shared,
+    recovered: &[Recovered],
+) -> Arc<Mailbox> {
+    let published = recovered.iter().filter_map(|one| one.published).min();
+    Arc::new(Mailbox::new(Outbox::new(
+        producer.partition_count(Target::Aggregates),
+        usize::from(settings.workers.max(1)),
+        settings.batching,
+        published.unwrap_or(shared.clock.now().second()),
+    )))
+}
+
+fn start_dead_letters<P: Producer>(
+    settings: &Settings,
+    producer: &Arc<P>,
+    shared: &Shared,
+) -> (Option<DeadLetters>, Option<JoinHandle<()>>) {
+    if !settings.dead_letters {
+        return (None, None);
+    }
+    let (letters, queue) = DeadLetters::new();
+    let writer = queue.run(Arc::clone(producer), Arc::clone(&shared.metrics));
+    (Some(letters), Some(tokio::spawn(writer)))
+}
+
+fn start_publishers<P: Producer>(
+    mailbox: &Arc<Mailbox>,
+    producer: &Arc<P>,
+    view: &Arc<ViewQueue>,
+    shared: &Arc<Shared>,
+) -> Vec<JoinHandle<()>> {
+    let start = |lane| {
+        let (mailbox, producer) = (Arc::clone(mailbox), Arc::clone(producer));
+        let (view, shared) = (Arc::clone(view), Arc::clone(shared));
+        tokio::spawn(async move { mailbox.publish(lane, producer, view, shared).await })
+    };
+    (0..mailbox.lanes()).map(start).collect()
+}
+
+fn start_view<V: View>(
+    queue: &Arc<ViewQueue>,
+    view: &Arc<V>,
+    shared: &Arc<Shared>,
+) -> JoinHandle<()> {
+    let (queue, view, shared) = (Arc::clone(queue), Arc::clone(view), Arc::clone(shared));
+    tokio::spawn(async move { queue.run(view, shared).await })
+}
+
+/// Ready when every worker has caught up.
+fn watch_catching_up(shared: Arc<Shared>, caught_up: Vec<oneshot::Receiver<()>>) {
+    let started = shared.clock.now();
+    tokio::spawn(async move {
+        if join_all(caught_up).await.iter().all(Result::is_ok) {
+            shared.status.enter(Phase::Running);
+            let took_ms = shared.clock.now().since(started).as_millis();
+            info!(took_ms, "ready: caught up with the log");
+        }
+    });
+}
+
+/// Deals the shards out to the workers, as [`Engine::shard_ids`] has them.
+fn deal(recovered: Vec<Recovered>, workers: u16) -> Vec<(Vec<Shard>, Vec<Chain>)> {
+    let mut dealt: Vec<_> = (0..workers).map(|_| (Vec::new(), Vec::new())).collect();
+    for (at, one) in recovered.into_iter().enumerate() {
+        if let Some((shards, chains)) = dealt.get_mut(at % usize::from(workers)) {
+            shards.push(one.shard);
+            chains.push(one.chain);
+        }
+    }
+    dealt
+}
+
+/// Runs a reader per partition, those that are added later too, until stopped.
+async fn read_all<L: TradeLog>(reader: Reader<L>, starts: BTreeMap<Partition, Offset>) {
+    let mut known = starts.clone();
+    let mut readers = JoinSet::new();
+    for (partition, from) in starts {
+        readers.spawn(reader.clone().read(partition, from));
+    }
+    loop {
+        tokio::select! {
+            () = reader.stop.cancelled() => break,
+            () = tokio::time::sleep(PARTITION_REFRESH) => {}
+        }
+        // Without an answer the readers say what is wrong; the next look comes soon.
+        let Ok(ranges) = reader.log.partitions().await else {
+            continue;
+        };
+        for range in ranges {
+            if known.insert(range.partition, range.first).is_none() {
+                info!(partition = %range.partition, first = %range.first, "new partition");
+                readers.spawn(reader.clone().read(range.partition, range.first));
+            }
+        }
+    }
+    while readers.join_next().await.is_some() {}
+}

@@ -1,0 +1,197 @@
+//! The loop of one worker: wait for one event, apply it to the engine, perform what follows.
+//! Events: a batch, the time (tick, flush, fold), the verdicts of a flush, the end of the input.
+//!
+//! Invariants:
+//! - Ticks lie at wall-clock multiples of the interval; one that was missed is skipped.
+//! - Nothing is published before every partition has been read to where it ended at the start.
+//! - One flush of all changed shards is in flight; it waits for the dead letters before it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use super::Shared;
+use super::dead_letters::DeadLetters;
+use super::engine::Engine;
+use super::flusher::{Fenced, Flusher, Replies};
+use super::mailbox::Mailbox;
+use super::messages::Messages;
+use super::reader::Event;
+use super::route::{Batch, Router};
+use crate::domain::position::{Offset, Partition};
+use crate::domain::reject::Reason;
+use crate::domain::time::{Second, WallMs};
+use crate::ports::Checkpoint;
+
+/// Seconds are folded into the windows when they are this old: by then most of their trades are
+/// there, and a trade into an open second costs least. A tick folds all.
+const FOLD_AFTER: Duration = Duration::from_secs(5);
+
+/// How long the loop sleeps at most, so that a clock that was set is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// One worker: its shards, their checkpoints, and what it needs.
+#[derive(Debug)]
+pub struct Worker<C> {
+    /// Its shards.
+    pub engine: Engine,
+    /// Writes their changes.
+    pub flusher: Flusher<C>,
+    /// Makes messages of aggregates.
+    pub messages: Messages,
+    /// Where messages go.
+    pub mailbox: Arc<Mailbox>,
+    /// Where refused trades go; `None`: they are only counted.
+    pub dead_letters: Option<DeadLetters>,
+    /// Makes dead letters of refused trades.
+    pub router: Arc<Router>,
+    /// Where each partition ended at the start: until all are reached, nothing is published.
+    pub targets: BTreeMap<Partition, Offset>,
+    /// Told once when all are reached.
+    pub caught_up: Option<oneshot::Sender<()>>,
+    /// Time between ticks.
+    pub publish_interval: Duration,
+    /// Clock, metrics, status.
+    pub shared: Arc<Shared>,
+}
+
+impl<C: Checkpoint> Worker<C> {
+    /// Runs until the input ends, then writes the last flush.
+    ///
+    /// # Errors
+    /// Another owner has taken a shard over.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Fenced> {
+        let mut next_tick = self.shared.clock.now().next_multiple(self.publish_interval);
+        self.check_caught_up();
+        loop {
+            let now = self.shared.clock.now();
+            if now >= next_tick {
+                next_tick = self.tick(next_tick, now).await;
+            }
+            self.fold(now);
+            self.flusher
+                .start_if_due(&mut self.engine, self.mailbox.published(), now);
+            let wake = next_tick.min(self.flusher.due_at());
+            let sleep = tokio::time::sleep(wake.since(now).min(LONGEST_SLEEP));
+            tokio::select! {
+                biased;
+                replies = self.flusher.replies() => self.settle(replies)?,
+                () = sleep => {}
+                event = events.recv() => match event {
+                    Some(Event::Batch(batch)) => self.absorb(&batch).await,
+                    Some(Event::Restart { partition, next, end }) => {
+                        self.engine.restart(partition, next);
+                        self.targets.entry(partition).and_modify(|target| *target = end);
+                        self.flusher.moved();
+                        self.check_caught_up();
+                    }
+                    None => break,
+                },
+            }
+        }
+        self.finish().await
+    }
+
+    async fn absorb(&mut self, batch: &Batch) {
+        let absorbed = self.engine.absorb(batch);
+        self.shared.absorbed(&absorbed);
+        let now = self.shared.clock.now();
+        let mut letters = Vec::new();
+        for (trade, reason) in absorbed.refused {
+            letters.extend(
+                self.router
+                    .refused(batch, trade, reason, refusal(reason), now),
+            );
+        }
+        if let Some(dead_letters) = &self.dead_letters {
+            dead_letters.send(letters).await;
+        }
+        self.flusher.moved();
+        self.check_caught_up();
+    }
+
+    /// The tick that is due, the last multiple that is not after `now`; when the next one is.
+    async fn tick(&mut self, due: WallMs, now: WallMs) -> WallMs {
+        let tick = now.last_multiple(self.publish_interval);
+        let missed = tick.since(due).as_millis() / self.publish_interval.as_millis().max(1);
+        self.shared
+            .metrics
+            .ticks_skipped
+            .inc_by(u64::try_from(missed).unwrap_or(u64::MAX));
+        if missed > 0 {
+            warn!(missed, "ticks skipped: the next one carries everything");
+        }
+        if self.caught_up.is_none() {
+            self.publish(tick.second()).await;
+        }
+        tick.plus(self.publish_interval)
+    }
+
+    async fn publish(&mut self, tick: Second) {
+        self.engine.advance(tick);
+        for at in 0..self.engine.count() {
+            let now = self.shared.clock.now();
+            let mut outgoing = Vec::new();
+            let lanes = self.mailbox.lanes();
+            self.engine.due(at, |aggregate| {
+                let lane = aggregate.hash.partition(lanes);
+                outgoing.push((lane, self.messages.make(aggregate, tick, now)));
+            });
+            self.mailbox.push(outgoing, now);
+            tokio::task::yield_now().await;
+        }
+        self.mailbox.end_tick(tick);
+        self.shared.metrics.ticks.inc();
+    }
+
+    /// Folds what has become old enough, so that the tick has little left to do.
+    fn fold(&mut self, now: WallMs) {
+        if self.caught_up.is_none() {
+            self.engine.advance(now.minus(FOLD_AFTER).second());
+        }
+    }
+
+    fn settle(&mut self, replies: Replies) -> Result<(), Fenced> {
+        self.flusher.settle(replies, self.shared.clock.now())
+    }
+
+    fn check_caught_up(&mut self) {
+        self.targets
+            .retain(|partition, end| self.engine.next_offset(*partition) < *end);
+        if self.targets.is_empty()
+            && let Some(caught_up) = self.caught_up.take()
+            && caught_up.send(()).is_err()
+        {
+            info!("caught up while stopping");
+        }
+    }
+
+    /// The input has ended: everything that changed goes to the checkpoint.
+    async fn finish(&mut self) -> Result<(), Fenced> {
+        self.flusher.hurry();
+        loop {
+            let now = self.shared.clock.now();
+            self.flusher
+                .start_if_due(&mut self.engine, self.mailbox.published(), now);
+            if self.flusher.is_idle() {
+                return Ok(());
+            }
+            let sleep = tokio::time::sleep(self.flusher.due_at().since(now).min(LONGEST_SLEEP));
+            tokio::select! {
+                replies = self.flusher.replies() => self.settle(replies)?,
+                () = sleep => {}
+            }
+        }
+    }
+}
+
+fn refusal(reason: Reason) -> &'static str {
+    if reason == Reason::OutOfRange {
+        "the token's sums in the longest window would leave 128 bits"
+    } else {
+        "a new token, and MAX_TOKENS or MAX_PANES is reached"
+    }
+}
