@@ -1,1 +1,132 @@
-//! Stub.
+//! One entry of a shard's checkpoint: the source positions it reaches, the second that was last
+//! published, and panes with their absolute values (see `checkpoint_pane`). Written and read here,
+//! stored by `redis`. What is read has been checked to the last byte.
+//!
+//! ```text
+//! entry = version:u8 count (partition offset)* published pane* crc32:u32le
+//! ```
+
+use crate::domain::position::{Offset, Partition};
+use crate::domain::time::Second;
+
+pub use super::checkpoint_pane::PaneAt;
+use super::checkpoint_pane::{Before, put_pane, take_pane, take_partition};
+use super::varint::{Reader, put_length, put_signed};
+
+/// The layout that is written, and the only one that is read.
+const VERSION: u8 = 1;
+const CRC_BYTES: usize = 4;
+
+/// An entry as read: every byte of it has been checked.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// Per source partition the next offset expected.
+    pub positions: Vec<(Partition, Offset)>,
+    /// The end of the windows that were last published.
+    pub published: Second,
+    panes: Panes<'a>,
+}
+
+/// Why bytes are no entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// Written by a later program.
+    #[error("checkpoint entry of version {0}, only version {VERSION} can be read")]
+    UnknownVersion(u8),
+    /// Not the bytes that were written.
+    #[error("checkpoint entry with a wrong checksum")]
+    Checksum,
+    /// It ends too early.
+    #[error("checkpoint entry is truncated")]
+    Truncated,
+    /// A value that nobody writes.
+    #[error("checkpoint entry is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+/// Writes an entry.
+pub fn encode<'a>(
+    positions: &[(Partition, Offset)],
+    published: Second,
+    panes: impl Iterator<Item = PaneAt<'a>>,
+) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    put_length(&mut out, positions.len());
+    for (partition, offset) in positions {
+        put_signed(&mut out, i64::from(partition.0));
+        put_signed(&mut out, offset.0);
+    }
+    put_signed(&mut out, published.0);
+    let mut before = Before::new(published);
+    for pane in panes {
+        put_pane(&mut out, &mut before, &pane);
+    }
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}
+
+/// Reads an entry, wholly.
+///
+/// # Errors
+/// The bytes are not what [`encode`] writes.
+pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
+    match bytes.first() {
+        None => return Err(CodecError::Truncated),
+        Some(&VERSION) => {}
+        Some(&other) => return Err(CodecError::UnknownVersion(other)),
+    }
+    let (body, crc) = bytes
+        .split_last_chunk::<CRC_BYTES>()
+        .ok_or(CodecError::Truncated)?;
+    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+        return Err(CodecError::Checksum);
+    }
+    let mut reader = Reader(body);
+    reader.byte()?;
+    let count: usize = reader.number("number of positions")?;
+    // Not reserved: the count is not proven until every position was read.
+    let mut positions = Vec::new();
+    for _ in 0..count {
+        positions.push((
+            take_partition(&mut reader)?,
+            Offset(reader.signed("offset")?),
+        ));
+    }
+    let published = Second(reader.signed("published second")?);
+    let before = Before::new(published);
+    let panes = Panes { reader, before };
+    let mut checked = panes.clone();
+    while !checked.reader.is_empty() {
+        take_pane(&mut checked.reader, &mut checked.before)?;
+    }
+    Ok(Entry {
+        positions,
+        published,
+        panes,
+    })
+}
+
+impl<'a> Entry<'a> {
+    /// The panes, in the order in which they were written.
+    #[must_use]
+    pub fn panes(&self) -> Panes<'a> {
+        self.panes.clone()
+    }
+}
+
+/// The panes of an [`Entry`].
+#[derive(Clone, Debug)]
+pub struct Panes<'a> {
+    reader: Reader<'a>,
+    before: Before<'a>,
+}
+
+impl<'a> Iterator for Panes<'a> {
+    type Item = PaneAt<'a>;
+
+    fn next(&mut self) -> Option<PaneAt<'a>> {
+        // Checked by `decode`: an error is the end.
+        take_pane(&mut self.reader, &mut self.before).ok()
+    }
+}

@@ -1,5 +1,11 @@
-//! Wire formats. Pure: bytes in, values out, and the other way.
+//! Wire formats: bytes in, values out, and the other way. Pure and total: any bytes give a value
+//! or a named reason, never a panic, and never more memory than a small multiple of their length.
 
 pub mod aggregate;
 pub mod checkpoint;
+mod checkpoint_pane;
+pub mod dead_letter;
+pub mod time;
 pub mod trade;
+mod trade_fields;
+mod varint;

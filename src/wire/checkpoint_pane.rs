@@ -1,0 +1,255 @@
+//! One pane inside a checkpoint entry, in few bytes.
+//!
+//! ```text
+//! pane  = flags:u8 [token] second [sell] [buy] [usd] first [last]
+//! token = length bytes
+//! sell, buy = count volume
+//! first, last = nanos partition offset index [scale:u8 mantissa]
+//! ```
+//!
+//! Numbers are varints. A second is told as the distance from the pane before (the first one's
+//! from the published second), an offset as the distance from the mark before. A token's address
+//! is left out where the pane before is of the same token. Sums are never negative.
+
+use crate::domain::pane::{Flow, Mark, Pane, Sums};
+use crate::domain::position::{Offset, Partition, Position};
+use crate::domain::price::Price;
+use crate::domain::time::Second;
+use crate::domain::trade::MAX_TOKEN_BYTES;
+
+use super::checkpoint::CodecError;
+use super::varint::{Reader, put, put_length, put_signed};
+
+const NANOS_PER_SECOND: u32 = 1_000_000_000;
+const NANOS_PER_MILLI: u32 = 1_000_000;
+/// Most chains count in 10⁻⁹; volumes of theirs need half the bytes in that unit.
+const COARSE_UNITS: i128 = 1_000_000_000;
+
+/// A pane's flags.
+const SAME_TOKEN: u8 = 1;
+const HAS_SELL: u8 = 1 << 1;
+const HAS_BUY: u8 = 1 << 2;
+const HAS_USD: u8 = 1 << 3;
+/// Both native volumes are in units of 10⁻⁹.
+const COARSE: u8 = 1 << 4;
+/// The first trade is the last one too.
+const ONE_MARK: u8 = 1 << 5;
+/// Both marks have the same price.
+const ONE_PRICE: u8 = 1 << 6;
+const UNKNOWN_FLAGS: u8 = 1 << 7;
+
+/// One pane of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaneAt<'a> {
+    /// Token address, 1 to [`MAX_TOKEN_BYTES`] bytes.
+    pub token: &'a str,
+    /// The pane's second.
+    pub second: Second,
+    /// Its absolute values.
+    pub pane: Pane,
+}
+
+/// What the next pane is told relative to.
+#[derive(Clone, Debug)]
+pub(super) struct Before<'a> {
+    token: &'a str,
+    second: Second,
+    offset: i64,
+}
+
+impl Before<'_> {
+    pub(super) const fn new(published: Second) -> Self {
+        Self {
+            token: "",
+            second: published,
+            offset: 0,
+        }
+    }
+}
+
+/// Writes a pane.
+pub(super) fn put_pane<'a>(out: &mut Vec<u8>, before: &mut Before<'a>, at: &PaneAt<'a>) {
+    let Pane { sums, first, last } = &at.pane;
+    let flags = flags(before, at);
+    out.push(flags);
+    if flags & SAME_TOKEN == 0 {
+        put_length(out, at.token.len());
+        out.extend_from_slice(at.token.as_bytes());
+    }
+    put_signed(out, at.second.0.wrapping_sub(before.second.0));
+    let unit = if flags & COARSE == 0 { 1 } else { COARSE_UNITS };
+    for (flag, flow) in [(HAS_SELL, sums.sell), (HAS_BUY, sums.buy)] {
+        if flags & flag != 0 {
+            put(out, u128::from(flow.count));
+            put(out, (flow.volume / unit).cast_unsigned());
+        }
+    }
+    if flags & HAS_USD != 0 {
+        put(out, sums.usd.cast_unsigned());
+    }
+    put_mark(out, before, first, true);
+    if flags & ONE_MARK == 0 {
+        put_mark(out, before, last, flags & ONE_PRICE == 0);
+    }
+    before.token = at.token;
+    before.second = at.second;
+}
+
+fn flags(before: &Before<'_>, at: &PaneAt<'_>) -> u8 {
+    let Pane { sums, first, last } = &at.pane;
+    let coarse = |flow: Flow| flow.volume % COARSE_UNITS == 0;
+    [
+        (SAME_TOKEN, at.token == before.token),
+        (HAS_SELL, sums.sell != Flow::default()),
+        (HAS_BUY, sums.buy != Flow::default()),
+        (HAS_USD, sums.usd != 0),
+        (COARSE, coarse(sums.sell) && coarse(sums.buy)),
+        (ONE_MARK, first == last),
+        (ONE_PRICE, first.price == last.price),
+    ]
+    .into_iter()
+    .filter(|(_, set)| *set)
+    .fold(0, |flags, (flag, _)| flags | flag)
+}
+
+fn put_mark(out: &mut Vec<u8>, before: &mut Before<'_>, mark: &Mark, priced: bool) {
+    put(out, u128::from(pack_nanos(mark.nanos)));
+    let Position {
+        partition,
+        offset,
+        index,
+    } = mark.position;
+    put_signed(out, i64::from(partition.0));
+    put_signed(out, offset.0.wrapping_sub(before.offset));
+    put(out, u128::from(index));
+    before.offset = offset.0;
+    if priced {
+        out.push(mark.price.scale());
+        put(out, mark.price.mantissa());
+    }
+}
+
+/// Whole milliseconds, which most producers send, need 2 bytes: twice their number; nanoseconds
+/// are twice theirs and one.
+fn pack_nanos(nanos: u32) -> u64 {
+    if nanos.is_multiple_of(NANOS_PER_MILLI) {
+        u64::from(nanos / NANOS_PER_MILLI) << 1
+    } else {
+        u64::from(nanos) << 1 | 1
+    }
+}
+
+/// Reads a pane.
+pub(super) fn take_pane<'a>(
+    reader: &mut Reader<'a>,
+    before: &mut Before<'a>,
+) -> Result<PaneAt<'a>, CodecError> {
+    PaneReader { reader, before }.pane()
+}
+
+struct PaneReader<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    before: &'r mut Before<'a>,
+}
+
+impl<'a> PaneReader<'_, 'a> {
+    fn pane(&mut self) -> Result<PaneAt<'a>, CodecError> {
+        let flags = self.reader.byte()?;
+        if flags & UNKNOWN_FLAGS != 0 {
+            return Err(CodecError::Malformed("flags"));
+        }
+        if flags & SAME_TOKEN == 0 {
+            self.before.token = self.token()?;
+        } else if self.before.token.is_empty() {
+            return Err(CodecError::Malformed("no token"));
+        }
+        let distance = self.reader.signed("second")?;
+        self.before.second = Second(self.before.second.0.wrapping_add(distance));
+        let unit = if flags & COARSE == 0 { 1 } else { COARSE_UNITS };
+        let sell = self.flow(flags & HAS_SELL != 0, unit)?;
+        let buy = self.flow(flags & HAS_BUY != 0, unit)?;
+        let usd = if flags & HAS_USD == 0 {
+            0
+        } else {
+            self.reader.number("volume in USD")?
+        };
+        let first = self.mark(None)?;
+        let last = match flags & (ONE_MARK | ONE_PRICE) {
+            0 => self.mark(None)?,
+            ONE_PRICE => self.mark(Some(first.price))?,
+            _ => first,
+        };
+        Ok(PaneAt {
+            token: self.before.token,
+            second: self.before.second,
+            pane: Pane {
+                sums: Sums { sell, buy, usd },
+                first,
+                last,
+            },
+        })
+    }
+
+    fn token(&mut self) -> Result<&'a str, CodecError> {
+        let length: usize = self.reader.number("length of a token")?;
+        if !(1..=MAX_TOKEN_BYTES).contains(&length) {
+            return Err(CodecError::Malformed("length of a token"));
+        }
+        std::str::from_utf8(self.reader.bytes(length)?).map_err(|_| CodecError::Malformed("token"))
+    }
+
+    fn flow(&mut self, present: bool, unit: i128) -> Result<Flow, CodecError> {
+        if !present {
+            return Ok(Flow::default());
+        }
+        let count = self.reader.number("count")?;
+        let volume = self.reader.number::<i128>("volume")?;
+        let volume = volume.checked_mul(unit);
+        Ok(Flow {
+            count,
+            volume: volume.ok_or(CodecError::Malformed("volume"))?,
+        })
+    }
+
+    fn mark(&mut self, price: Option<Price>) -> Result<Mark, CodecError> {
+        let nanos = self.nanos()?;
+        let partition = take_partition(self.reader)?;
+        let distance = self.reader.signed("offset")?;
+        self.before.offset = self.before.offset.wrapping_add(distance);
+        let position = Position {
+            partition,
+            offset: Offset(self.before.offset),
+            index: self.reader.number("index")?,
+        };
+        let price = match price {
+            Some(price) => price,
+            None => self.price()?,
+        };
+        Ok(Mark {
+            nanos,
+            position,
+            price,
+        })
+    }
+
+    fn nanos(&mut self) -> Result<u32, CodecError> {
+        let packed: u64 = self.reader.number("nanoseconds")?;
+        let unit = if packed & 1 == 0 { NANOS_PER_MILLI } else { 1 };
+        u32::try_from(packed >> 1)
+            .ok()
+            .and_then(|count| count.checked_mul(unit))
+            .filter(|nanos| *nanos < NANOS_PER_SECOND)
+            .ok_or(CodecError::Malformed("nanoseconds"))
+    }
+
+    fn price(&mut self) -> Result<Price, CodecError> {
+        let scale = self.reader.byte()?;
+        Price::from_parts(self.reader.unsigned()?, scale).ok_or(CodecError::Malformed("price"))
+    }
+}
+
+pub(super) fn take_partition(reader: &mut Reader<'_>) -> Result<Partition, CodecError> {
+    i32::try_from(reader.signed("partition")?)
+        .map(Partition)
+        .map_err(|_| CodecError::Malformed("partition"))
+}
