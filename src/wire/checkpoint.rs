@@ -14,7 +14,8 @@ use super::checkpoint_pane::{Before, put_pane, take_pane, take_partition};
 use super::varint::{Reader, put_length, put_signed};
 
 /// The layout that is written, and the only one that is read.
-const VERSION: u8 = 1;
+/// The version byte of entries written now.
+pub const VERSION: u8 = 1;
 const CRC_BYTES: usize = 4;
 
 /// An entry as read: every byte of it has been checked.
