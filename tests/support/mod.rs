@@ -2,4 +2,5 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 pub mod kafka;
+pub mod oracle;
 pub mod redis;
