@@ -1,0 +1,289 @@
+//! Figures: one struct of handles, counted by whoever does the work, read by `/metrics` and
+//! `/stats`. Its own registry, prefix `aggregator_`, and no label that grows with tokens.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Error, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::domain::position::Partition;
+use crate::domain::reject::Reason;
+
+macro_rules! metrics {
+    ($(#[doc = $help:literal] $field:ident: $kind:ident = $name:literal $(by $label:literal)?;)+) => {
+        /// Every figure.
+        #[derive(Clone, Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] pub $field: $kind,)+
+        }
+
+        impl Metrics {
+            /// All figures at zero.
+            ///
+            /// # Errors
+            /// Two figures have one name: never, a test has made them.
+            pub fn new() -> Result<Self, Error> {
+                let registry = Registry::new_custom(Some("aggregator".to_owned()), None)?;
+                let metrics = Self {
+                    $($field: register::<$kind>(&registry, $name, $help, &[$($label)?])?,)+
+                    registry,
+                };
+                metrics.start();
+                Ok(metrics)
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Trades read from the input, rejected ones not among them.
+    trades_consumed: IntCounter = "trades_consumed_total";
+    /// Trades that were counted in a pane.
+    trades_counted: IntCounter = "trades_counted_total";
+    /// Trades that a shard had seen before.
+    trades_duplicate: IntCounter = "trades_duplicate_total";
+    /// Trades older than the longest window.
+    trades_late: IntCounter = "trades_late_total";
+    /// What was rejected, by reason.
+    rejected: IntCounterVec = "rejected_total" by "reason";
+    /// Records read from the input.
+    records_consumed: IntCounter = "records_consumed_total";
+    /// Aggregates that the brokers acknowledged.
+    messages_published: IntCounter = "messages_published_total";
+    /// Batches of aggregates that were not acknowledged; they are sent again.
+    publish_errors: IntCounter = "publish_errors_total";
+    /// Bytes of acknowledged aggregates, before compression.
+    published_bytes: IntCounter = "published_bytes_total";
+    /// Batches of aggregates that the brokers acknowledged.
+    publish_batches: IntCounter = "publish_batches_total";
+    /// From sending a batch to its acknowledgement.
+    publish_batch_seconds: Histogram = "publish_batch_seconds";
+    /// From a tick to its last acknowledged aggregate.
+    publish_tick_seconds: Histogram = "publish_tick_seconds";
+    /// Ticks that were published.
+    ticks: IntCounter = "ticks_total";
+    /// Ticks that were missed; the next one carried everything.
+    ticks_skipped: IntCounter = "ticks_skipped_total";
+    /// Dead letters that the brokers acknowledged.
+    dead_letters: IntCounter = "dead_letters_total";
+    /// Batches of dead letters that were not acknowledged; they are sent again.
+    dead_letter_errors: IntCounter = "dead_letter_errors_total";
+    /// Shards' flushes to the checkpoint, by what it said.
+    flushes: IntCounterVec = "flushes_total" by "verdict";
+    /// From sending a flush to the answer.
+    flush_seconds: Histogram = "flush_seconds";
+    /// Flushes without an answer; they are sent again.
+    flush_errors: IntCounter = "flush_errors_total";
+    /// Bytes flushed.
+    flush_bytes: IntCounter = "flush_bytes_total";
+    /// Age of the oldest change that is in no checkpoint yet.
+    checkpoint_age_seconds: Gauge = "checkpoint_age_seconds";
+    /// Offsets between what was read and the partition's end.
+    lag_records: IntGaugeVec = "lag_records" by "partition";
+    /// Offsets that retention took before they were read.
+    offset_lost: IntCounterVec = "offset_lost_total" by "partition";
+    /// Fetches that failed; they are tried again.
+    fetch_errors: IntCounter = "fetch_errors_total";
+    /// Batches that nobody could decode.
+    unreadable_batches: IntCounter = "unreadable_batches_total";
+    /// Tokens held.
+    tokens: IntGauge = "tokens";
+    /// Live panes held.
+    panes: IntGauge = "panes";
+    /// When an aggregate was last acknowledged, in seconds since the epoch.
+    last_publish_timestamp_seconds: Gauge = "last_publish_timestamp_seconds";
+    /// Writes of the query view that failed; the next tick writes it anew.
+    view_errors: IntCounter = "view_errors_total";
+    /// Sums that did not fit; their trades were left out.
+    overflows: IntCounter = "overflow_total";
+    /// Things that cannot be and were.
+    invariant_violations: IntCounter = "invariant_violations_total";
+    /// Always 1; the label says which version runs.
+    build_info: IntGaugeVec = "build_info" by "version";
+}
+
+/// What the checkpoint may say of a flush, as labels.
+pub const VERDICTS: [&str; 5] = ["ok", "duplicate", "fenced", "gap", "lost"];
+
+impl Metrics {
+    /// Counts one rejected thing.
+    pub fn reject(&self, reason: Reason) {
+        self.rejected.with_label_values(&[reason.name()]).inc();
+    }
+
+    /// Rejected things of one reason so far.
+    #[must_use]
+    pub fn rejected_for(&self, reason: Reason) -> u64 {
+        self.rejected.with_label_values(&[reason.name()]).get()
+    }
+
+    /// Rejected things so far.
+    #[must_use]
+    pub fn rejected_in_all(&self) -> u64 {
+        Reason::ALL
+            .into_iter()
+            .map(|reason| self.rejected_for(reason))
+            .sum()
+    }
+
+    /// Notes how far a partition is behind.
+    pub fn set_lag(&self, partition: Partition, records: i64) {
+        self.lag_records
+            .with_label_values(&[&partition.to_string()])
+            .set(records.max(0));
+    }
+
+    /// Forgets the lag of a partition that is no longer ours.
+    pub fn drop_lag(&self, partition: Partition) {
+        // An error says that there was none.
+        drop(
+            self.lag_records
+                .remove_label_values(&[&partition.to_string()]),
+        );
+    }
+
+    /// Counts offsets that retention took before they were read.
+    pub fn lose_offsets(&self, partition: Partition, count: u64) {
+        self.offset_lost
+            .with_label_values(&[&partition.to_string()])
+            .inc_by(count);
+    }
+
+    /// The figures as families, sorted by name.
+    #[must_use]
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
+    /// Prometheus text, format 0.0.4.
+    ///
+    /// # Errors
+    /// A figure that the format cannot express: never, a test has written them.
+    pub fn text(&self) -> Result<String, Error> {
+        TextEncoder::new().encode_to_string(&self.gather())
+    }
+
+    /// A label exists from the start, so that a first increase is seen as one.
+    fn start(&self) {
+        for reason in Reason::ALL {
+            self.rejected.with_label_values(&[reason.name()]).inc_by(0);
+        }
+        for verdict in VERDICTS {
+            self.flushes.with_label_values(&[verdict]).inc_by(0);
+        }
+        self.build_info
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+    }
+}
+
+/// A histogram's mean; zero before the first observation.
+#[must_use]
+pub fn mean(histogram: &Histogram) -> Duration {
+    let count = u32::try_from(histogram.get_sample_count()).unwrap_or(u32::MAX);
+    let sum = Duration::try_from_secs_f64(histogram.get_sample_sum()).unwrap_or_default();
+    sum.checked_div(count).unwrap_or_default()
+}
+
+trait Figure: Collector + Clone + Sized + 'static {
+    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error>;
+}
+
+fn register<F: Figure>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<F, Error> {
+    let figure = F::make(name, help.trim(), labels)?;
+    registry.register(Box::new(figure.clone()))?;
+    Ok(figure)
+}
+
+macro_rules! figures {
+    ($($kind:ident: |$opts:ident, $labels:ident| $make:expr;)+) => {$(
+        impl Figure for $kind {
+            fn make(name: &str, help: &str, $labels: &[&str]) -> Result<Self, Error> {
+                let $opts = Opts::new(name, help);
+                debug_assert!($labels.len() <= 1, "one label a figure");
+                $make
+            }
+        }
+    )+};
+}
+
+figures! {
+    IntCounter: |opts, labels| IntCounter::with_opts(opts);
+    IntGauge: |opts, labels| IntGauge::with_opts(opts);
+    Gauge: |opts, labels| Gauge::with_opts(opts);
+    IntCounterVec: |opts, labels| IntCounterVec::new(opts, labels);
+    IntGaugeVec: |opts, labels| IntGaugeVec::new(opts, labels);
+    Histogram: |opts, labels| Histogram::with_opts(
+        HistogramOpts::from(opts).buckets(BUCKETS.to_vec())
+    );
+}
+
+/// Seconds: from a flush on the same host to a broker that is about to be given up.
+const BUCKETS: [f64; 14] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_has_the_prefix_and_every_reason_its_line_from_the_start() {
+        let text = Metrics::new().unwrap().text().unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        assert!(lines.clone().count() > 60);
+        assert!(
+            lines.clone().all(|line| line.starts_with("aggregator_")),
+            "{text}"
+        );
+        for reason in Reason::ALL {
+            assert!(text.contains(&format!(
+                "aggregator_rejected_total{{reason=\"{reason}\"}} 0"
+            )));
+        }
+    }
+
+    #[test]
+    fn the_lag_of_a_lost_partition_is_gone() {
+        let metrics = Metrics::new().unwrap();
+        metrics.set_lag(Partition(3), 17);
+        assert!(
+            metrics
+                .text()
+                .unwrap()
+                .contains("lag_records{partition=\"3\"} 17")
+        );
+        metrics.drop_lag(Partition(3));
+        metrics.drop_lag(Partition(4));
+        assert!(!metrics.text().unwrap().contains("lag_records{"));
+    }
+
+    #[test]
+    fn rejected_things_are_counted_by_reason() {
+        let metrics = Metrics::new().unwrap();
+        metrics.reject(Reason::Future);
+        metrics.reject(Reason::Future);
+        metrics.reject(Reason::NotJson);
+        assert_eq!(metrics.rejected_for(Reason::Future), 2);
+        assert_eq!(metrics.rejected_in_all(), 3);
+    }
+
+    #[test]
+    fn a_mean_of_nothing_is_zero() {
+        let metrics = Metrics::new().unwrap();
+        assert_eq!(mean(&metrics.flush_seconds), Duration::ZERO);
+        metrics.flush_seconds.observe(0.5);
+        metrics.flush_seconds.observe(0.25);
+        assert_eq!(mean(&metrics.flush_seconds), Duration::from_millis(375));
+    }
+}
