@@ -1,1 +1,26 @@
-//! Memory functions for the static build.
+//! memcpy, memmove, memset, memcmp and bcmp for the static build: musl's own take some 35 ns for
+//! any small copy. Compiled on every x86_64 target under other names, so that they are tested;
+//! exported under C's names with musl only. The project's only `unsafe` code.
+//!
+//! Small sizes are two overlapping accesses, all loads before all stores, so they are right for
+//! overlapping ranges too. Middle sizes loop over 64 bytes. Large ones leave it to the processor
+//! (`rep movsb`, fast since Ivy Bridge).
+#![no_std]
+// A loop here must not be compiled to a call of the function that it is part of.
+#![no_builtins]
+#![cfg(target_arch = "x86_64")]
+
+mod compare;
+mod exported;
+mod fill;
+mod transfer;
+
+pub use compare::compare;
+pub use fill::fill;
+pub use transfer::{copy, shift};
+
+/// From here on `rep movsb` and `rep stosb` win over a loop of 16-byte accesses.
+const REP_BYTES: usize = 2_048;
+
+/// One round of the loops: four 16-byte registers.
+const ROUND: usize = 64;

@@ -1,0 +1,113 @@
+//! The command line's grammar. Decides nothing but what was asked for; wrong usage ends in the
+//! exit code 64, as wrong configuration does.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigArgs;
+
+/// Exit code for wrong usage and wrong configuration (`EX_USAGE` of sysexits.h).
+pub const EXIT_USAGE: u8 = 64;
+
+/// What was asked for.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Args {
+    /// Where settings come from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do; `run` where nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Trades from Kafka in, aggregates to Kafka out (the default)
+    Run,
+    /// The same pipeline over simulated trades: no Kafka, no Redis
+    Demo,
+    /// Record values as lines in, messages as lines out, by event time
+    Replay {
+        /// The lines; `-` reads standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Write what is rejected to this file, one line each
+        #[arg(long, value_name = "FILE")]
+        dead_letters: Option<PathBuf>,
+    },
+    /// Print every setting, its value and where it came from
+    Config,
+    /// Ask the one running on this host whether it is alive
+    Healthcheck,
+}
+
+/// Reads the command line; the program's name comes first.
+///
+/// # Errors
+/// After help, version or a complaint was printed: the exit code to end with.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Args, u8> {
+    Args::try_parse_from(words).map_err(|answer| {
+        let code = if answer.use_stderr() { EXIT_USAGE } else { 0 };
+        answer.print().map_or(EXIT_USAGE, |()| code)
+    })
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 stopped as asked, 1 failed, 64 wrong usage or configuration, \
+75 another instance took over.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Args, u8> {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn no_command_is_left_to_mean_run() {
+        let args = parsed("aggregator-service").unwrap();
+        assert_eq!(args.command, None);
+    }
+
+    #[test]
+    fn settings_and_file_may_stand_behind_the_command() {
+        let args = parsed("aggregator-service config --set KAFKA_TOPIC=a=b --config x.toml");
+        let args = args.unwrap();
+        assert_eq!(args.command, Some(Command::Config));
+        assert_eq!(
+            args.config.set,
+            [("KAFKA_TOPIC".to_owned(), "a=b".to_owned())]
+        );
+        assert_eq!(args.config.config, Some(PathBuf::from("x.toml")));
+    }
+
+    #[test]
+    fn replay_reads_standard_input_where_no_file_is_named() {
+        let args = parsed("aggregator-service replay --dead-letters bad.txt").unwrap();
+        let (file, dead_letters) = (PathBuf::from("-"), Some(PathBuf::from("bad.txt")));
+        assert_eq!(args.command, Some(Command::Replay { file, dead_letters }));
+    }
+
+    #[test]
+    fn wrong_usage_ends_in_64_and_help_in_0() {
+        for wrong in ["fly", "--fly", "--set KAFKA_TOPIC", "replay a b"] {
+            assert_eq!(
+                parsed(&format!("aggregator-service {wrong}")).unwrap_err(),
+                64,
+                "{wrong}"
+            );
+        }
+        for right in ["--help", "--version", "replay --help"] {
+            assert_eq!(
+                parsed(&format!("aggregator-service {right}")).unwrap_err(),
+                0,
+                "{right}"
+            );
+        }
+    }
+}

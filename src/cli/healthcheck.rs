@@ -1,0 +1,32 @@
+//! `healthcheck`: asks the instance on this host over HTTP, for containers without a shell. It
+//! asks whether it is *alive*: a container must not be restarted because Kafka is away.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Whether the instance that answers on `port` is alive.
+///
+/// # Errors
+/// Nobody answers in time, or what answers is not HTTP.
+pub fn ask(port: u16) -> io::Result<bool> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.write_all(REQUEST)?;
+    let mut start = [0; STATUS_BYTES];
+    stream.read_exact(&mut start)?;
+    match start.strip_prefix(b"HTTP/1.1 ") {
+        Some(status) => Ok(status == b"200"),
+        None => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Below the 30 s that container engines give a check; a live instance answers in milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+/// `HTTP/1.1 200`.
+const STATUS_BYTES: usize = 12;

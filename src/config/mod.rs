@@ -1,0 +1,176 @@
+//! Configuration: layers of text in, one validated [`Config`] out, or every problem at once. Owns
+//! the only place where the environment is read. Never logs, never reaches for the network.
+//! Invariant: a `Config` exists only where every setting was accepted.
+
+pub mod duration;
+mod layers;
+mod parse;
+mod settings;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+pub use layers::Origin;
+pub use settings::{Config, Kind, SETTINGS, Setting};
+pub use values::{LogFormat, LogLevel, SaslMechanism, Secret, StartFrom};
+
+use layers::Values;
+
+/// Names the TOML file where `--config` does not.
+pub const FILE_VARIABLE: &str = "AGGREGATOR_CONFIG";
+
+/// What the command line says of the configuration.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ConfigArgs {
+    /// TOML file with settings; its keys are the variables' names in lower case
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// One setting by the name of its variable; wins over the environment; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", global = true, value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
+}
+
+/// One setting as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The variable's name.
+    pub name: &'static str,
+    /// Its value; `***` where it is a secret.
+    pub value: String,
+    /// The layer that it comes from.
+    pub origin: Origin,
+}
+
+/// Everything that is wrong with the configuration, one line each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// The configuration from `args`, the variables `env`, and the file that either names.
+    ///
+    /// # Errors
+    /// Every wrong setting with its value and what is accepted.
+    pub fn load(
+        args: &ConfigArgs,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let env: Vec<_> = env.collect();
+        let mut values = Values::new();
+        if let Some(file) = file_of(args, &env) {
+            match std::fs::read_to_string(&file) {
+                Ok(text) => values.add_file(&text),
+                Err(error) => values.problems.push(unreadable(&file, &error)),
+            }
+        }
+        values.add_environment(&env);
+        values.add_flags(&args.set);
+        let built = settings::build(&mut values);
+        let mut problems = std::mem::take(&mut values.problems);
+        problems.extend(built.iter().flat_map(contradictions));
+        match built {
+            Some(config) if problems.is_empty() => Ok(Self {
+                ignored: ignored(&env),
+                shown: SETTINGS
+                    .iter()
+                    .map(|setting| show(&values, setting))
+                    .collect(),
+                ..config
+            }),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+
+    /// As [`Config::load`], with the environment of this process.
+    ///
+    /// # Errors
+    /// Every wrong setting with its value and what is accepted.
+    pub fn from_process(args: &ConfigArgs) -> Result<Self, ConfigError> {
+        let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+        Self::load(
+            args,
+            std::env::vars_os().map(|(name, value)| (text(name), text(value))),
+        )
+    }
+}
+
+fn file_of(args: &ConfigArgs, env: &[(String, String)]) -> Option<PathBuf> {
+    let named = || {
+        env.iter()
+            .find(|(name, value)| name == FILE_VARIABLE && !value.is_empty())
+    };
+    args.config
+        .clone()
+        .or_else(|| named().map(|(_, value)| PathBuf::from(value)))
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> String {
+    format!(
+        "{FILE_VARIABLE}: {:?} cannot be read: {error}",
+        file.display().to_string()
+    )
+}
+
+fn show(values: &Values, setting: &Setting) -> Shown {
+    let (text, origin) = values.text(setting);
+    Shown {
+        name: setting.name,
+        value: layers::shown(setting, &text),
+        origin,
+    }
+}
+
+fn ignored(env: &[(String, String)]) -> Vec<String> {
+    let mut names: Vec<String> = env
+        .iter()
+        .filter(|(name, _)| settings::IGNORED.contains(&name.as_str()))
+        .map(|(name, _)| name.clone())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Settings that are fine alone and not together. Each would otherwise be wrong in silence.
+fn contradictions(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    let topics = [
+        ("KAFKA_TOPIC", Some(&config.kafka_topic)),
+        ("AGGREGATE_TOPIC", Some(&config.aggregate_topic)),
+        ("DLQ_TOPIC", config.dlq_topic.as_ref()),
+        ("TOKEN_INFO_TOPIC", config.token_info_topic.as_ref()),
+    ];
+    for (place, (name, topic)) in topics.iter().enumerate() {
+        for (other, _) in topics.iter().take(place).filter(|(_, that)| that == topic) {
+            if let Some(topic) = topic {
+                found.push(format!(
+                    "{name}: {topic:?} is {other} too; accepted: another topic"
+                ));
+            }
+        }
+    }
+    let sasl = [
+        config.kafka_sasl_mechanism.is_some(),
+        config.kafka_sasl_username.is_some(),
+        config.kafka_sasl_password.is_some(),
+    ];
+    if sasl.contains(&true) && sasl.contains(&false) {
+        found.push(
+            "KAFKA_SASL_MECHANISM: goes together with KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; \
+             accepted: all three, or none"
+                .to_owned(),
+        );
+    }
+    if config.kafka_tls_ca.is_some() && !config.kafka_tls {
+        found.push("KAFKA_TLS_CA: is set and KAFKA_TLS is false; accepted: both".to_owned());
+    }
+    let redis_tls = config.redis_tls || config.redis_addr.starts_with("rediss");
+    if config.redis_tls_ca.is_some() && !redis_tls {
+        found.push("REDIS_TLS_CA: is set and REDIS_TLS is false; accepted: both".to_owned());
+    }
+    found
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((pair.0.trim().to_owned(), pair.1.to_owned()))
+}

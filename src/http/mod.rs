@@ -1,0 +1,104 @@
+//! HTTP: what the service says of itself. Reads the status and the figures, changes nothing.
+//! Errors are JSON, `{"error": …}`. What grows later (`/tokens`, `/publish`, the page) is one more
+//! file here with its own `routes()`, merged in [`router`].
+
+mod health;
+mod metrics;
+mod server;
+mod stats;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+pub use server::{Limits, serve, serve_within};
+
+use crate::domain::time::WallMs;
+use crate::metrics::Metrics;
+use crate::status::Status;
+
+/// What the pages are made of.
+pub struct HttpState {
+    /// Live facts.
+    pub status: Arc<Status>,
+    /// Figures.
+    pub metrics: Arc<Metrics>,
+    /// What the configuration says.
+    pub facts: Facts,
+    /// The present.
+    pub clock: Arc<dyn Fn() -> WallMs + Send + Sync>,
+}
+
+/// What the configuration says, as far as pages show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// `KAFKA_BROKERS`.
+    pub brokers: Vec<String>,
+    /// `AGGREGATE_TOPIC`.
+    pub topic: String,
+}
+
+/// The name under which the service speaks of itself.
+pub const SERVICE: &str = env!("CARGO_PKG_NAME");
+
+/// All paths.
+pub fn router(state: Arc<HttpState>) -> Router {
+    Router::new()
+        .route("/version", get(version))
+        .merge(health::routes())
+        .merge(metrics::routes())
+        .merge(stats::routes())
+        .fallback(async || Failure(StatusCode::NOT_FOUND, "no such path".to_owned()))
+        .method_not_allowed_fallback(async || {
+            Failure(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "no such method here".to_owned(),
+            )
+        })
+        .with_state(state)
+}
+
+/// An answer that says what is wrong.
+#[derive(Debug)]
+struct Failure(StatusCode, String);
+
+type Shared = State<Arc<HttpState>>;
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+impl HttpState {
+    fn now(&self) -> WallMs {
+        (self.clock)()
+    }
+}
+
+impl fmt::Debug for HttpState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpState")
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn version() -> impl IntoResponse {
+    Json(json!({ "service": SERVICE, "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// RFC 3339 in UTC; the year 1 for what never was, as Go writes its zero time.
+fn rfc3339(at: Option<WallMs>) -> String {
+    at.and_then(|at| OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).ok())
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_else(|| "0001-01-01T00:00:00Z".to_owned())
+}
