@@ -125,33 +125,23 @@ impl Metrics {
     /// Rejected things so far.
     #[must_use]
     pub fn rejected_in_all(&self) -> u64 {
-        Reason::ALL
-            .into_iter()
-            .map(|reason| self.rejected_for(reason))
-            .sum()
+        Reason::ALL.into_iter().map(|reason| self.rejected_for(reason)).sum()
     }
 
     /// Notes how far a partition is behind.
     pub fn set_lag(&self, partition: Partition, records: i64) {
-        self.lag_records
-            .with_label_values(&[&partition.to_string()])
-            .set(records.max(0));
+        self.lag_records.with_label_values(&[&partition.to_string()]).set(records.max(0));
     }
 
     /// Forgets the lag of a partition that is no longer ours.
     pub fn drop_lag(&self, partition: Partition) {
         // An error says that there was none.
-        drop(
-            self.lag_records
-                .remove_label_values(&[&partition.to_string()]),
-        );
+        drop(self.lag_records.remove_label_values(&[&partition.to_string()]));
     }
 
     /// Counts offsets that retention took before they were read.
     pub fn lose_offsets(&self, partition: Partition, count: u64) {
-        self.offset_lost
-            .with_label_values(&[&partition.to_string()])
-            .inc_by(count);
+        self.offset_lost.with_label_values(&[&partition.to_string()]).inc_by(count);
     }
 
     /// The figures as families, sorted by name.
@@ -176,9 +166,7 @@ impl Metrics {
         for verdict in VERDICTS {
             self.flushes.with_label_values(&[verdict]).inc_by(0);
         }
-        self.build_info
-            .with_label_values(&[env!("CARGO_PKG_VERSION")])
-            .set(1);
+        self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }
 }
 
@@ -229,9 +217,8 @@ figures! {
 }
 
 /// Seconds: from a flush on the same host to a broker that is about to be given up.
-const BUCKETS: [f64; 14] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
-];
+const BUCKETS: [f64; 14] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
 #[cfg(test)]
 mod tests {
@@ -242,14 +229,9 @@ mod tests {
         let text = Metrics::new().unwrap().text().unwrap();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         assert!(lines.clone().count() > 60);
-        assert!(
-            lines.clone().all(|line| line.starts_with("aggregator_")),
-            "{text}"
-        );
+        assert!(lines.clone().all(|line| line.starts_with("aggregator_")), "{text}");
         for reason in Reason::ALL {
-            assert!(text.contains(&format!(
-                "aggregator_rejected_total{{reason=\"{reason}\"}} 0"
-            )));
+            assert!(text.contains(&format!("aggregator_rejected_total{{reason=\"{reason}\"}} 0")));
         }
     }
 
@@ -257,12 +239,7 @@ mod tests {
     fn the_lag_of_a_lost_partition_is_gone() {
         let metrics = Metrics::new().unwrap();
         metrics.set_lag(Partition(3), 17);
-        assert!(
-            metrics
-                .text()
-                .unwrap()
-                .contains("lag_records{partition=\"3\"} 17")
-        );
+        assert!(metrics.text().unwrap().contains("lag_records{partition=\"3\"} 17"));
         metrics.drop_lag(Partition(3));
         metrics.drop_lag(Partition(4));
         assert!(!metrics.text().unwrap().contains("lag_records{"));

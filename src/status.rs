@@ -138,11 +138,7 @@ impl Status {
             Phase::Running => {}
         }
         reasons.extend(self.failures(now));
-        if reasons.is_empty() {
-            Ok(())
-        } else {
-            Err(reasons)
-        }
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 
     /// What is wrong, apart from the phase.
@@ -151,17 +147,13 @@ impl Status {
         let stuck = (!self.live(now)).then(|| "pipeline: no progress".to_owned());
         let said = self.components();
         let failing = said.iter().filter_map(|(name, says)| {
-            says.as_ref()
-                .err()
-                .map(|reason| format!("{name}: {reason}"))
+            says.as_ref().err().map(|reason| format!("{name}: {reason}"))
         });
         stuck.into_iter().chain(failing).collect()
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Component>> {
-        self.components
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -200,10 +192,7 @@ mod tests {
         status.enter(Phase::Running);
         assert_eq!(status.ready(START), Ok(()));
         status.set_component("kafka", Err("no broker answers".to_owned()));
-        assert_eq!(
-            status.ready(START),
-            Err(vec!["kafka: no broker answers".to_owned()])
-        );
+        assert_eq!(status.ready(START), Err(vec!["kafka: no broker answers".to_owned()]));
         status.set_component("kafka", Ok(()));
         assert_eq!(status.ready(START), Ok(()));
     }

@@ -27,15 +27,9 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<(), TryInitError> {
     let lines = match (text, terminal) {
         (true, true) => lines.boxed(),
         (true, false) => lines.with_ansi(false).boxed(),
-        (false, _) => lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed(),
+        (false, _) => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    registry()
-        .with(lines.with_filter(targets(level)))
-        .try_init()
+    registry().with(lines.with_filter(targets(level))).try_init()
 }
 
 /// Ours at `level`, everybody else's from WARN up: their INFO lines are per request.

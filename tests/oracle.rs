@@ -38,13 +38,7 @@ impl Pair {
         });
         let windows = Windows::new(list.collect()).unwrap();
         let shard = Shard::new(windows.clone(), budget(), Second(START));
-        Self {
-            shard,
-            windows,
-            spans: spans.to_vec(),
-            told: Vec::new(),
-            announced: BTreeSet::new(),
-        }
+        Self { shard, windows, spans: spans.to_vec(), told: Vec::new(), announced: BTreeSet::new() }
     }
 
     fn longest(&self) -> i64 {
@@ -54,14 +48,7 @@ impl Pair {
     fn absorb(&mut self, told: &Told) -> Outcome {
         let outcome = absorb(&mut self.shard, told);
         let late = told.second() <= self.shard.end().0 - self.longest();
-        assert_eq!(
-            outcome,
-            if late {
-                Outcome::Late
-            } else {
-                Outcome::Counted
-            }
-        );
+        assert_eq!(outcome, if late { Outcome::Late } else { Outcome::Counted });
         if !late {
             self.told.push(told.clone());
         }
@@ -73,11 +60,7 @@ impl Pair {
     fn announce_all_active(&mut self, end: i64) {
         let longest = self.longest();
         let active = |told: &&Told| oracle::active(std::iter::once(*told), end, longest);
-        let tokens = self
-            .told
-            .iter()
-            .filter(active)
-            .map(|told| told.token.clone());
+        let tokens = self.told.iter().filter(active).map(|told| told.token.clone());
         self.announced.extend(tokens.collect::<Vec<_>>());
     }
 
@@ -102,16 +85,10 @@ impl Pair {
                 self.announced.remove(token);
             }
         }
-        assert_eq!(
-            published.keys().collect::<Vec<_>>(),
-            expected.keys().collect::<Vec<_>>()
-        );
+        assert_eq!(published.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
         for (token, data) in &published {
             let expected = &expected[token];
-            assert!(
-                oracle::same(data, expected),
-                "{token} at {end}:\n{data}\nis not\n{expected}"
-            );
+            assert!(oracle::same(data, expected), "{token} at {end}:\n{data}\nis not\n{expected}");
         }
     }
 }
@@ -122,20 +99,12 @@ fn budget() -> Arc<Budget> {
 
 fn absorb(shard: &mut Shard, told: &Told) -> Outcome {
     let (partition, offset, index) = told.position;
-    let position = Position {
-        partition: Partition(partition),
-        offset: Offset(offset),
-        index,
-    };
+    let position = Position { partition: Partition(partition), offset: Offset(offset), index };
     let mut outcome = None;
-    decode(
-        told.json().to_string().as_bytes(),
-        None,
-        &mut |element| match element {
-            Element::Trade { trade, .. } => outcome = Some(shard.absorb(position, &trade)),
-            Element::Rejected { message, .. } => panic!("{message}"),
-        },
-    );
+    decode(told.json().to_string().as_bytes(), None, &mut |element| match element {
+        Element::Trade { trade, .. } => outcome = Some(shard.absorb(position, &trade)),
+        Element::Rejected { message, .. } => panic!("{message}"),
+    });
     outcome.unwrap()
 }
 
@@ -143,13 +112,7 @@ fn published(shard: &mut Shard, windows: &Windows) -> BTreeMap<String, Value> {
     let mut messages = BTreeMap::new();
     shard.due(|aggregate| {
         let mut out = Vec::new();
-        encode(
-            &mut out,
-            aggregate,
-            windows,
-            TokenNames::default(),
-            WallMs(0),
-        );
+        encode(&mut out, aggregate, windows, TokenNames::default(), WallMs(0));
         let mut message: Value = serde_json::from_slice(&out).unwrap();
         messages.insert(aggregate.token.to_owned(), message["aggregate_data"].take());
     });
@@ -157,14 +120,8 @@ fn published(shard: &mut Shard, windows: &Windows) -> BTreeMap<String, Value> {
 }
 
 fn spans() -> impl Strategy<Value = Vec<Span>> {
-    let all: [Span; 6] = [
-        ("1s", 1),
-        ("2s", 2),
-        ("5s", 5),
-        ("10s", 10),
-        ("1min", 60),
-        ("24hour", 86_400),
-    ];
+    let all: [Span; 6] =
+        [("1s", 1), ("2s", 2), ("5s", 5), ("10s", 10), ("1min", 60), ("24hour", 86_400)];
     proptest::sample::subsequence(all.to_vec(), 1..=6).prop_shuffle()
 }
 
@@ -182,26 +139,17 @@ fn told() -> impl Strategy<Value = Told> {
         i128::from(START + second) * 1_000_000_000 + i128::from(quarter) * 250_000_000
     });
     let position = (0_i32..3, 0_i64..50, 0_u32..3);
-    (
-        token,
-        any::<bool>(),
-        decimal(),
-        decimal(),
-        decimal(),
-        at,
-        position,
+    (token, any::<bool>(), decimal(), decimal(), decimal(), at, position).prop_map(
+        |(token, buy, native, amount, price, at_ns, position)| Told {
+            token,
+            buy,
+            native,
+            amount,
+            price,
+            at_ns,
+            position,
+        },
     )
-        .prop_map(
-            |(token, buy, native, amount, price, at_ns, position)| Told {
-                token,
-                buy,
-                native,
-                amount,
-                price,
-                at_ns,
-                position,
-            },
-        )
 }
 
 #[derive(Clone, Debug)]
@@ -303,11 +251,7 @@ proptest! {
 
 fn changes(shard: &mut Shard, published: i64) -> Vec<u8> {
     let positions: Vec<_> = shard.positions().collect();
-    let panes = shard.changes().map(|(token, second, pane)| PaneAt {
-        token,
-        second,
-        pane: *pane,
-    });
+    let panes = shard.changes().map(|(token, second, pane)| PaneAt { token, second, pane: *pane });
     let blob = checkpoint::encode(&positions, Second(published), panes);
     shard.clear_changes();
     blob
@@ -380,11 +324,7 @@ fn orders(of: &[usize]) -> Vec<Vec<usize>> {
 
 #[test]
 fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
-    let windows = Windows::new(vec![Window {
-        name: "1min".to_owned(),
-        seconds: 60,
-    }])
-    .unwrap();
+    let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
     let budget = Arc::new(Budget::new(1, 2));
     let mut shard = Shard::new(windows, Arc::clone(&budget), Second(START));
     let trade = |token: &str, second: i64| Told {
@@ -397,10 +337,7 @@ fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
         position: (0, second, 0),
     };
     assert_eq!(absorb(&mut shard, &trade("a", 1)), Outcome::Counted);
-    assert!(matches!(
-        absorb(&mut shard, &trade("b", 1)),
-        Outcome::Refused(_)
-    ));
+    assert!(matches!(absorb(&mut shard, &trade("b", 1)), Outcome::Refused(_)));
     for second in 2..5 {
         assert_eq!(absorb(&mut shard, &trade("a", second)), Outcome::Counted);
     }
@@ -412,11 +349,7 @@ fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
 
 #[test]
 fn a_sum_that_would_leave_128_bits_is_refused_and_nothing_wraps() {
-    let windows = Windows::new(vec![Window {
-        name: "1min".to_owned(),
-        seconds: 60,
-    }])
-    .unwrap();
+    let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
     let mut shard = Shard::new(windows, budget(), Second(START));
     let trade = |offset: i64| Told {
         token: "a".to_owned(),
@@ -427,8 +360,7 @@ fn a_sum_that_would_leave_128_bits_is_refused_and_nothing_wraps() {
         at_ns: i128::from(START) * 1_000_000_000,
         position: (0, offset, 0),
     };
-    let counted = (0..)
-        .take_while(|at| absorb(&mut shard, &trade(*at)) == Outcome::Counted)
-        .count();
+    let counted =
+        (0..).take_while(|at| absorb(&mut shard, &trade(*at)) == Outcome::Counted).count();
     assert_eq!(counted, 170_141, "2^127 / 10^33");
 }

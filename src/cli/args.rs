@@ -79,10 +79,7 @@ mod tests {
         let args = parsed("aggregator-service config --set KAFKA_TOPIC=a=b --config x.toml");
         let args = args.unwrap();
         assert_eq!(args.command, Some(Command::Config));
-        assert_eq!(
-            args.config.set,
-            [("KAFKA_TOPIC".to_owned(), "a=b".to_owned())]
-        );
+        assert_eq!(args.config.set, [("KAFKA_TOPIC".to_owned(), "a=b".to_owned())]);
         assert_eq!(args.config.config, Some(PathBuf::from("x.toml")));
     }
 
@@ -96,18 +93,10 @@ mod tests {
     #[test]
     fn wrong_usage_ends_in_64_and_help_in_0() {
         for wrong in ["fly", "--fly", "--set KAFKA_TOPIC", "replay a b"] {
-            assert_eq!(
-                parsed(&format!("aggregator-service {wrong}")).unwrap_err(),
-                64,
-                "{wrong}"
-            );
+            assert_eq!(parsed(&format!("aggregator-service {wrong}")).unwrap_err(), 64, "{wrong}");
         }
         for right in ["--help", "--version", "replay --help"] {
-            assert_eq!(
-                parsed(&format!("aggregator-service {right}")).unwrap_err(),
-                0,
-                "{right}"
-            );
+            assert_eq!(parsed(&format!("aggregator-service {right}")).unwrap_err(), 0, "{right}");
         }
     }
 }

@@ -73,14 +73,8 @@ fn component(number: &str, unit: &str) -> Option<u128> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
-    let whole: u128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
-    whole
-        .checked_mul(unit)?
-        .checked_add(fraction_of(fraction, unit))
+    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    whole.checked_mul(unit)?.checked_add(fraction_of(fraction, unit))
 }
 
 /// `0.<digits>` of `unit`, cut to the nanosecond.
@@ -125,10 +119,7 @@ mod tests {
             (".5s", SECOND / 2),
             ("1.s", SECOND),
             ("+2s", 2 * SECOND),
-            (
-                "1h1m1s1ms1us1ns",
-                HOUR + MINUTE + SECOND + MILLISECOND + MICROSECOND + 1,
-            ),
+            ("1h1m1s1ms1us1ns", HOUR + MINUTE + SECOND + MILLISECOND + MICROSECOND + 1),
             ("2µs", 2 * MICROSECOND),
             ("0.3333333333333333333h", 1_199_999_999_999),
         ];
@@ -139,18 +130,14 @@ mod tests {
 
     #[test]
     fn what_go_refuses_is_refused() {
-        for text in [
-            "", "+", "30", "s", ".s", "1.2.3s", "-1s", "1d", "1 s", "9999999h", "1s2",
-        ] {
+        for text in ["", "+", "30", "s", ".s", "1.2.3s", "-1s", "1d", "1 s", "9999999h", "1s2"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_duration_is_written_short_and_read_back() {
-        for text in [
-            "0s", "1ns", "1.5µs", "250ms", "1.5s", "30s", "5m", "1m30s", "24h", "1h1s",
-        ] {
+        for text in ["0s", "1ns", "1.5µs", "250ms", "1.5s", "30s", "5m", "1m30s", "24h", "1h1s"] {
             assert_eq!(parse(text).map(format).as_deref(), Some(text));
         }
     }

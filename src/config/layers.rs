@@ -32,14 +32,9 @@ pub(super) struct Values {
 impl Values {
     /// The defaults.
     pub(super) fn new() -> Self {
-        let pairs = SETTINGS
-            .iter()
-            .map(|setting| (setting.name, setting.default));
+        let pairs = SETTINGS.iter().map(|setting| (setting.name, setting.default));
         let merged = Figment::from(Layer::of_texts(Origin::Default, pairs));
-        Self {
-            merged,
-            problems: Vec::new(),
-        }
+        Self { merged, problems: Vec::new() }
     }
 
     /// Lays a TOML text on top. Here an unknown key is an error: only this program reads the file.
@@ -47,17 +42,13 @@ impl Values {
         let table = match Toml::string(text).data() {
             Ok(mut profiles) => profiles.remove(&Profile::Default).unwrap_or_default(),
             Err(error) => {
-                return self
-                    .problems
-                    .push(format!("the file: {}", one_line(&error)));
+                return self.problems.push(format!("the file: {}", one_line(&error)));
             }
         };
         let mut known = Dict::new();
         for (key, value) in table {
             match (setting_of_key(&key), text_of(&value)) {
-                (None, _) => self
-                    .problems
-                    .push(format!("{key}: unknown key in the file")),
+                (None, _) => self.problems.push(format!("{key}: unknown key in the file")),
                 (Some(setting), None) => self.problems.push(format!(
                     "{}: a table in the file; accepted: {}",
                     setting.name, setting.accepts
@@ -65,10 +56,7 @@ impl Values {
                 (Some(_), Some(text)) => drop(known.insert(key, Value::from(text))),
             }
         }
-        self.add(Layer {
-            origin: Origin::File,
-            values: known,
-        });
+        self.add(Layer { origin: Origin::File, values: known });
     }
 
     /// Lays variables on top; those that are no settings are somebody else's.
@@ -83,15 +71,10 @@ impl Values {
 
     /// Lays `--set NAME=VALUE` flags on top.
     pub(super) fn add_flags(&mut self, flags: &[(String, String)]) {
-        for (name, _) in flags
-            .iter()
-            .filter(|(name, _)| setting_of_name(name).is_none())
-        {
+        for (name, _) in flags.iter().filter(|(name, _)| setting_of_name(name).is_none()) {
             self.problems.push(format!("{name}: no such setting"));
         }
-        let pairs = flags
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let pairs = flags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         self.add(Layer::of_texts(Origin::Flag, pairs));
     }
 
@@ -117,18 +100,9 @@ impl Values {
     /// The setting's text as it is in force, and its layer.
     pub(super) fn text(&self, setting: &Setting) -> (String, Origin) {
         let key = setting.name.to_ascii_lowercase();
-        let found = self
-            .merged
-            .find_value(&key)
-            .ok()
-            .and_then(|value| text_of(&value));
-        let layer = self
-            .merged
-            .find_metadata(&key)
-            .map(|data| data.name.as_ref());
-        let origin = ORIGINS
-            .into_iter()
-            .find(|origin| layer == Some(origin.name()));
+        let found = self.merged.find_value(&key).ok().and_then(|value| text_of(&value));
+        let layer = self.merged.find_metadata(&key).map(|data| data.name.as_ref());
+        let origin = ORIGINS.into_iter().find(|origin| layer == Some(origin.name()));
         (found.unwrap_or_default(), origin.unwrap_or(Origin::Default))
     }
 
@@ -145,10 +119,7 @@ pub(super) fn shown(setting: &Setting, text: &str) -> String {
     match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
             let (before, after) = text.split_at(at);
-            format!(
-                "{}://{HIDDEN}{after}",
-                before.split("://").next().unwrap_or_default()
-            )
+            format!("{}://{HIDDEN}{after}", before.split("://").next().unwrap_or_default())
         }
         _ => text.to_owned(),
     }
@@ -180,9 +151,8 @@ struct Layer {
 
 impl Layer {
     fn of_texts<'a>(origin: Origin, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let values = pairs
-            .map(|(name, text)| (name.to_ascii_lowercase(), Value::from(text)))
-            .collect();
+        let values =
+            pairs.map(|(name, text)| (name.to_ascii_lowercase(), Value::from(text))).collect();
         Self { origin, values }
     }
 }
@@ -202,20 +172,13 @@ fn setting_of_name(name: &str) -> Option<&'static Setting> {
 }
 
 fn setting_of_key(key: &str) -> Option<&'static Setting> {
-    SETTINGS
-        .iter()
-        .find(|setting| setting.name.to_ascii_lowercase() == key)
+    SETTINGS.iter().find(|setting| setting.name.to_ascii_lowercase() == key)
 }
 
 /// A scalar as text, an array of scalars with commas; a table has none.
 fn text_of(value: &Value) -> Option<String> {
     if let Some(list) = value.as_array() {
-        return Some(
-            list.iter()
-                .map(text_of)
-                .collect::<Option<Vec<_>>>()?
-                .join(","),
-        );
+        return Some(list.iter().map(text_of).collect::<Option<Vec<_>>>()?.join(","));
     }
     let texts = [
         value.as_str().map(str::to_owned),
@@ -237,11 +200,6 @@ fn one_line(error: &Error) -> String {
     }
 }
 
-const ORIGINS: [Origin; 4] = [
-    Origin::Default,
-    Origin::File,
-    Origin::Environment,
-    Origin::Flag,
-];
+const ORIGINS: [Origin; 4] = [Origin::Default, Origin::File, Origin::Environment, Origin::Flag];
 
 const HIDDEN: &str = "***";

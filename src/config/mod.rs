@@ -71,10 +71,7 @@ impl Config {
         match built {
             Some(config) if problems.is_empty() => Ok(Self {
                 ignored: ignored(&env),
-                shown: SETTINGS
-                    .iter()
-                    .map(|setting| show(&values, setting))
-                    .collect(),
+                shown: SETTINGS.iter().map(|setting| show(&values, setting)).collect(),
                 ..config
             }),
             _ => Err(ConfigError(problems)),
@@ -87,37 +84,22 @@ impl Config {
     /// Every wrong setting with its value and what is accepted.
     pub fn from_process(args: &ConfigArgs) -> Result<Self, ConfigError> {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
-        Self::load(
-            args,
-            std::env::vars_os().map(|(name, value)| (text(name), text(value))),
-        )
+        Self::load(args, std::env::vars_os().map(|(name, value)| (text(name), text(value))))
     }
 }
 
 fn file_of(args: &ConfigArgs, env: &[(String, String)]) -> Option<PathBuf> {
-    let named = || {
-        env.iter()
-            .find(|(name, value)| name == FILE_VARIABLE && !value.is_empty())
-    };
-    args.config
-        .clone()
-        .or_else(|| named().map(|(_, value)| PathBuf::from(value)))
+    let named = || env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
+    args.config.clone().or_else(|| named().map(|(_, value)| PathBuf::from(value)))
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> String {
-    format!(
-        "{FILE_VARIABLE}: {:?} cannot be read: {error}",
-        file.display().to_string()
-    )
+    format!("{FILE_VARIABLE}: {:?} cannot be read: {error}", file.display().to_string())
 }
 
 fn show(values: &Values, setting: &Setting) -> Shown {
     let (text, origin) = values.text(setting);
-    Shown {
-        name: setting.name,
-        value: layers::shown(setting, &text),
-        origin,
-    }
+    Shown { name: setting.name, value: layers::shown(setting, &text), origin }
 }
 
 fn ignored(env: &[(String, String)]) -> Vec<String> {
@@ -142,9 +124,7 @@ fn contradictions(config: &Config) -> Vec<String> {
     for (place, (name, topic)) in topics.iter().enumerate() {
         for (other, _) in topics.iter().take(place).filter(|(_, that)| that == topic) {
             if let Some(topic) = topic {
-                found.push(format!(
-                    "{name}: {topic:?} is {other} too; accepted: another topic"
-                ));
+                found.push(format!("{name}: {topic:?} is {other} too; accepted: another topic"));
             }
         }
     }

@@ -70,10 +70,7 @@ pub(super) fn windows(text: &str) -> Option<Windows> {
         }
         let length = named_length(name).or_else(|| duration::parse(name))?;
         let seconds = u32::try_from(whole_seconds(length)?.as_secs()).ok()?;
-        list.push(Window {
-            name: name.to_owned(),
-            seconds,
-        });
+        list.push(Window { name: name.to_owned(), seconds });
     }
     Windows::new(list)
 }
@@ -113,9 +110,7 @@ pub(super) fn batch_size(text: &str) -> Option<usize> {
 
 /// From 1 to 4 × 10⁹: places are numbered with 32 bits.
 pub(super) fn bound(text: &str) -> Option<usize> {
-    text.parse()
-        .ok()
-        .filter(|bound| (1..=4_000_000_000).contains(bound))
+    text.parse().ok().filter(|bound| (1..=4_000_000_000).contains(bound))
 }
 
 /// Any whole number that fits.
@@ -176,18 +171,14 @@ pub(super) fn sasl_mechanism(text: &str) -> Option<Option<SaslMechanism>> {
 }
 
 fn parts(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let host_fits = match bracketed {
         Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
@@ -206,11 +197,7 @@ fn named_length(name: &str) -> Option<Duration> {
         "day" => 86_400,
         _ => return None,
     };
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(seconds)
-        .map(Duration::from_secs)
+    number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
 }
 
 fn between(text: &str, least: Duration, most: Duration) -> Option<Duration> {
@@ -227,11 +214,5 @@ const DAY: Duration = Duration::from_secs(86_400);
 const MAX_TOPIC_BYTES: usize = 249;
 
 /// What the Redis client can be told.
-const REDIS_SCHEMES: [&str; 6] = [
-    "redis",
-    "rediss",
-    "redis-cluster",
-    "rediss-cluster",
-    "redis-sentinel",
-    "rediss-sentinel",
-];
+const REDIS_SCHEMES: [&str; 6] =
+    ["redis", "rediss", "redis-cluster", "rediss-cluster", "redis-sentinel", "rediss-sentinel"];

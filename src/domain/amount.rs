@@ -73,12 +73,8 @@ impl Amount {
         if scanned.exceeds(limit) {
             return Err(DecimalError::AboveLimit);
         }
-        let units = scanned
-            .rounded(i64::from(AMOUNT_DIGITS))
-            .ok_or(DecimalError::AboveLimit)?;
-        i128::try_from(units)
-            .map(Self)
-            .map_err(|_| DecimalError::AboveLimit)
+        let units = scanned.rounded(i64::from(AMOUNT_DIGITS)).ok_or(DecimalError::AboveLimit)?;
+        i128::try_from(units).map(Self).map_err(|_| DecimalError::AboveLimit)
     }
 
     /// `self × price`, rounded half-to-even to 10⁻¹⁸.
@@ -106,20 +102,14 @@ impl Amount {
                 // Scaled down to one digit and "something more", which is all that rounding asks.
                 let tenths = remainder * U256::from(10_u8);
                 let more = u128::from(tenths % divisor != U256::ZERO);
-                (
-                    (quotient).as_u128(),
-                    (tenths / divisor).as_u128() * 10 + more,
-                    100,
-                )
+                ((quotient).as_u128(), (tenths / divisor).as_u128() * 10 + more, 100)
             }
         };
         if quotient > bound || (quotient == bound && remainder > 0) {
             return Err(DecimalError::AboveLimit);
         }
         let rounded = round_half_even(quotient, remainder, divisor, false);
-        i128::try_from(rounded)
-            .map(Self)
-            .map_err(|_| DecimalError::AboveLimit)
+        i128::try_from(rounded).map(Self).map_err(|_| DecimalError::AboveLimit)
     }
 }
 
@@ -137,11 +127,7 @@ impl Scanned {
             [b'+', rest @ ..] => (false, rest),
             _ => (false, text),
         };
-        let mut scanned = Self {
-            digits: 0,
-            exponent: 0,
-            inexact: false,
-        };
+        let mut scanned = Self { digits: 0, exponent: 0, inexact: false };
         let mut count = 0_u32;
         let mut seen_digit = false;
         let mut fraction = false;
@@ -229,19 +215,14 @@ fn read_exponent(text: &[u8]) -> Result<i64, DecimalError> {
     }
     // Saturating: beyond this every value is zero or above every limit anyway.
     let value = digits.iter().fold(0_i64, |value, digit| {
-        value
-            .saturating_mul(10)
-            .saturating_add(i64::from(digit - b'0'))
-            .min(i64::MAX / 4)
+        value.saturating_mul(10).saturating_add(i64::from(digit - b'0')).min(i64::MAX / 4)
     });
     Ok(if negative { -value } else { value })
 }
 
 /// 10^`exponent` where it fits 128 bits.
 fn power_of_ten(exponent: u64) -> Option<u128> {
-    u32::try_from(exponent)
-        .ok()
-        .and_then(|exponent| 10_u128.checked_pow(exponent))
+    u32::try_from(exponent).ok().and_then(|exponent| 10_u128.checked_pow(exponent))
 }
 
 /// `quotient + (remainder + rest) / divisor`, half to even; `rest` in 0..1, not 0 if `inexact`.
@@ -254,11 +235,7 @@ pub(crate) const fn round_half_even(
     let complement = divisor - remainder;
     let above = remainder > complement || (remainder == complement && inexact);
     let tie = remainder == complement && !inexact;
-    if above || (tie && quotient % 2 == 1) {
-        quotient + 1
-    } else {
-        quotient
-    }
+    if above || (tie && quotient % 2 == 1) { quotient + 1 } else { quotient }
 }
 
 /// Writes `digits × 10^−scale` in plain notation: at least 6 fractional digits, more where the
@@ -268,18 +245,13 @@ pub(crate) fn write_plain(f: &mut fmt::Formatter<'_>, digits: u128, scale: u32) 
     let mut buffer = itoa::Buffer::new();
     let text = buffer.format(digits);
     let scale = usize::try_from(scale).unwrap_or(0);
-    let (whole, fraction) = text
-        .split_at_checked(text.len().saturating_sub(scale))
-        .unwrap_or(("", text));
+    let (whole, fraction) =
+        text.split_at_checked(text.len().saturating_sub(scale)).unwrap_or(("", text));
     let zeros = scale.saturating_sub(text.len());
     let needed = fraction.trim_end_matches('0');
     f.write_str(if whole.is_empty() { "0" } else { whole })?;
     f.write_str(".")?;
-    let shown = if needed.is_empty() {
-        0
-    } else {
-        zeros + needed.len()
-    };
+    let shown = if needed.is_empty() { 0 } else { zeros + needed.len() };
     if shown > 0 {
         write!(f, "{:0>width$}", needed, width = shown)?;
     }
@@ -304,28 +276,19 @@ mod tests {
             ("1E3", 1_000 * ONE),
             ("0.0000000000000000005", 0),
             ("0.0000000000000000015", 2),
-            (
-                "0.00000000000000000050000000000000000000000000000000000001",
-                1,
-            ),
+            ("0.00000000000000000050000000000000000000000000000000000001", 1),
             ("1e-400", 0),
             ("0e999999999999999999999", 0),
             ("00000000000000000000000000000000000000000000000000001", ONE),
         ];
         for (text, units) in cases {
-            assert_eq!(
-                Amount::parse(text.as_bytes(), 1_000),
-                Ok(Amount(units)),
-                "{text}"
-            );
+            assert_eq!(Amount::parse(text.as_bytes(), 1_000), Ok(Amount(units)), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for text in [
-            "", ".", "-", "1.2.3", "1e", "1e+", "e5", "0x10", " 1", "1 ", "NaN", "1_0",
-        ] {
+        for text in ["", ".", "-", "1.2.3", "1e", "1e+", "e5", "0x10", " 1", "1 ", "NaN", "1_0"] {
             assert_eq!(
                 Amount::parse(text.as_bytes(), 10),
                 Err(DecimalError::NotADecimal),
@@ -333,17 +296,8 @@ mod tests {
             );
         }
         assert_eq!(Amount::parse(b"-1", 10), Err(DecimalError::Negative));
-        for text in [
-            "10.000000000000000000000000000000000000000000000001",
-            "11",
-            "1e2",
-            "1e99",
-        ] {
-            assert_eq!(
-                Amount::parse(text.as_bytes(), 10),
-                Err(DecimalError::AboveLimit),
-                "{text}"
-            );
+        for text in ["10.000000000000000000000000000000000000000000000001", "11", "1e2", "1e99"] {
+            assert_eq!(Amount::parse(text.as_bytes(), 10), Err(DecimalError::AboveLimit), "{text}");
         }
     }
 

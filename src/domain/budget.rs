@@ -16,12 +16,7 @@ impl Budget {
     /// An empty budget.
     #[must_use]
     pub const fn new(max_tokens: usize, max_panes: usize) -> Self {
-        Self {
-            tokens: AtomicUsize::new(0),
-            panes: AtomicUsize::new(0),
-            max_tokens,
-            max_panes,
-        }
+        Self { tokens: AtomicUsize::new(0), panes: AtomicUsize::new(0), max_tokens, max_panes }
     }
 
     /// Tokens held now.
@@ -42,9 +37,7 @@ impl Budget {
             return false;
         }
         self.tokens
-            .fetch_update(Relaxed, Relaxed, |held| {
-                (held < self.max_tokens).then_some(held + 1)
-            })
+            .fetch_update(Relaxed, Relaxed, |held| (held < self.max_tokens).then_some(held + 1))
             .is_ok()
     }
 

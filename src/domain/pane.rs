@@ -51,19 +51,12 @@ impl Sums {
     /// The sums of one trade.
     #[must_use]
     pub fn of(trade: &Trade<'_>) -> Self {
-        let flow = Flow {
-            count: 1,
-            volume: trade.native.units(),
-        };
+        let flow = Flow { count: 1, volume: trade.native.units() };
         let (sell, buy) = match trade.side {
             Side::Sell => (flow, Flow::default()),
             Side::Buy => (Flow::default(), flow),
         };
-        Self {
-            sell,
-            buy,
-            usd: trade.usd.units(),
-        }
+        Self { sell, buy, usd: trade.usd.units() }
     }
 
     /// Trades on both sides.
@@ -79,11 +72,7 @@ impl Sums {
         let sell = self.sell.checked_add(other.sell)?;
         let buy = self.buy.checked_add(other.buy)?;
         sell.volume.checked_add(buy.volume)?;
-        Some(Self {
-            sell,
-            buy,
-            usd: self.usd.checked_add(other.usd)?,
-        })
+        Some(Self { sell, buy, usd: self.usd.checked_add(other.usd)? })
     }
 
     /// Adds `other`. The caller knows that the result fits: see `Shard`'s per-token total.
@@ -124,16 +113,8 @@ impl Pane {
     /// The pane of one trade.
     #[must_use]
     pub fn of(trade: &Trade<'_>, position: Position) -> Self {
-        let mark = Mark {
-            nanos: trade.at.nanos,
-            position,
-            price: trade.price,
-        };
-        Self {
-            sums: Sums::of(trade),
-            first: mark,
-            last: mark,
-        }
+        let mark = Mark { nanos: trade.at.nanos, position, price: trade.price };
+        Self { sums: Sums::of(trade), first: mark, last: mark }
     }
 
     /// Adds what another pane of the same second holds.

@@ -44,21 +44,14 @@ impl Price {
         }
         let surplus = i64::from((scanned.digits.ilog10() + 1).saturating_sub(PRICE_DIGITS));
         // At least 0: a value with a positive exponent is written out, and fits, being in limits.
-        let scale = scanned
-            .exponent
-            .saturating_add(surplus)
-            .saturating_neg()
-            .max(0);
+        let scale = scanned.exponent.saturating_add(surplus).saturating_neg().max(0);
         let mut mantissa = scanned.rounded(scale).ok_or(DecimalError::AboveLimit)?;
         let mut scale = scale;
         while scale > 0 && mantissa.is_multiple_of(10) {
             mantissa /= 10;
             scale -= 1;
         }
-        Ok(Self::pack(
-            mantissa,
-            u8::try_from(scale).map_err(|_| DecimalError::TooFine)?,
-        ))
+        Ok(Self::pack(mantissa, u8::try_from(scale).map_err(|_| DecimalError::TooFine)?))
     }
 
     fn pack(mut mantissa: u128, mut scale: u8) -> Self {
@@ -128,10 +121,7 @@ fn signed(negative: bool, value: f64) -> f64 {
 /// `a ÷ b`, correctly rounded: a quotient of 63 or 64 bits whose lowest bit says whether anything
 /// is left, so that the one conversion to 53 bits rounds right. `a` is below 2⁷¹, `b` in 1..2⁶⁴.
 fn nearest(a: u128, b: u128) -> f64 {
-    let (a_bits, b_bits) = (
-        u128::BITS - a.leading_zeros(),
-        u128::BITS - b.leading_zeros(),
-    );
+    let (a_bits, b_bits) = (u128::BITS - a.leading_zeros(), u128::BITS - b.leading_zeros());
     let shift = 63 + i64::from(b_bits) - i64::from(a_bits);
     let (a, b) = match u32::try_from(shift) {
         Ok(up) => (a << up, b),
@@ -145,19 +135,12 @@ fn nearest_big(a: &BigUint, b: &BigUint) -> f64 {
     let bits = |value: &BigUint| i64::try_from(value.bits()).unwrap_or(i64::MAX);
     let shift = 63 + bits(b) - bits(a);
     let by = shift.unsigned_abs();
-    let (a, b) = if shift >= 0 {
-        (a << by, b.clone())
-    } else {
-        (a.clone(), b << by)
-    };
+    let (a, b) = if shift >= 0 { (a << by, b.clone()) } else { (a.clone(), b << by) };
     let sticky = &a % &b != BigUint::ZERO;
     with_sticky(u64::try_from(a / b).unwrap_or(u64::MAX), sticky, shift)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "the one rounding, to nearest, that is wanted"
-)]
+#[expect(clippy::cast_precision_loss, reason = "the one rounding, to nearest, that is wanted")]
 fn with_sticky(quotient: u64, sticky: bool, shift: i64) -> f64 {
     let exponent = i32::try_from(-shift).unwrap_or(i32::MAX);
     (quotient | u64::from(sticky)) as f64 * 2_f64.powi(exponent)
@@ -179,14 +162,8 @@ mod tests {
             ("0.000118000", "0.000118"),
             ("1e15", "1000000000000000.000000"),
             ("1234567890123456789012345678.9", ""),
-            (
-                "0.12345678901234567890123456785",
-                "0.1234567890123456789012345678",
-            ),
-            (
-                "0.12345678901234567890123456775",
-                "0.1234567890123456789012345678",
-            ),
+            ("0.12345678901234567890123456785", "0.1234567890123456789012345678"),
+            ("0.12345678901234567890123456775", "0.1234567890123456789012345678"),
             (
                 "0.123456789012345678901234567850000000000000000001",
                 "0.1234567890123456789012345679",
@@ -210,11 +187,7 @@ mod tests {
             ("0", "4", 0.0),
             ("4", "0", -100.0),
             ("1e-200", "1e15", 1e217),
-            (
-                "0.1234567890123456789012345678",
-                "0.2469135780246913578024691356",
-                100.0,
-            ),
+            ("0.1234567890123456789012345678", "0.2469135780246913578024691356", 100.0),
         ] {
             assert!((Price::change_percent(price(open), price(close)) - percent).abs() <= 0.0);
         }

@@ -76,17 +76,13 @@ impl Shard {
     /// The position that it expects next of a partition.
     #[must_use]
     pub fn next_offset(&self, partition: Partition) -> Offset {
-        let known = usize::try_from(partition.0)
-            .ok()
-            .and_then(|at| self.next_offsets.get(at));
+        let known = usize::try_from(partition.0).ok().and_then(|at| self.next_offsets.get(at));
         known.copied().unwrap_or_default()
     }
 
     /// The expected positions of all partitions that it knows of.
     pub fn positions(&self) -> impl Iterator<Item = (Partition, Offset)> {
-        (0_i32..)
-            .map(Partition)
-            .zip(self.next_offsets.iter().copied())
+        (0_i32..).map(Partition).zip(self.next_offsets.iter().copied())
     }
 
     /// Everything of a partition below `next` has been offered.
@@ -138,14 +134,7 @@ impl Shard {
                 place
             }
             Err(at) => {
-                let place = self.panes.push(
-                    second,
-                    StoredPane {
-                        slot,
-                        dirty: false,
-                        pane,
-                    },
-                );
+                let place = self.panes.push(second, StoredPane { slot, dirty: false, pane });
                 token.panes.insert(at, place);
                 self.budget.add_pane();
                 place
@@ -196,21 +185,12 @@ impl Shard {
             if active || token.announced {
                 token.figures(panes, windows, end, &mut figures);
                 let (address, hash) = (&*token.address, token.hash);
-                each(&Aggregate {
-                    token: address,
-                    hash,
-                    end,
-                    windows: &figures,
-                });
+                each(&Aggregate { token: address, hash, end, windows: &figures });
             }
             token.announced = active;
         }
         for slot in std::mem::take(&mut self.closing) {
-            if self
-                .tokens
-                .get(slot)
-                .is_some_and(|token| token.panes.is_empty())
-            {
+            if self.tokens.get(slot).is_some_and(|token| token.panes.is_empty()) {
                 self.tokens.remove(slot);
                 self.budget.release_token();
             }
@@ -228,11 +208,7 @@ impl Shard {
     pub fn changes(&self) -> impl Iterator<Item = (&str, Second, &Pane)> {
         self.dirty.iter().filter_map(|place| {
             let stored = self.panes.get(*place)?;
-            Some((
-                &*self.tokens.get(stored.slot)?.address,
-                place.second,
-                &stored.pane,
-            ))
+            Some((&*self.tokens.get(stored.slot)?.address, place.second, &stored.pane))
         })
     }
 
@@ -248,11 +224,7 @@ impl Shard {
     /// All live panes, oldest second first.
     pub fn panes(&self) -> impl Iterator<Item = (&str, Second, &Pane)> {
         self.panes.iter().filter_map(|(second, stored)| {
-            Some((
-                &*self.tokens.get(stored.slot)?.address,
-                second,
-                &stored.pane,
-            ))
+            Some((&*self.tokens.get(stored.slot)?.address, second, &stored.pane))
         })
     }
 
@@ -276,11 +248,7 @@ impl Shard {
                 }
             }
             Err(at) => {
-                let stored = StoredPane {
-                    slot,
-                    dirty: false,
-                    pane: *pane,
-                };
+                let stored = StoredPane { slot, dirty: false, pane: *pane };
                 token.panes.insert(at, self.panes.push(second, stored));
                 self.budget.add_pane();
             }
@@ -306,9 +274,7 @@ impl Shard {
         }
         let horizon = self.horizon();
         for (_, token) in self.tokens.iter_mut() {
-            token.announced = token
-                .newest_until(published)
-                .is_some_and(|at| at.second > horizon);
+            token.announced = token.newest_until(published).is_some_and(|at| at.second > horizon);
         }
         self.expire();
     }
@@ -379,8 +345,6 @@ impl Shard {
 impl Drop for Shard {
     fn drop(&mut self) {
         self.budget.release_panes(self.panes.iter().count());
-        self.tokens
-            .iter_mut()
-            .for_each(|_| self.budget.release_token());
+        self.tokens.iter_mut().for_each(|_| self.budget.release_token());
     }
 }

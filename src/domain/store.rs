@@ -43,13 +43,7 @@ impl PaneStore {
         let at = match self.find(second) {
             Ok(at) => at,
             Err(at) => {
-                self.buckets.insert(
-                    at,
-                    Bucket {
-                        second,
-                        panes: Vec::new(),
-                    },
-                );
+                self.buckets.insert(at, Bucket { second, panes: Vec::new() });
                 at
             }
         };
@@ -69,10 +63,7 @@ impl PaneStore {
     /// The pane at a place, if it still lives.
     pub(crate) fn get_mut(&mut self, at: PaneRef) -> Option<&mut StoredPane> {
         let bucket = self.find(at.second).ok()?;
-        self.buckets
-            .get_mut(bucket)?
-            .panes
-            .get_mut(usize::try_from(at.index).ok()?)
+        self.buckets.get_mut(bucket)?.panes.get_mut(usize::try_from(at.index).ok()?)
     }
 
     /// The buckets with `after < second ≤ until`, oldest first.
@@ -81,12 +72,8 @@ impl PaneStore {
         after: Second,
         until: Second,
     ) -> impl Iterator<Item = &Bucket> + use<'_> {
-        let from = self
-            .buckets
-            .partition_point(|bucket| bucket.second <= after);
-        self.buckets
-            .range(from..)
-            .take_while(move |bucket| bucket.second <= until)
+        let from = self.buckets.partition_point(|bucket| bucket.second <= after);
+        self.buckets.range(from..).take_while(move |bucket| bucket.second <= until)
     }
 
     /// Removes and returns the oldest bucket if its second is not after `until`.
@@ -96,9 +83,7 @@ impl PaneStore {
 
     /// All panes with their seconds, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Second, &StoredPane)> {
-        self.buckets
-            .iter()
-            .flat_map(|bucket| bucket.panes.iter().map(|pane| (bucket.second, pane)))
+        self.buckets.iter().flat_map(|bucket| bucket.panes.iter().map(|pane| (bucket.second, pane)))
     }
 
     /// The bucket of a second, or where it would stand. Seconds are mostly dense, so the distance
@@ -108,9 +93,7 @@ impl PaneStore {
         let guess = usize::try_from(second.0.saturating_sub(first.0)).unwrap_or(0);
         match self.buckets.get(guess) {
             Some(bucket) if bucket.second == second => Ok(guess),
-            _ => self
-                .buckets
-                .binary_search_by_key(&second, |bucket| bucket.second),
+            _ => self.buckets.binary_search_by_key(&second, |bucket| bucket.second),
         }
     }
 }

@@ -54,9 +54,7 @@ impl Token {
         match self.panes.back() {
             Some(newest) if newest.second == second => Ok(*newest),
             Some(newest) if newest.second > second => {
-                let at = self
-                    .panes
-                    .binary_search_by_key(&second, |pane| pane.second)?;
+                let at = self.panes.binary_search_by_key(&second, |pane| pane.second)?;
                 self.panes.get(at).copied().ok_or(at)
             }
             Some(_) | None => Err(self.panes.len()),
@@ -65,11 +63,7 @@ impl Token {
 
     /// Its newest pane that is not after `end`.
     pub(crate) fn newest_until(&self, end: Second) -> Option<PaneRef> {
-        self.panes
-            .iter()
-            .rev()
-            .find(|pane| pane.second <= end)
-            .copied()
+        self.panes.iter().rev().find(|pane| pane.second <= end).copied()
     }
 
     /// The figures of its windows, which end at `end`.
@@ -90,11 +84,7 @@ impl Token {
             let oldest = self.panes.get(oldest).filter(|pane| pane.second <= end);
             let oldest = oldest.copied().and_then(stored);
             let open = oldest.map_or(close, |pane| pane.first.price);
-            Figures {
-                sums: *sums,
-                open,
-                close,
-            }
+            Figures { sums: *sums, open, close }
         }));
     }
 }
@@ -102,10 +92,7 @@ impl Token {
 impl TokenTable {
     /// The slot of an address.
     pub(crate) fn find(&self, hash: TokenHash, address: &str) -> Option<u32> {
-        let is_it = |slot: &u32| {
-            self.get(*slot)
-                .is_some_and(|token| &*token.address == address)
-        };
+        let is_it = |slot: &u32| self.get(*slot).is_some_and(|token| &*token.address == address);
         self.slot_by_hash.find(spread(hash), is_it).copied()
     }
 
@@ -136,9 +123,7 @@ impl TokenTable {
         let Some(token) = self.slots.get_mut(index(slot)).and_then(Option::take) else {
             return;
         };
-        if let Ok(entry) = self
-            .slot_by_hash
-            .find_entry(spread(token.hash), |found| *found == slot)
+        if let Ok(entry) = self.slot_by_hash.find_entry(spread(token.hash), |found| *found == slot)
         {
             entry.remove();
         }
@@ -155,9 +140,7 @@ impl TokenTable {
 
     /// All tokens with their slots.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Token)> {
-        (0_u32..)
-            .zip(&mut self.slots)
-            .filter_map(|(slot, token)| Some((slot, token.as_mut()?)))
+        (0_u32..).zip(&mut self.slots).filter_map(|(slot, token)| Some((slot, token.as_mut()?)))
     }
 }
 

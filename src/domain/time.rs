@@ -38,19 +38,13 @@ impl WallMs {
     /// This moment `by` later, saturating.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// This moment `by` earlier, saturating.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// How long from `earlier` to this moment; zero if `earlier` is not earlier.
@@ -62,16 +56,13 @@ impl WallMs {
     /// The first multiple of `interval` after this moment (an `interval` below 1 ms counts as 1 ms).
     #[must_use]
     pub fn next_multiple(self, interval: Duration) -> Self {
-        self.last_multiple(interval)
-            .plus(interval.max(Duration::from_millis(1)))
+        self.last_multiple(interval).plus(interval.max(Duration::from_millis(1)))
     }
 
     /// The last multiple of `interval` that is not after this moment.
     #[must_use]
     pub fn last_multiple(self, interval: Duration) -> Self {
-        let step = i64::try_from(interval.as_millis())
-            .unwrap_or(i64::MAX)
-            .max(1);
+        let step = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
         Self(self.0 - self.0.rem_euclid(step))
     }
 
@@ -79,9 +70,6 @@ impl WallMs {
     #[must_use]
     pub fn event_time(self) -> EventTime {
         let millis = u32::try_from(self.0.rem_euclid(1_000)).unwrap_or(0);
-        EventTime {
-            second: self.second(),
-            nanos: millis * 1_000_000,
-        }
+        EventTime { second: self.second(), nanos: millis * 1_000_000 }
     }
 }

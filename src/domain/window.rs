@@ -51,10 +51,7 @@ impl Windows {
             return None;
         }
         let longest = list.iter().map(|window| window.seconds).max()?;
-        Some(Self {
-            list: list.into(),
-            longest,
-        })
+        Some(Self { list: list.into(), longest })
     }
 
     /// In the configured order.

@@ -74,11 +74,7 @@ fn summary(state: &HttpState) -> Value {
 /// Every component with a reason; the pipeline's is its phase.
 fn components(state: &HttpState) -> Map<String, Value> {
     let alive = state.status.live(state.now());
-    let pipeline = if alive {
-        state.status.phase().name()
-    } else {
-        "no progress"
-    };
+    let pipeline = if alive { state.status.phase().name() } else { "no progress" };
     let mut all = Map::new();
     all.insert("pipeline".to_owned(), component(alive, pipeline));
     for (name, says) in &state.status.components() {
@@ -96,9 +92,5 @@ fn reason(says: &Component) -> &str {
 }
 
 const fn code(healthy: bool) -> StatusCode {
-    if healthy {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    }
+    if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

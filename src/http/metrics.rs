@@ -13,9 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{Failure, HttpState, Shared};
 
 pub(super) fn routes() -> Router<Arc<HttpState>> {
-    Router::new()
-        .route("/metrics", get(text))
-        .route("/metrics/json", get(json_text))
+    Router::new().route("/metrics", get(text)).route("/metrics/json", get(json_text))
 }
 
 async fn text(state: Shared) -> Response {
@@ -28,20 +26,13 @@ async fn text(state: Shared) -> Response {
 /// `{"name": {"help": …, "type": …, "values": [{"labels": {…}, "value": …}]}}`.
 async fn json_text(state: Shared) -> Response {
     let families = state.metrics.gather();
-    let all: Map<_, _> = families
-        .iter()
-        .map(|one| (one.name().to_owned(), family(one)))
-        .collect();
+    let all: Map<_, _> = families.iter().map(|one| (one.name().to_owned(), family(one))).collect();
     Json(all).into_response()
 }
 
 fn family(family: &MetricFamily) -> Value {
     let kind = family.get_field_type();
-    let values: Vec<_> = family
-        .get_metric()
-        .iter()
-        .map(|metric| sample(kind, metric))
-        .collect();
+    let values: Vec<_> = family.get_metric().iter().map(|metric| sample(kind, metric)).collect();
     json!({
         "help": family.help(),
         "type": format!("{kind:?}").to_lowercase(),
@@ -68,12 +59,7 @@ fn histogram(histogram: &Histogram) -> Value {
     let buckets: Map<_, _> = histogram
         .get_bucket()
         .iter()
-        .map(|bucket| {
-            (
-                bucket.upper_bound().to_string(),
-                bucket.cumulative_count().into(),
-            )
-        })
+        .map(|bucket| (bucket.upper_bound().to_string(), bucket.cumulative_count().into()))
         .collect();
     json!({
         "count": histogram.get_sample_count(),

@@ -58,10 +58,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
         .merge(stats::routes())
         .fallback(async || Failure(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {
-            Failure(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "no such method here".to_owned(),
-            )
+            Failure(StatusCode::METHOD_NOT_ALLOWED, "no such method here".to_owned())
         })
         .with_state(state)
 }
@@ -86,9 +83,7 @@ impl HttpState {
 
 impl fmt::Debug for HttpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpState")
-            .field("facts", &self.facts)
-            .finish_non_exhaustive()
+        f.debug_struct("HttpState").field("facts", &self.facts).finish_non_exhaustive()
     }
 }
 

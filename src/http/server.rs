@@ -69,13 +69,7 @@ pub async fn serve_within(
     let places = Arc::new(Semaphore::new(limits.connections));
     let open = TaskTracker::new();
     while let Some((stream, place)) = next(&listener, &places, &stop).await {
-        open.spawn(connection(
-            stream,
-            place,
-            router.clone(),
-            limits,
-            stop.clone(),
-        ));
+        open.spawn(connection(stream, place, router.clone(), limits, stop.clone()));
     }
     open.close();
     open.wait().await;
@@ -88,9 +82,7 @@ fn bounded(router: Router, limits: Limits) -> Router {
             Failure(StatusCode::GATEWAY_TIMEOUT, "took too long".to_owned()).into_response()
         }))
     };
-    router
-        .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .layer(from_fn(in_time))
+    router.layer(DefaultBodyLimit::max(limits.body_bytes)).layer(from_fn(in_time))
 }
 
 /// The next connection with its place; `None` once it is time to stop.

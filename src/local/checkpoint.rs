@@ -28,6 +28,8 @@ struct Changelog {
     sequence: u64,
     /// Each entry's newest second with its blob.
     entries: Vec<(Second, Bytes)>,
+    /// What stood here before the last write.
+    before: Option<Box<Changelog>>,
 }
 
 impl LocalStore {
@@ -36,28 +38,37 @@ impl LocalStore {
         self.lock().clear();
     }
 
-    /// Forgets each changelog's last entry, as a fail-over that loses acknowledged writes.
-    pub fn lose_last_entries(&self) {
-        for changelog in self.lock().values_mut() {
-            if changelog.entries.pop().is_some() {
-                changelog.sequence -= 1;
+    /// Takes each changelog's last write back, as a fail-over that loses acknowledged writes.
+    pub fn lose_last_writes(&self) {
+        self.lock().retain(|_, changelog| match changelog.before.take() {
+            Some(before) => {
+                *changelog = Changelog { owner: changelog.owner, ..*before };
+                true
             }
-        }
+            None => false,
+        });
     }
 
     /// Entries of all changelogs.
     #[must_use]
     pub fn entries(&self) -> usize {
-        self.lock()
-            .values()
-            .map(|changelog| changelog.entries.len())
-            .sum()
+        self.lock().values().map(|changelog| changelog.entries.len()).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ShardId, Changelog>> {
-        self.changelogs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.changelogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Changelog {
+    fn alone(mut self) -> Box<Self> {
+        self.before = None;
+        Box::new(self)
+    }
+
+    fn remember(&mut self) {
+        self.before = None;
+        self.before = Some(Box::new(self.clone()));
     }
 }
 
@@ -79,29 +90,19 @@ impl LocalCheckpoint {
                 Verdict::Gap
             }
             (FlushBody::Append(blob), Some(changelog)) => {
+                changelog.remember();
                 // As a stream's ids: never below the one before.
-                let last = changelog
-                    .entries
-                    .last()
-                    .map_or(flush.newest, |(newest, _)| *newest);
-                changelog
-                    .entries
-                    .push((flush.newest.max(last), blob.clone()));
+                let last = changelog.entries.last().map_or(flush.newest, |(newest, _)| *newest);
+                changelog.entries.push((flush.newest.max(last), blob.clone()));
                 changelog.entries.retain(|(newest, _)| *newest > flush.trim);
                 changelog.sequence = flush.sequence;
                 Verdict::Ok
             }
             (FlushBody::Snapshot(parts), _) => {
-                let entries = parts
-                    .iter()
-                    .map(|part| (flush.newest, part.clone()))
-                    .collect();
-                let sequence = flush.sequence;
-                let changelog = Changelog {
-                    owner: self.owner,
-                    sequence,
-                    entries,
-                };
+                let entries = parts.iter().map(|part| (flush.newest, part.clone())).collect();
+                let (owner, sequence) = (self.owner, flush.sequence);
+                let before = changelogs.remove(&flush.shard).map(Changelog::alone);
+                let changelog = Changelog { owner, sequence, entries, before };
                 changelogs.insert(flush.shard, changelog);
                 Verdict::Ok
             }
@@ -119,14 +120,9 @@ impl Checkpoint for LocalCheckpoint {
 
     async fn load(&self, shard: ShardId, _: Option<String>) -> Result<Page, CheckpointError> {
         let changelogs = self.store.lock();
-        let entries = changelogs
-            .get(&shard)
-            .map_or(&[][..], |changelog| &changelog.entries);
+        let entries = changelogs.get(&shard).map_or(&[][..], |changelog| &changelog.entries);
         let blobs = entries.iter().map(|(_, blob)| blob.clone()).collect();
-        Ok(Page {
-            blobs,
-            cursor: None,
-        })
+        Ok(Page { blobs, cursor: None })
     }
 
     async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {

@@ -35,11 +35,7 @@ impl LocalLog {
     #[must_use]
     pub fn new(partitions: usize, keep: usize) -> Self {
         let partitions = (0..partitions).map(|_| LocalPartition::default()).collect();
-        Self {
-            partitions: Mutex::new(partitions),
-            keep,
-            appended: Notify::new(),
-        }
+        Self { partitions: Mutex::new(partitions), keep, appended: Notify::new() }
     }
 
     /// Appends a record (its offset is set here); answers its offset. A partition that does not
@@ -68,9 +64,7 @@ impl LocalLog {
     /// Removes the records of a partition below an offset, as retention does.
     pub fn truncate(&self, partition: Partition, below: Offset) {
         let mut partitions = self.lock();
-        let log = usize::try_from(partition.0)
-            .ok()
-            .and_then(|at| partitions.get_mut(at));
+        let log = usize::try_from(partition.0).ok().and_then(|at| partitions.get_mut(at));
         let Some(log) = log else { return };
         while log.first < below.0 && log.records.pop_front().is_some() {
             log.first += 1;
@@ -89,34 +83,16 @@ impl LocalLog {
         };
         let (first, end) = (Offset(log.first), log.end());
         if from < first || from > end {
-            return Err(LogError::OutOfRange {
-                partition,
-                asked: from,
-                first,
-                end,
-            });
+            return Err(LogError::OutOfRange { partition, asked: from, first, end });
         }
         let skip = usize::try_from(from.0 - log.first).unwrap_or(usize::MAX);
-        let records: Vec<_> = log
-            .records
-            .iter()
-            .skip(skip)
-            .take(FETCH_RECORDS)
-            .cloned()
-            .collect();
+        let records: Vec<_> = log.records.iter().skip(skip).take(FETCH_RECORDS).cloned().collect();
         let next = records.last().map_or(from, |record| record.offset.next());
-        Ok(Fetched {
-            records,
-            unreadable: Vec::new(),
-            next,
-            end,
-        })
+        Ok(Fetched { records, unreadable: Vec::new(), next, end })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<LocalPartition>> {
-        self.partitions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,11 +119,7 @@ impl TradeLog for LocalLog {
             return Ok(Offset(0));
         };
         let reached = |record: &&Record| record.timestamp.is_some_and(|stamp| stamp >= at);
-        Ok(log
-            .records
-            .iter()
-            .find(reached)
-            .map_or(log.end(), |record| record.offset))
+        Ok(log.records.iter().find(reached).map_or(log.end(), |record| record.offset))
     }
 
     async fn fetch(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {

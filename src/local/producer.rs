@@ -30,10 +30,7 @@ impl LocalProducer {
     /// A producer whose targets have this many partitions.
     #[must_use]
     pub const fn new(partitions: u32) -> Self {
-        Self {
-            partitions,
-            sent: Mutex::new(Vec::new()),
-        }
+        Self { partitions, sent: Mutex::new(Vec::new()) }
     }
 
     /// What was produced since the last call, in order.
@@ -55,11 +52,7 @@ impl Producer for LocalProducer {
         messages: Arc<[Message]>,
     ) -> Result<(), ProduceError> {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.push(Sent {
-            target,
-            partition,
-            messages,
-        });
+        sent.push(Sent { target, partition, messages });
         Ok(())
     }
 }
@@ -74,20 +67,14 @@ impl LocalView {
     /// A token's last message.
     #[must_use]
     pub fn get(&self, token: &str) -> Option<Bytes> {
-        let messages = self
-            .message_by_token
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let messages = self.message_by_token.lock().unwrap_or_else(PoisonError::into_inner);
         messages.get(token).cloned()
     }
 }
 
 impl View for LocalView {
     async fn store(&self, entries: &[(String, Bytes)]) -> Result<(), ViewError> {
-        let mut messages = self
-            .message_by_token
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut messages = self.message_by_token.lock().unwrap_or_else(PoisonError::into_inner);
         messages.extend(entries.iter().cloned());
         Ok(())
     }

@@ -17,10 +17,7 @@ impl Backoff {
     /// Before the first attempt.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            wait: FIRST,
-            failures: 0,
-        }
+        Self { wait: FIRST, failures: 0 }
     }
 
     /// Counts a failure. True for the first of a series and then for about one in half a minute:

@@ -33,22 +33,13 @@ impl Chain {
     /// A chain that continues from `sequence`, read at `now`.
     #[must_use]
     pub const fn new(shard: ShardId, sequence: u64, now: WallMs) -> Self {
-        Self {
-            shard,
-            acknowledged: sequence,
-            pending: None,
-            rewrite: false,
-            flushed_at: now,
-        }
+        Self { shard, acknowledged: sequence, pending: None, rewrite: false, flushed_at: now }
     }
 
     /// The same chain, whose next flush carries everything.
     #[must_use]
     pub fn rewriting(self) -> Self {
-        Self {
-            rewrite: true,
-            ..self
-        }
+        Self { rewrite: true, ..self }
     }
 
     /// The flush that must be sent again, if there is one.
@@ -82,14 +73,7 @@ impl Chain {
         };
         let previous = self.acknowledged;
         let sequence = previous + 1;
-        let flush = Flush {
-            shard: self.shard,
-            previous,
-            sequence,
-            body,
-            newest,
-            trim,
-        };
+        let flush = Flush { shard: self.shard, previous, sequence, body, newest, trim };
         self.pending.insert(flush)
     }
 
@@ -125,9 +109,7 @@ mod tests {
     #[test]
     fn a_flush_stays_pending_until_its_verdict_and_the_next_continues_from_it() {
         let mut chain = chain();
-        let first = chain
-            .begin(vec![Bytes::from_static(b"a")], Second(1), Second(0))
-            .clone();
+        let first = chain.begin(vec![Bytes::from_static(b"a")], Second(1), Second(0)).clone();
         assert_eq!((first.previous, first.sequence), (4, 5));
         assert_eq!(chain.pending(), Some(&first));
         assert_eq!(chain.settle(Verdict::Duplicate, WallMs(9)), Step::Done);

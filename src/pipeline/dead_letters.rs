@@ -45,18 +45,8 @@ impl DeadLetters {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (acknowledge, acknowledged) = watch::channel(0);
         let sent = Arc::new(AtomicU64::new(0));
-        let queue = DeadLetterQueue {
-            queue: receiver,
-            acknowledged: acknowledge,
-        };
-        (
-            Self {
-                queue: sender,
-                sent,
-                acknowledged,
-            },
-            queue,
-        )
+        let queue = DeadLetterQueue { queue: receiver, acknowledged: acknowledge };
+        (Self { queue: sender, sent, acknowledged }, queue)
     }
 
     /// Hands in the dead letters of one fetch; waits while the queue is full. They are in the
@@ -65,8 +55,7 @@ impl DeadLetters {
         if letters.is_empty() {
             return;
         }
-        self.sent
-            .fetch_add(u64::try_from(letters.len()).unwrap_or(u64::MAX), SeqCst);
+        self.sent.fetch_add(u64::try_from(letters.len()).unwrap_or(u64::MAX), SeqCst);
         if self.queue.send(letters).await.is_err() {
             // The writer ends last; where it was aborted at the deadline, tickets stay open and
             // no flush passes these letters.
@@ -84,11 +73,7 @@ impl DeadLetters {
 
     /// Waits until the first `ticket` dead letters are acknowledged; false if that cannot come.
     pub async fn acknowledged(&self, ticket: u64) -> bool {
-        self.acknowledged
-            .clone()
-            .wait_for(|count| *count >= ticket)
-            .await
-            .is_ok()
+        self.acknowledged.clone().wait_for(|count| *count >= ticket).await.is_ok()
     }
 }
 
@@ -102,8 +87,7 @@ impl DeadLetterQueue {
                 let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
                 deliver(&*producer, turn, batch, &metrics).await;
                 metrics.dead_letters.inc_by(count);
-                self.acknowledged
-                    .send_modify(|acknowledged| *acknowledged += count);
+                self.acknowledged.send_modify(|acknowledged| *acknowledged += count);
             }
         }
     }
@@ -137,10 +121,7 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, metr
         let lane = turn % producer.partition_count(Target::DeadLetters).max(1);
         let partition = Partition(i32::try_from(lane).unwrap_or(0));
         let messages: Arc<[Message]> = batch.clone().into();
-        match producer
-            .produce(Target::DeadLetters, partition, messages)
-            .await
-        {
+        match producer.produce(Target::DeadLetters, partition, messages).await {
             Ok(()) => {}
             Err(ProduceError::TooLarge { topic, cause }) => match without_value(batch) {
                 Ok(halves) => rest.extend(halves),
@@ -173,9 +154,7 @@ fn without_value(mut batch: Vec<Message>) -> Result<Vec<Vec<Message>>, Message> 
         Some(mut letter) => {
             let size = letter.value.take().map_or(0, |value| value.len());
             let note = format!("{size} bytes, larger than the dead-letter topic takes");
-            letter
-                .headers
-                .push(("aggregator.errors.value_left_out".into(), note.into()));
+            letter.headers.push(("aggregator.errors.value_left_out".into(), note.into()));
             Ok(vec![vec![letter]])
         }
         None => Ok(Vec::new()),

@@ -41,24 +41,14 @@ pub struct Absorbed {
 impl Engine {
     /// The shard ids of worker `me` among `workers`.
     pub fn shard_ids(me: u16, workers: u16) -> impl Iterator<Item = ShardId> {
-        (me..SHARDS)
-            .step_by(usize::from(workers.max(1)))
-            .map(ShardId)
+        (me..SHARDS).step_by(usize::from(workers.max(1))).map(ShardId)
     }
 
     /// An engine over `shards`, in the order of [`shard_ids`](Self::shard_ids).
     #[must_use]
     pub fn new(me: u16, workers: u16, shards: Vec<Shard>) -> Self {
-        debug_assert_eq!(
-            shards.len(),
-            Self::shard_ids(me, workers).count(),
-            "a shard for each id"
-        );
-        Self {
-            shards,
-            workers: workers.max(1),
-            me,
-        }
+        debug_assert_eq!(shards.len(), Self::shard_ids(me, workers).count(), "a shard for each id");
+        Self { shards, workers: workers.max(1), me }
     }
 
     /// Applies a batch; its positions count as passed.
@@ -124,11 +114,7 @@ impl Engine {
     /// The lowest position that any of its shards expects of a partition.
     #[must_use]
     pub fn next_offset(&self, partition: Partition) -> Offset {
-        self.shards
-            .iter()
-            .map(|shard| shard.next_offset(partition))
-            .min()
-            .unwrap_or_default()
+        self.shards.iter().map(|shard| shard.next_offset(partition)).min().unwrap_or_default()
     }
 
     /// The checkpoint entry of what changed in the shard at a place, and its newest second,
@@ -139,10 +125,7 @@ impl Engine {
         let positions: Vec<_> = shard.positions().collect();
         let blob = checkpoint::encode(&positions, published, shard.changes().map(pane_at));
         shard.clear_changes();
-        Some((
-            blob.into(),
-            newest.map_or(published, |newest| newest.max(published)),
-        ))
+        Some((blob.into(), newest.map_or(published, |newest| newest.max(published))))
     }
 
     /// The checkpoint entries of all that the shard at a place holds, and its newest second.
@@ -161,19 +144,12 @@ impl Engine {
             let part = panes.by_ref().take(SNAPSHOT_PANES);
             parts.push(checkpoint::encode(&positions, published, part).into());
             if panes.peek().is_none() {
-                return Some((
-                    parts,
-                    newest.map_or(published, |newest| newest.max(published)),
-                ));
+                return Some((parts, newest.map_or(published, |newest| newest.max(published))));
             }
         }
     }
 }
 
 fn pane_at<'a>((token, second, pane): (&'a str, Second, &Pane)) -> PaneAt<'a> {
-    PaneAt {
-        token,
-        second,
-        pane: *pane,
-    }
+    PaneAt { token, second, pane: *pane }
 }

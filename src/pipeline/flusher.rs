@@ -72,10 +72,7 @@ impl<C: Checkpoint> Flusher<C> {
             shared,
             windows,
             interval,
-            shards: chains
-                .into_iter()
-                .map(|chain| ShardFlush { chain, moves: 0 })
-                .collect(),
+            shards: chains.into_iter().map(|chain| ShardFlush { chain, moves: 0 }).collect(),
             in_flight: None,
             started: now,
             due: now.plus(interval),
@@ -100,11 +97,7 @@ impl<C: Checkpoint> Flusher<C> {
 
     /// When to call [`start_if_due`](Self::start_if_due) next; far away while a call is in flight.
     pub const fn due_at(&self) -> WallMs {
-        if self.in_flight.is_some() {
-            WallMs(i64::MAX)
-        } else {
-            self.due
-        }
+        if self.in_flight.is_some() { WallMs(i64::MAX) } else { self.due }
     }
 
     /// Nothing is in flight and nothing was left to write when last looked.
@@ -133,10 +126,7 @@ impl<C: Checkpoint> Flusher<C> {
         }
         self.started = now;
         let checkpoint = Arc::clone(&self.checkpoint);
-        let gate = self
-            .dead_letters
-            .clone()
-            .map(|letters| (letters.ticket(), letters));
+        let gate = self.dead_letters.clone().map(|letters| (letters.ticket(), letters));
         let shared = Arc::clone(&self.shared);
         self.in_flight = Some(tokio::spawn(async move {
             if let Some((ticket, letters)) = gate
@@ -195,10 +185,7 @@ impl<C: Checkpoint> Flusher<C> {
         }
         match failure {
             None => {
-                self.shared
-                    .metrics
-                    .flush_seconds
-                    .observe(now.since(self.started).as_secs_f64());
+                self.shared.metrics.flush_seconds.observe(now.since(self.started).as_secs_f64());
                 self.shared.status.flushed(now);
                 if self.backoff.succeeded() {
                     self.shared.status.set_component("checkpoint", Ok(()));
@@ -207,9 +194,7 @@ impl<C: Checkpoint> Flusher<C> {
             }
             Some(cause) => {
                 self.shared.metrics.flush_errors.inc();
-                self.shared
-                    .status
-                    .set_component("checkpoint", Err(cause.to_string()));
+                self.shared.status.set_component("checkpoint", Err(cause.to_string()));
                 if self.backoff.worth_a_line() {
                     error!(%cause, "checkpoint not written: windows and publishing go on from memory");
                 }

@@ -28,11 +28,7 @@ impl Mailbox {
     #[must_use]
     pub fn new(outbox: Outbox) -> Self {
         let wake = (0..outbox.lanes()).map(|_| Notify::new()).collect();
-        Self {
-            outbox: Mutex::new(outbox),
-            wake,
-            closed: AtomicBool::new(false),
-        }
+        Self { outbox: Mutex::new(outbox), wake, closed: AtomicBool::new(false) }
     }
 
     /// Adds one worker's messages of a tick; each goes to its key's partition.
@@ -89,12 +85,11 @@ impl Mailbox {
             let next = self.lock().next(lane, now);
             match next {
                 Next::Send(batch) => {
-                    self.send(lane, batch, &*producer, &view, &shared, &mut backoff)
-                        .await;
+                    self.send(lane, batch, &*producer, &view, &shared, &mut backoff).await;
                 }
                 Next::Wait(until) => {
                     let wait = tokio::time::sleep(until.since(now));
-                    tokio::select! { () = wait => {}, () = self.woken(lane) => {} }
+                    tokio::select! { biased; () = self.woken(lane) => {} () = wait => {} }
                 }
                 Next::Idle if self.closed.load(SeqCst) => return,
                 Next::Idle => self.woken(lane).await,
@@ -112,15 +107,10 @@ impl Mailbox {
         backoff: &mut Backoff,
     ) {
         let partition = Partition(i32::try_from(lane).unwrap_or(i32::MAX));
-        let messages: Arc<[Message]> = batch
-            .iter()
-            .map(|outgoing| outgoing.message.clone())
-            .collect();
+        let messages: Arc<[Message]> =
+            batch.iter().map(|outgoing| outgoing.message.clone()).collect();
         let began = shared.clock.now();
-        match producer
-            .produce(Target::Aggregates, partition, messages)
-            .await
-        {
+        match producer.produce(Target::Aggregates, partition, messages).await {
             Ok(()) => {
                 let now = shared.clock.now();
                 self.lock().acknowledge(&batch);
@@ -137,9 +127,7 @@ impl Mailbox {
             }
             Err(cause @ ProduceError::Unavailable { .. }) => {
                 shared.metrics.publish_errors.inc();
-                shared
-                    .status
-                    .set_component("publishing", Err(cause.to_string()));
+                shared.status.set_component("publishing", Err(cause.to_string()));
                 if backoff.worth_a_line() {
                     warn!(%cause, "publishing waits: the newest message of each token is kept");
                 }
@@ -163,10 +151,7 @@ impl Mailbox {
     }
 
     async fn woken(&self, lane: u32) {
-        match usize::try_from(lane)
-            .ok()
-            .and_then(|lane| self.wake.get(lane))
-        {
+        match usize::try_from(lane).ok().and_then(|lane| self.wake.get(lane)) {
             Some(wake) => wake.notified().await,
             None => std::future::pending().await,
         }

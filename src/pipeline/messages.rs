@@ -26,24 +26,14 @@ impl Messages {
     #[must_use]
     pub fn make(&self, aggregate: &Aggregate<'_>, tick: Second, now: WallMs) -> Outgoing {
         let mut value = Vec::with_capacity(TYPICAL_BYTES);
-        aggregate::encode(
-            &mut value,
-            aggregate,
-            &self.windows,
-            TokenNames::default(),
-            now,
-        );
+        aggregate::encode(&mut value, aggregate, &self.windows, TokenNames::default(), now);
         let message = Message {
             key: Some(Bytes::copy_from_slice(aggregate.token.as_bytes())),
             value: Some(value.into()),
             headers: aggregate::headers(aggregate.token, self.ttl, now),
             timestamp: now,
         };
-        Outgoing {
-            token: Arc::from(aggregate.token),
-            tick,
-            message,
-        }
+        Outgoing { token: Arc::from(aggregate.token), tick, message }
     }
 }
 

@@ -74,13 +74,7 @@ impl Outbox {
     #[must_use]
     pub fn new(lanes: u32, workers: usize, batching: Batching, published: Second) -> Self {
         let lanes = (0..lanes).map(|_| Lane::default()).collect();
-        Self {
-            lanes,
-            batching,
-            workers,
-            ticks: BTreeMap::new(),
-            published,
-        }
+        Self { lanes, batching, workers, ticks: BTreeMap::new(), published }
     }
 
     /// How many output partitions.
@@ -116,10 +110,7 @@ impl Outbox {
 
     /// What the publisher of a lane does now.
     pub fn next(&mut self, lane: u32, now: WallMs) -> Next {
-        let filling = self
-            .ticks
-            .values()
-            .any(|tick| tick.workers_done < self.workers);
+        let filling = self.ticks.values().any(|tick| tick.workers_done < self.workers);
         let Batching { size, timeout } = self.batching;
         let Some(lane) = self.lane(lane) else {
             return Next::Idle;
@@ -157,8 +148,7 @@ impl Outbox {
                 self.settle(tick, 1);
             } else {
                 lane.order.push_front(Arc::clone(&outgoing.token));
-                lane.waiting_by_token
-                    .insert(Arc::clone(&outgoing.token), outgoing);
+                lane.waiting_by_token.insert(Arc::clone(&outgoing.token), outgoing);
             }
         }
     }
@@ -195,11 +185,8 @@ impl Outbox {
             tick.outstanding -= count;
         }
         // A worker that was late skips a tick: a later one that all have done ends it too.
-        let last_whole = self
-            .ticks
-            .iter()
-            .rev()
-            .find(|(_, tick)| tick.workers_done >= self.workers);
+        let last_whole =
+            self.ticks.iter().rev().find(|(_, tick)| tick.workers_done >= self.workers);
         let Some(last_whole) = last_whole.map(|(second, _)| *second) else {
             return;
         };
@@ -224,29 +211,17 @@ mod tests {
             headers: Vec::new(),
             timestamp: WallMs(tick * 1_000),
         };
-        Outgoing {
-            token: token.into(),
-            tick: Second(tick),
-            message,
-        }
+        Outgoing { token: token.into(), tick: Second(tick), message }
     }
 
     fn outbox() -> Outbox {
-        let batching = Batching {
-            size: 2,
-            timeout: Duration::from_millis(100),
-        };
+        let batching = Batching { size: 2, timeout: Duration::from_millis(100) };
         Outbox::new(1, 1, batching, Second(0))
     }
 
     fn tokens(next: Next) -> Vec<(String, i64)> {
-        let Next::Send(batch) = next else {
-            panic!("nothing to send: {next:?}")
-        };
-        batch
-            .iter()
-            .map(|outgoing| (outgoing.token.to_string(), outgoing.tick.0))
-            .collect()
+        let Next::Send(batch) = next else { panic!("nothing to send: {next:?}") };
+        batch.iter().map(|outgoing| (outgoing.token.to_string(), outgoing.tick.0)).collect()
     }
 
     #[test]
@@ -269,20 +244,12 @@ mod tests {
         let mut outbox = outbox();
         outbox.push(0, outgoing("a", 30), WallMs(0));
         outbox.end_tick(Second(30));
-        let Next::Send(failed) = outbox.next(0, WallMs(0)) else {
-            panic!("a batch was due")
-        };
+        let Next::Send(failed) = outbox.next(0, WallMs(0)) else { panic!("a batch was due") };
         outbox.push(0, outgoing("a", 60), WallMs(0));
         outbox.put_back(0, failed);
         outbox.end_tick(Second(60));
-        assert_eq!(
-            outbox.published(),
-            Second(30),
-            "replaced, so nothing of it is owed"
-        );
-        let Next::Send(batch) = outbox.next(0, WallMs(0)) else {
-            panic!("a batch was due")
-        };
+        assert_eq!(outbox.published(), Second(30), "replaced, so nothing of it is owed");
+        let Next::Send(batch) = outbox.next(0, WallMs(0)) else { panic!("a batch was due") };
         assert_eq!(batch, [outgoing("a", 60)]);
         outbox.acknowledge(&batch);
         assert_eq!(outbox.published(), Second(60));
@@ -293,14 +260,10 @@ mod tests {
         let mut outbox = outbox();
         outbox.push(0, outgoing("a", 30), WallMs(0));
         outbox.end_tick(Second(30));
-        let Next::Send(first) = outbox.next(0, WallMs(0)) else {
-            panic!("a batch was due")
-        };
+        let Next::Send(first) = outbox.next(0, WallMs(0)) else { panic!("a batch was due") };
         outbox.push(0, outgoing("b", 60), WallMs(0));
         outbox.end_tick(Second(60));
-        let Next::Send(second) = outbox.next(0, WallMs(0)) else {
-            panic!("a batch was due")
-        };
+        let Next::Send(second) = outbox.next(0, WallMs(0)) else { panic!("a batch was due") };
         outbox.acknowledge(&second);
         assert_eq!(outbox.published(), Second(0));
         outbox.acknowledge(&first);

@@ -68,6 +68,7 @@ impl<L: TradeLog> Reader<L> {
         let mut fetch = self.fetch(partition, from);
         loop {
             let answer = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
                 answer = &mut fetch => answer,
             };
@@ -92,13 +93,12 @@ impl<L: TradeLog> Reader<L> {
                 }
                 Err(cause @ LogError::Unavailable { .. }) => {
                     self.shared.metrics.fetch_errors.inc();
-                    self.shared
-                        .status
-                        .set_component("kafka", Err(cause.to_string()));
+                    self.shared.status.set_component("kafka", Err(cause.to_string()));
                     if backoff.worth_a_line() {
                         warn!(%cause, "reading waits for the brokers");
                     }
                     tokio::select! {
+                        biased;
                         () = self.stop.cancelled() => break,
                         () = backoff.wait() => {}
                     }
@@ -132,9 +132,7 @@ impl<L: TradeLog> Reader<L> {
     async fn hand_on(&self, partition: Partition, fetched: Fetched) -> bool {
         let metrics = &self.shared.metrics;
         let now = self.shared.clock.now();
-        metrics
-            .unreadable_batches
-            .inc_by(u64::try_from(fetched.unreadable.len()).unwrap_or(0));
+        metrics.unreadable_batches.inc_by(u64::try_from(fetched.unreadable.len()).unwrap_or(0));
         let routed = self.router.route(partition, fetched, now);
         metrics.records_consumed.inc_by(routed.records);
         metrics.trades_consumed.inc_by(routed.elements);
@@ -156,11 +154,7 @@ impl<L: TradeLog> Reader<L> {
 
     /// The offset asked for is not in the log: go on where it begins, and say what that costs.
     async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
-        let event = |next| Event::Restart {
-            partition,
-            next,
-            end,
-        };
+        let event = |next| Event::Restart { partition, next, end };
         if asked > end {
             error!(%partition, expected = %asked, %first, %end, "the log is shorter than what was read: taken for a new one, read from its start");
         } else {

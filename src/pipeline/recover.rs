@@ -72,9 +72,7 @@ impl Recovery {
         checkpoint: &C,
     ) -> Result<Vec<Recovered>, CheckpointError> {
         let loads = stream::iter((0..SHARDS).map(ShardId));
-        let loads = loads
-            .map(|shard| self.shard(checkpoint, shard))
-            .buffered(PARALLEL_LOADS);
+        let loads = loads.map(|shard| self.shard(checkpoint, shard)).buffered(PARALLEL_LOADS);
         let recovered = loads.collect::<Vec<_>>().await;
         self.shared.status.set_component("checkpoint", Ok(()));
         recovered.into_iter().collect()
@@ -105,20 +103,14 @@ impl Recovery {
             for one in recovered.iter_mut() {
                 self.position(one, range, fresh);
             }
-            let expected = recovered
-                .iter()
-                .map(|one| one.shard.next_offset(range.partition));
+            let expected = recovered.iter().map(|one| one.shard.next_offset(range.partition));
             starts.push(expected.min().unwrap_or(fresh));
         }
         Ok(starts)
     }
 
     fn position(&self, one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
-        let PartitionRange {
-            partition,
-            first,
-            end,
-        } = *range;
+        let PartitionRange { partition, first, end } = *range;
         let stored = one.shard.next_offset(partition);
         let next = if one.published.is_none() {
             fresh
@@ -172,22 +164,14 @@ impl Recovery {
         let empty = || Shard::new(self.windows.clone(), Arc::clone(&self.budget), oldest);
         let chain = Chain::new(id, sequence, now);
         if sequence == 0 {
-            return Ok(Recovered {
-                shard: empty(),
-                chain,
-                published: None,
-            });
+            return Ok(Recovered { shard: empty(), chain, published: None });
         }
         let mut shard = empty();
         match load(checkpoint, id, &mut shard).await {
             Ok(published) => {
                 shard.open(published);
                 shard.advance(oldest);
-                Ok(Recovered {
-                    shard,
-                    chain,
-                    published: Some(published),
-                })
+                Ok(Recovered { shard, chain, published: Some(published) })
             }
             Err(CheckpointError::Damaged { cause, .. }) => {
                 error!(
@@ -196,11 +180,7 @@ impl Recovery {
                 );
                 drop(shard);
                 let chain = chain.rewriting();
-                Ok(Recovered {
-                    shard: empty(),
-                    chain,
-                    published: None,
-                })
+                Ok(Recovered { shard: empty(), chain, published: None })
             }
             Err(other) => Err(other),
         }
@@ -225,10 +205,7 @@ async fn load<C: Checkpoint>(
                     known: u32::from(checkpoint::VERSION),
                 },
                 CodecError::Checksum | CodecError::Truncated | CodecError::Malformed(_) => {
-                    CheckpointError::Damaged {
-                        shard: id,
-                        cause: cause.to_string(),
-                    }
+                    CheckpointError::Damaged { shard: id, cause: cause.to_string() }
                 }
             })?;
             for pane in entry.panes() {
@@ -244,8 +221,5 @@ async fn load<C: Checkpoint>(
             None => break,
         }
     }
-    published.ok_or_else(|| CheckpointError::Damaged {
-        shard: id,
-        cause: "no entry".to_owned(),
-    })
+    published.ok_or_else(|| CheckpointError::Damaged { shard: id, cause: "no entry".to_owned() })
 }

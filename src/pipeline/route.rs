@@ -99,14 +99,8 @@ impl Router {
         }
         for range in fetched.unreadable {
             let last = range.end.0.saturating_sub(1);
-            let message = format!(
-                "the batch at offsets {} to {last} is unreadable",
-                range.start
-            );
-            let record = Record {
-                offset: range.start,
-                ..Record::default()
-            };
+            let message = format!("the batch at offsets {} to {last} is unreadable", range.start);
+            let record = Record { offset: range.start, ..Record::default() };
             let reason = Reason::UnreadableBatch;
             let letter = self.letter(partition, &record, None, None, reason, &message);
             routed.rejected.push((reason, letter.message(now)));
@@ -126,10 +120,7 @@ impl Router {
     ) -> Option<Message> {
         let trade = batch.trades.get(trade)?;
         let record = batch.records.get(trade.record)?;
-        let value = record
-            .value
-            .as_ref()
-            .and_then(|value| slice(value, trade.element.clone()));
+        let value = record.value.as_ref().and_then(|value| slice(value, trade.element.clone()));
         let index = Some(trade.index);
         let letter = self.letter(batch.partition, record, index, value, reason, message);
         Some(letter.message(now))
@@ -158,22 +149,13 @@ impl Router {
         decode(value, Some(latest), &mut |element| {
             routed.elements += 1;
             match element {
-                Element::Trade {
-                    index,
-                    bytes,
-                    trade,
-                } => {
+                Element::Trade { index, bytes, trade } => {
                     let worker = usize::from(trade.hash.shard().0 % self.workers.max(1));
                     if let Some(batch) = routed.batches.get_mut(worker) {
                         batch.push(at, index, range_in(value, bytes), &trade);
                     }
                 }
-                Element::Rejected {
-                    index,
-                    bytes,
-                    reason,
-                    message,
-                } => {
+                Element::Rejected { index, bytes, reason, message } => {
                     let element = slice(value, range_in(value, bytes));
                     let letter = self.letter(partition, record, index, element, reason, &message);
                     routed.rejected.push((reason, letter.message(now)));
@@ -191,15 +173,7 @@ impl Router {
         reason: Reason,
         message: &'a str,
     ) -> DeadLetter<'a> {
-        DeadLetter {
-            topic: &self.topic,
-            partition,
-            record,
-            index,
-            value,
-            reason,
-            message,
-        }
+        DeadLetter { topic: &self.topic, partition, record, index, value, reason, message }
     }
 }
 
@@ -225,33 +199,10 @@ impl Batch {
     pub fn trades(&self) -> impl Iterator<Item = (Position, Trade<'_>)> {
         self.trades.iter().filter_map(|routed| {
             let offset = self.records.get(routed.record)?.offset;
-            let position = Position {
-                partition: self.partition,
-                offset,
-                index: routed.index,
-            };
-            let RoutedTrade {
-                hash,
-                side,
-                native,
-                usd,
-                price,
-                at,
-                ..
-            } = *routed;
+            let position = Position { partition: self.partition, offset, index: routed.index };
+            let RoutedTrade { hash, side, native, usd, price, at, .. } = *routed;
             let token = self.tokens.get(routed.token.clone())?;
-            Some((
-                position,
-                Trade {
-                    token,
-                    hash,
-                    side,
-                    native,
-                    usd,
-                    price,
-                    at,
-                },
-            ))
+            Some((position, Trade { token, hash, side, native, usd, price, at }))
         })
     }
 }

@@ -94,6 +94,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
     /// The checkpoint was written by a newer version.
     pub async fn run(self, stop: CancellationToken) -> Result<Ended, StartError> {
         let started = tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(Ended::Stopped),
             started = self.recover() => started?,
         };
@@ -102,6 +103,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         let reading = stop.child_token();
         let mut tasks = Tasks::start(&self, &ranges, &starts, recovered, &reading);
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => Ended::Stopped,
             ended = tasks.workers.join_next() => match ended {
                 Some(Ok(Err(Fenced))) => Ended::Fenced,
@@ -132,10 +134,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         let mut recovered = recovery.shards(&*self.checkpoint).await?;
         let mut backoff = Backoff::new();
         loop {
-            match recovery
-                .positions(&*self.log, &mut recovered, &ranges)
-                .await
-            {
+            match recovery.positions(&*self.log, &mut recovered, &ranges).await {
                 Ok(starts) => return Ok((ranges, starts, recovered)),
                 Err(cause) => self.wait_for_log(&cause, &mut backoff).await,
             }
@@ -164,15 +163,9 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
                 join(dead_letters).await;
             }
         };
-        if tokio::time::timeout(self.settings.shutdown_timeout, orderly)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(self.settings.shutdown_timeout, orderly).await.is_err() {
             let unsent = tasks.mailbox.waiting();
-            warn!(
-                unsent,
-                "stopped at the deadline: what is not in the checkpoint is read again"
-            );
+            warn!(unsent, "stopped at the deadline: what is not in the checkpoint is read again");
             tasks.abort();
         }
         ended
@@ -194,9 +187,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
 
     async fn wait_for_log(&self, cause: &LogError, backoff: &mut Backoff) {
         self.shared.status.progressed(self.shared.clock.now());
-        self.shared
-            .status
-            .set_component("kafka", Err(format!("waiting for it: {cause}")));
+        self.shared.status.set_component("kafka", Err(format!("waiting for it: {cause}")));
         if backoff.worth_a_line() {
             warn!(%cause, "the start waits for the brokers");
         }

@@ -24,9 +24,7 @@ pub struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("status", &self.status)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
@@ -44,15 +42,9 @@ impl Shared {
     /// Counts an acknowledged batch of aggregates.
     pub(super) fn published(&self, batch: &[Outgoing], took: Duration, now: WallMs) {
         let metrics = &self.metrics;
-        let bytes = batch
-            .iter()
-            .map(|out| out.message.value.as_ref().map_or(0, |v| v.len()));
-        metrics
-            .published_bytes
-            .inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));
-        metrics
-            .messages_published
-            .inc_by(u64::try_from(batch.len()).unwrap_or(0));
+        let bytes = batch.iter().map(|out| out.message.value.as_ref().map_or(0, |v| v.len()));
+        metrics.published_bytes.inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));
+        metrics.messages_published.inc_by(u64::try_from(batch.len()).unwrap_or(0));
         metrics.publish_batches.inc();
         metrics.publish_batch_seconds.observe(took.as_secs_f64());
         let seconds = Duration::from_millis(u64::try_from(now.0).unwrap_or(0)).as_secs_f64();
@@ -66,9 +58,7 @@ impl Shared {
             FlushBody::Append(blob) => blob.len(),
             FlushBody::Snapshot(parts) => parts.iter().map(bytes::Bytes::len).sum(),
         });
-        self.metrics
-            .flush_bytes
-            .inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));
+        self.metrics.flush_bytes.inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));
     }
 
     /// Counts a verdict.
@@ -85,7 +75,6 @@ impl Shared {
 
     /// Counts offsets that retention took before they were read.
     pub(super) fn offsets_lost(&self, partition: Partition, count: i64) {
-        self.metrics
-            .lose_offsets(partition, u64::try_from(count).unwrap_or(0));
+        self.metrics.lose_offsets(partition, u64::try_from(count).unwrap_or(0));
     }
 }

@@ -55,15 +55,7 @@ impl Tasks {
         recovered: Vec<Recovered>,
         reading: &CancellationToken,
     ) -> Self {
-        let Pipeline {
-            log,
-            producer,
-            checkpoint,
-            view,
-            shared,
-            settings,
-            ..
-        } = pipeline;
+        let Pipeline { log, producer, checkpoint, view, shared, settings, .. } = pipeline;
         let (dead_letters, writer) = start_dead_letters(settings, producer, shared);
         let crew = Crew {
             mailbox: mailbox(settings, &**producer, shared, &recovered),
@@ -73,10 +65,7 @@ impl Tasks {
                 workers: settings.workers.max(1),
                 max_future_skew: settings.max_future_skew,
             }),
-            targets: ranges
-                .iter()
-                .map(|range| (range.partition, range.end))
-                .collect(),
+            targets: ranges.iter().map(|range| (range.partition, range.end)).collect(),
             settings,
             shared,
         };
@@ -89,10 +78,7 @@ impl Tasks {
             shared: Arc::clone(shared),
             stop: reading.clone(),
         };
-        let starts = ranges
-            .iter()
-            .map(|range| range.partition)
-            .zip(starts.iter().copied());
+        let starts = ranges.iter().map(|range| range.partition).zip(starts.iter().copied());
         let view_queue = Arc::new(ViewQueue::default());
         Self {
             readers: tokio::spawn(read_all(reader, starts.collect())),
@@ -110,10 +96,7 @@ impl Tasks {
         self.readers.abort();
         self.workers.abort_all();
         self.view.abort();
-        self.publishers
-            .iter()
-            .chain(&self.dead_letters)
-            .for_each(JoinHandle::abort);
+        self.publishers.iter().chain(&self.dead_letters).for_each(JoinHandle::abort);
     }
 }
 
@@ -143,10 +126,7 @@ impl Crew<'_> {
             queues.push(queue);
             caught_up.push(told);
             let engine = Engine::new(me, workers, shards);
-            tasks.spawn(
-                self.worker(engine, Arc::clone(checkpoint), chains, tell)
-                    .run(events),
-            );
+            tasks.spawn(self.worker(engine, Arc::clone(checkpoint), chains, tell).run(events));
         }
         watch_catching_up(Arc::clone(self.shared), caught_up);
         (queues, tasks)
@@ -159,13 +139,7 @@ impl Crew<'_> {
         chains: Vec<Chain>,
         caught_up: oneshot::Sender<()>,
     ) -> Worker<C> {
-        let Settings {
-            windows,
-            checkpoint_interval,
-            ttl,
-            publish_interval,
-            ..
-        } = self.settings;
+        let Settings { windows, checkpoint_interval, ttl, publish_interval, .. } = self.settings;
         Worker {
             engine,
             flusher: Flusher::new(
@@ -176,10 +150,7 @@ impl Crew<'_> {
                 *checkpoint_interval,
                 chains,
             ),
-            messages: Messages {
-                windows: windows.clone(),
-                ttl: *ttl,
-            },
+            messages: Messages { windows: windows.clone(), ttl: *ttl },
             mailbox: Arc::clone(&self.mailbox),
             dead_letters: self.dead_letters.clone(),
             router: Arc::clone(&self.router),
@@ -275,6 +246,7 @@ async fn read_all<L: TradeLog>(reader: Reader<L>, starts: BTreeMap<Partition, Of
     }
     loop {
         tokio::select! {
+            biased;
             () = reader.stop.cancelled() => break,
             () = tokio::time::sleep(PARTITION_REFRESH) => {}
         }

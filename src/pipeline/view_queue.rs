@@ -28,13 +28,8 @@ pub struct ViewQueue {
 impl ViewQueue {
     /// Adds messages that the brokers have acknowledged.
     pub fn put(&self, batch: Vec<Outgoing>) {
-        let entries = batch
-            .into_iter()
-            .filter_map(|out| Some((out.token, out.message.value?)));
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(entries);
+        let entries = batch.into_iter().filter_map(|out| Some((out.token, out.message.value?)));
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
         self.wake.notify_one();
     }
 
@@ -74,8 +69,6 @@ impl ViewQueue {
     fn take(&self) -> Vec<(String, Bytes)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let next = std::iter::from_fn(|| waiting.pop_first());
-        next.take(BATCH)
-            .map(|(token, value)| (token.to_string(), value))
-            .collect()
+        next.take(BATCH).map(|(token, value)| (token.to_string(), value)).collect()
     }
 }

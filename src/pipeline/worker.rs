@@ -72,12 +72,11 @@ impl<C: Checkpoint> Worker<C> {
                 next_tick = self.tick(next_tick, now).await;
             }
             self.fold(now);
-            self.flusher
-                .start_if_due(&mut self.engine, self.mailbox.published(), now);
+            self.flusher.start_if_due(&mut self.engine, self.mailbox.published(), now);
             let wake = next_tick.min(self.flusher.due_at());
             let sleep = tokio::time::sleep(wake.since(now).min(LONGEST_SLEEP));
             tokio::select! {
-                biased;
+               biased;
                 replies = self.flusher.replies() => self.settle(replies)?,
                 () = sleep => {}
                 event = events.recv() => match event {
@@ -101,10 +100,7 @@ impl<C: Checkpoint> Worker<C> {
         let now = self.shared.clock.now();
         let mut letters = Vec::new();
         for (trade, reason) in absorbed.refused {
-            letters.extend(
-                self.router
-                    .refused(batch, trade, reason, refusal(reason), now),
-            );
+            letters.extend(self.router.refused(batch, trade, reason, refusal(reason), now));
         }
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.send(letters).await;
@@ -117,10 +113,7 @@ impl<C: Checkpoint> Worker<C> {
     async fn tick(&mut self, due: WallMs, now: WallMs) -> WallMs {
         let tick = now.last_multiple(self.publish_interval);
         let missed = tick.since(due).as_millis() / self.publish_interval.as_millis().max(1);
-        self.shared
-            .metrics
-            .ticks_skipped
-            .inc_by(u64::try_from(missed).unwrap_or(u64::MAX));
+        self.shared.metrics.ticks_skipped.inc_by(u64::try_from(missed).unwrap_or(u64::MAX));
         if missed > 0 {
             warn!(missed, "ticks skipped: the next one carries everything");
         }
@@ -159,8 +152,7 @@ impl<C: Checkpoint> Worker<C> {
     }
 
     fn check_caught_up(&mut self) {
-        self.targets
-            .retain(|partition, end| self.engine.next_offset(*partition) < *end);
+        self.targets.retain(|partition, end| self.engine.next_offset(*partition) < *end);
         if self.targets.is_empty()
             && let Some(caught_up) = self.caught_up.take()
             && caught_up.send(()).is_err()
@@ -174,13 +166,13 @@ impl<C: Checkpoint> Worker<C> {
         self.flusher.hurry();
         loop {
             let now = self.shared.clock.now();
-            self.flusher
-                .start_if_due(&mut self.engine, self.mailbox.published(), now);
+            self.flusher.start_if_due(&mut self.engine, self.mailbox.published(), now);
             if self.flusher.is_idle() {
                 return Ok(());
             }
             let sleep = tokio::time::sleep(self.flusher.due_at().since(now).min(LONGEST_SLEEP));
             tokio::select! {
+                biased;
                 replies = self.flusher.replies() => self.settle(replies)?,
                 () = sleep => {}
             }

@@ -43,10 +43,7 @@ pub fn encode(
 #[must_use]
 pub fn headers(token: &str, ttl: Option<Duration>, generated_at: WallMs) -> Vec<(String, Bytes)> {
     let mut headers = vec![
-        (
-            "content-type".to_owned(),
-            Bytes::from_static(b"application/json"),
-        ),
+        ("content-type".to_owned(), Bytes::from_static(b"application/json")),
         ("version".to_owned(), Bytes::from_static(VERSION.as_bytes())),
         ("token".to_owned(), Bytes::copy_from_slice(token.as_bytes())),
     ];
@@ -76,10 +73,7 @@ fn message(
         item(out, figures, &end)?;
     }
     let generated_at = Rfc3339(generated_at.second());
-    write!(
-        out,
-        r#"],"generated_at":"{generated_at}","version":"{VERSION}"}}"#
-    )
+    write!(out, r#"],"generated_at":"{generated_at}","version":"{VERSION}"}}"#)
 }
 
 /// What follows a window's name.
@@ -100,10 +94,7 @@ fn item(out: &mut Vec<u8>, figures: &Figures, end: &str) -> io::Result<()> {
         sells, buys, trades, sell, buy, total, usd
     )?;
     number(out, Price::change_percent(*open, *close))?;
-    write!(
-        out,
-        r#","open_price":"{open}","close_price":"{close}","timestamp":"{end}"}}"#
-    )
+    write!(out, r#","open_price":"{open}","close_price":"{close}","timestamp":"{end}"}}"#)
 }
 
 fn text(out: &mut Vec<u8>, before: &str, text: &str) -> io::Result<()> {

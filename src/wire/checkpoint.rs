@@ -77,9 +77,7 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
         Some(&VERSION) => {}
         Some(&other) => return Err(CodecError::UnknownVersion(other)),
     }
-    let (body, crc) = bytes
-        .split_last_chunk::<CRC_BYTES>()
-        .ok_or(CodecError::Truncated)?;
+    let (body, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or(CodecError::Truncated)?;
     if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
         return Err(CodecError::Checksum);
     }
@@ -89,10 +87,7 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
     // Not reserved: the count is not proven until every position was read.
     let mut positions = Vec::new();
     for _ in 0..count {
-        positions.push((
-            take_partition(&mut reader)?,
-            Offset(reader.signed("offset")?),
-        ));
+        positions.push((take_partition(&mut reader)?, Offset(reader.signed("offset")?)));
     }
     let published = Second(reader.signed("published second")?);
     let before = Before::new(published);
@@ -101,11 +96,7 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
     while !checked.reader.is_empty() {
         take_pane(&mut checked.reader, &mut checked.before)?;
     }
-    Ok(Entry {
-        positions,
-        published,
-        panes,
-    })
+    Ok(Entry { positions, published, panes })
 }
 
 impl<'a> Entry<'a> {

@@ -59,11 +59,7 @@ pub(super) struct Before<'a> {
 
 impl Before<'_> {
     pub(super) const fn new(published: Second) -> Self {
-        Self {
-            token: "",
-            second: published,
-            offset: 0,
-        }
+        Self { token: "", second: published, offset: 0 }
     }
 }
 
@@ -114,11 +110,7 @@ fn flags(before: &Before<'_>, at: &PaneAt<'_>) -> u8 {
 
 fn put_mark(out: &mut Vec<u8>, before: &mut Before<'_>, mark: &Mark, priced: bool) {
     put(out, u128::from(pack_nanos(mark.nanos)));
-    let Position {
-        partition,
-        offset,
-        index,
-    } = mark.position;
+    let Position { partition, offset, index } = mark.position;
     put_signed(out, i64::from(partition.0));
     put_signed(out, offset.0.wrapping_sub(before.offset));
     put(out, u128::from(index));
@@ -168,11 +160,7 @@ impl<'a> PaneReader<'_, 'a> {
         let unit = if flags & COARSE == 0 { 1 } else { COARSE_UNITS };
         let sell = self.flow(flags & HAS_SELL != 0, unit)?;
         let buy = self.flow(flags & HAS_BUY != 0, unit)?;
-        let usd = if flags & HAS_USD == 0 {
-            0
-        } else {
-            self.reader.number("volume in USD")?
-        };
+        let usd = if flags & HAS_USD == 0 { 0 } else { self.reader.number("volume in USD")? };
         let first = self.mark(None)?;
         let last = match flags & (ONE_MARK | ONE_PRICE) {
             0 => self.mark(None)?,
@@ -182,11 +170,7 @@ impl<'a> PaneReader<'_, 'a> {
         Ok(PaneAt {
             token: self.before.token,
             second: self.before.second,
-            pane: Pane {
-                sums: Sums { sell, buy, usd },
-                first,
-                last,
-            },
+            pane: Pane { sums: Sums { sell, buy, usd }, first, last },
         })
     }
 
@@ -205,10 +189,7 @@ impl<'a> PaneReader<'_, 'a> {
         let count = self.reader.number("count")?;
         let volume = self.reader.number::<i128>("volume")?;
         let volume = volume.checked_mul(unit);
-        Ok(Flow {
-            count,
-            volume: volume.ok_or(CodecError::Malformed("volume"))?,
-        })
+        Ok(Flow { count, volume: volume.ok_or(CodecError::Malformed("volume"))? })
     }
 
     fn mark(&mut self, price: Option<Price>) -> Result<Mark, CodecError> {
@@ -225,11 +206,7 @@ impl<'a> PaneReader<'_, 'a> {
             Some(price) => price,
             None => self.price()?,
         };
-        Ok(Mark {
-            nanos,
-            position,
-            price,
-        })
+        Ok(Mark { nanos, position, price })
     }
 
     fn nanos(&mut self) -> Result<u32, CodecError> {

@@ -36,17 +36,10 @@ impl DeadLetter<'_> {
     #[must_use]
     pub fn message(self, now: WallMs) -> Message {
         let own = self.record.headers.iter();
-        let mut headers: Vec<_> = own
-            .filter(|(name, _)| !name.starts_with(PREFIX))
-            .cloned()
-            .collect();
+        let mut headers: Vec<_> =
+            own.filter(|(name, _)| !name.starts_with(PREFIX)).cloned().collect();
         headers.extend(self.headers());
-        Message {
-            key: self.record.key.clone(),
-            value: self.value,
-            headers,
-            timestamp: now,
-        }
+        Message { key: self.record.key.clone(), value: self.value, headers, timestamp: now }
     }
 
     fn headers(&self) -> impl Iterator<Item = (String, Bytes)> {
@@ -54,10 +47,7 @@ impl DeadLetter<'_> {
             ("topic", Some(self.topic.to_owned())),
             ("partition", Some(self.partition.to_string())),
             ("offset", Some(self.record.offset.to_string())),
-            (
-                "timestamp",
-                self.record.timestamp.map(|at| at.0.to_string()),
-            ),
+            ("timestamp", self.record.timestamp.map(|at| at.0.to_string())),
             ("index", self.index.map(|index| index.to_string())),
             ("reason", Some(self.reason.name().to_owned())),
             ("message", Some(self.message.to_owned())),

@@ -26,10 +26,7 @@ pub fn parse(text: &str) -> Option<EventTime> {
         return None;
     }
     let at = OffsetDateTime::parse(text, &well_known::Rfc3339).ok()?;
-    Some(EventTime {
-        second: Second(at.unix_timestamp()),
-        nanos: at.nanosecond(),
-    })
+    Some(EventTime { second: Second(at.unix_timestamp()), nanos: at.nanosecond() })
 }
 
 impl fmt::Display for Rfc3339 {
@@ -39,10 +36,7 @@ impl fmt::Display for Rfc3339 {
         let (year, month, day) = at.to_calendar_date();
         let (hour, minute, second) = at.to_hms();
         let month = u8::from(month);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        )
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 

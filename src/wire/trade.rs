@@ -87,17 +87,8 @@ fn hand_over(
     let mut token = String::new();
     let trade = element(json, &mut token).and_then(|trade| in_time(trade, latest));
     each(match trade {
-        Ok(trade) => Element::Trade {
-            index: index.unwrap_or(0),
-            bytes,
-            trade,
-        },
-        Err(Rejection { reason, message }) => Element::Rejected {
-            index,
-            bytes,
-            reason,
-            message,
-        },
+        Ok(trade) => Element::Trade { index: index.unwrap_or(0), bytes, trade },
+        Err(Rejection { reason, message }) => Element::Rejected { index, bytes, reason, message },
     });
 }
 

@@ -47,15 +47,7 @@ pub(super) fn element<'a>(json: &'a str, scratch: &'a mut String) -> Result<Trad
     let usd = usd.map_err(|_| fields.product_above_limit())?;
     let at = fields.trans_time.time()?;
     fields.tx_hash.non_empty_text()?;
-    Ok(Trade {
-        token,
-        hash: TokenHash::of(token),
-        side,
-        native,
-        usd,
-        price,
-        at,
-    })
+    Ok(Trade { token, hash: TokenHash::of(token), side, native, usd, price, at })
 }
 
 /// The contract's table: each field with its raw JSON.
@@ -90,9 +82,7 @@ impl<'a> Fields<'a> {
 
     /// The fields of an object; `None` where `json` is something else.
     fn read(json: &'a str) -> Option<Self> {
-        serde_json::Deserializer::from_str(json)
-            .deserialize_map(ObjectVisitor)
-            .ok()
+        serde_json::Deserializer::from_str(json).deserialize_map(ObjectVisitor).ok()
     }
 
     /// The field of this name, in either spelling.
@@ -123,11 +113,7 @@ impl<'a> Fields<'a> {
 
 impl<'a> Field<'a> {
     const fn absent(name: &'static str, expected: &'static str) -> Self {
-        Self {
-            name,
-            expected,
-            raw: None,
-        }
+        Self { name, expected, raw: None }
     }
 
     fn token<'t>(&self, scratch: &'t mut String) -> Result<&'t str, Rejection>
@@ -158,9 +144,7 @@ impl<'a> Field<'a> {
     }
 
     fn side(&self) -> Result<Side, Rejection> {
-        self.text()?
-            .and_then(|text| side(&text))
-            .ok_or_else(|| self.wrong(Reason::InvalidSide))
+        self.text()?.and_then(|text| side(&text)).ok_or_else(|| self.wrong(Reason::InvalidSide))
     }
 
     /// A decimal as a string or as a JSON number.
@@ -171,11 +155,7 @@ impl<'a> Field<'a> {
     ) -> Result<T, Rejection> {
         let raw = self.present()?;
         let number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-        let text = if number {
-            Some(Cow::Borrowed(raw))
-        } else {
-            self.text()?
-        };
+        let text = if number { Some(Cow::Borrowed(raw)) } else { self.text()? };
         let text = text.ok_or_else(|| self.wrong(Reason::InvalidAmount))?;
         parse(text.as_bytes(), limit).map_err(|error| match error {
             DecimalError::NotADecimal | DecimalError::Negative => self.wrong(Reason::InvalidAmount),
@@ -218,10 +198,7 @@ impl<'a> Field<'a> {
 
     fn rejection(&self, reason: Reason, expected: impl fmt::Display) -> Rejection {
         let (name, found) = (self.name, self.shown());
-        Rejection {
-            reason,
-            message: format!("{name}: expected {expected}, found {found}"),
-        }
+        Rejection { reason, message: format!("{name}: expected {expected}, found {found}") }
     }
 
     fn shown(&self) -> Shown<'a> {

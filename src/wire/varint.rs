@@ -44,10 +44,7 @@ impl<'a> Reader<'a> {
 
     /// The next `length` bytes.
     pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], CodecError> {
-        let (bytes, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(CodecError::Truncated)?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(CodecError::Truncated)?;
         self.0 = rest;
         Ok(bytes)
     }

@@ -34,9 +34,7 @@ impl Told {
     /// The trade as producers write it.
     pub fn json(&self) -> Value {
         let at = time::OffsetDateTime::from_unix_timestamp_nanos(self.at_ns).unwrap();
-        let at = at
-            .format(&time::format_description::well_known::Rfc3339)
-            .unwrap();
+        let at = at.format(&time::format_description::well_known::Rfc3339).unwrap();
         json!({
             "Token": self.token, "Wallet": "w", "SellBuy": if self.buy { "buy" } else { "sell" },
             "NativeAmount": self.native, "TokenAmount": self.amount, "PriceUsd": self.price,
@@ -53,13 +51,8 @@ pub fn active<'a>(mut trades: impl Iterator<Item = &'a Told>, end: i64, longest:
 /// `aggregate_data` of one token's trades for windows that end at `end`.
 pub fn windows(trades: &[&Told], spans: &[Span], end: i64) -> Vec<Value> {
     let timestamp = time::OffsetDateTime::from_unix_timestamp(end).unwrap();
-    let timestamp = timestamp
-        .format(&time::format_description::well_known::Rfc3339)
-        .unwrap();
-    let last = trades
-        .iter()
-        .filter(|told| told.second() <= end)
-        .max_by_key(|told| told.order());
+    let timestamp = timestamp.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let last = trades.iter().filter(|told| told.second() <= end).max_by_key(|told| told.order());
     let known = last.map_or(BigDecimal::zero(), |told| price(told));
     spans
         .iter()
@@ -73,15 +66,10 @@ pub fn windows(trades: &[&Told], spans: &[Span], end: i64) -> Vec<Value> {
             let close = held.last().map_or(known.clone(), |told| price(told));
             let count = |buy| held.iter().filter(|told| told.buy == buy).count();
             let volume = |buy| -> BigDecimal {
-                held.iter()
-                    .filter(|told| told.buy == buy)
-                    .map(|told| amount(&told.native))
-                    .sum()
+                held.iter().filter(|told| told.buy == buy).map(|told| amount(&told.native)).sum()
             };
-            let usd: BigDecimal = held
-                .iter()
-                .map(|told| rounded(amount(&told.amount) * price(told)))
-                .sum();
+            let usd: BigDecimal =
+                held.iter().map(|told| rounded(amount(&told.amount) * price(told))).sum();
             json!({
                 "time_window": name,
                 "sell_count": count(false), "buy_count": count(true), "total_trades": held.len(),
@@ -102,10 +90,7 @@ pub fn same(left: &Value, right: &Value) -> bool {
         (Value::Number(left), Value::Number(right)) => left.as_f64() == right.as_f64(),
         (Value::Array(left), Value::Array(right)) => {
             left.len() == right.len()
-                && left
-                    .iter()
-                    .zip(right)
-                    .all(|(left, right)| same(left, right))
+                && left.iter().zip(right).all(|(left, right)| same(left, right))
         }
         (Value::Object(left), Value::Object(right)) => {
             left.len() == right.len()

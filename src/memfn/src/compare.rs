@@ -13,12 +13,12 @@ pub unsafe fn compare(left: *const u8, right: *const u8, n: usize) -> i32 {
     unsafe {
         match n {
             16.. => vectors(left, right, n),
-            8.. => either(word(left), word(right), || {
-                (word(left.add(n - 8)), word(right.add(n - 8)))
-            }),
-            4.. => either(half(left), half(right), || {
-                (half(left.add(n - 4)), half(right.add(n - 4)))
-            }),
+            8.. => {
+                either(word(left), word(right), || (word(left.add(n - 8)), word(right.add(n - 8))))
+            }
+            4.. => {
+                either(half(left), half(right), || (half(left.add(n - 4)), half(right.add(n - 4))))
+            }
             _ => bytes(left, right, n),
         }
     }
@@ -58,11 +58,7 @@ unsafe fn difference(left: *const u8, right: *const u8) -> u32 {
 /// The first pair's order; where they are equal, the second's.
 #[inline(always)]
 fn either<T: Ord>(left: T, right: T, second: impl FnOnce() -> (T, T)) -> i32 {
-    let (left, right) = if left == right {
-        second()
-    } else {
-        (left, right)
-    };
+    let (left, right) = if left == right { second() } else { (left, right) };
     left.cmp(&right) as i32
 }
 

@@ -49,12 +49,8 @@ unsafe fn small(dest: *mut u8, src: *const u8, n: usize) {
     unsafe {
         match n {
             33.. => {
-                let ends = [
-                    load(src),
-                    load(src.add(16)),
-                    load(src.add(n - 32)),
-                    load(src.add(n - 16)),
-                ];
+                let ends =
+                    [load(src), load(src.add(16)), load(src.add(n - 32)), load(src.add(n - 16))];
                 store(dest, ends[0]);
                 store(dest.add(16), ends[1]);
                 store(dest.add(n - 32), ends[2]);
@@ -75,10 +71,8 @@ unsafe fn small(dest: *mut u8, src: *const u8, n: usize) {
 unsafe fn both_ends<T: Copy>(dest: *mut u8, src: *const u8, last: usize) {
     // SAFETY: the caller chose `T` so that both fit.
     unsafe {
-        let (head, tail) = (
-            src.cast::<T>().read_unaligned(),
-            src.add(last).cast::<T>().read_unaligned(),
-        );
+        let (head, tail) =
+            (src.cast::<T>().read_unaligned(), src.add(last).cast::<T>().read_unaligned());
         dest.cast::<T>().write_unaligned(head);
         dest.add(last).cast::<T>().write_unaligned(tail);
     }
@@ -142,14 +136,7 @@ unsafe fn store(to: *mut u8, value: __m128i) {
 #[inline(always)]
 unsafe fn load_round(from: *const u8) -> [__m128i; 4] {
     // SAFETY: `ROUND` bytes are readable, by the caller.
-    unsafe {
-        [
-            load(from),
-            load(from.add(16)),
-            load(from.add(32)),
-            load(from.add(48)),
-        ]
-    }
+    unsafe { [load(from), load(from.add(16)), load(from.add(32)), load(from.add(48))] }
 }
 
 #[inline(always)]

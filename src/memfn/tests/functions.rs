@@ -12,9 +12,7 @@ fn lengths() -> impl Iterator<Item = usize> {
 /// Alignments of both sides: all pairs for small lengths, some for large ones.
 fn alignments(length: usize) -> impl Iterator<Item = (usize, usize)> {
     let step = if length <= 300 { 1 } else { 5 };
-    (0..16)
-        .step_by(step)
-        .flat_map(move |a| (0..16).step_by(step).map(move |b| (a, b)))
+    (0..16).step_by(step).flat_map(move |a| (0..16).step_by(step).map(move |b| (a, b)))
 }
 
 /// Bytes without a period that an error could hide in.
@@ -88,10 +86,7 @@ fn fill_fills_its_range_and_nothing_else() {
                 // SAFETY: the buffer holds `length` bytes behind this place.
                 let answer = unsafe { memfn::fill(target, byte, length) };
                 assert_eq!(answer, target);
-                assert!(
-                    bytes == expected,
-                    "length {length}, alignment {a}, byte {byte}"
-                );
+                assert!(bytes == expected, "length {length}, alignment {a}, byte {byte}");
             }
         }
     }
@@ -118,11 +113,7 @@ fn compare_orders_by_the_first_difference_wherever_it_is() {
                 let last = right[to + length - 1];
                 right[to + length - 1] = last.wrapping_add(1);
                 let expected = left[from..from + length].cmp(&right[to..to + length]);
-                assert_eq!(
-                    order(&left, &right).cmp(&0),
-                    expected,
-                    "length {length} at {at}"
-                );
+                assert_eq!(order(&left, &right).cmp(&0), expected, "length {length} at {at}");
                 left[from + at] = kept;
                 right[to + length - 1] = last;
             }
