@@ -90,8 +90,8 @@ impl Amount {
                 let divisor = 10_u128.pow(scale);
                 (product / divisor, product % divisor, divisor)
             }
-            // Below 10³⁶ × 10²⁸: with 66 fractional digits less than half a unit is left.
-            _ if scale >= 66 => return Ok(Self::ZERO),
+            // Below 2¹²⁷ × 10²⁸: with 67 fractional digits less than half a unit is left.
+            _ if scale >= 67 => return Ok(Self::ZERO),
             _ => {
                 let product = U256::from(units) * U256::from(price.mantissa());
                 let divisor = U256::from(10_u8).pow(scale);
@@ -168,20 +168,17 @@ impl Scanned {
         if self.digits == 0 {
             return false;
         }
-        let limit = u128::from(limit);
-        match u32::try_from(self.exponent) {
-            Ok(exponent) => 10_u128
-                .checked_pow(exponent)
-                .and_then(|power| self.digits.checked_mul(power))
-                .is_none_or(|value| value > limit || (value == limit && self.inexact)),
-            Err(_) => match power_of_ten(self.exponent.unsigned_abs()) {
-                Some(power) => {
-                    let whole = self.digits / power;
-                    whole > limit
-                        || (whole == limit && (self.inexact || !self.digits.is_multiple_of(power)))
-                }
-                None => false,
-            },
+        let whole_limit = u128::from(limit);
+        let above = |value: u128, exact: bool| {
+            value > whole_limit || (value == whole_limit && (self.inexact || !exact))
+        };
+        match power_of_ten(self.exponent.unsigned_abs()) {
+            Some(power) if self.exponent >= 0 => {
+                let value = self.digits.checked_mul(power);
+                value.is_none_or(|value| above(value, true))
+            }
+            Some(power) => above(self.digits / power, self.digits.is_multiple_of(power)),
+            None => self.exponent > 0 || limit == 0,
         }
     }
 
@@ -191,14 +188,13 @@ impl Scanned {
         if self.digits == 0 {
             return Some(0);
         }
-        if let Ok(up) = u32::try_from(shift) {
-            return self.digits.checked_mul(10_u128.checked_pow(up)?);
-        }
         match power_of_ten(shift.unsigned_abs()) {
+            Some(power) if shift >= 0 => self.digits.checked_mul(power),
             Some(power) => {
                 let (whole, rest) = (self.digits / power, self.digits % power);
                 Some(round_half_even(whole, rest, power, self.inexact))
             }
+            None if shift > 0 => None,
             None => Some(0),
         }
     }

@@ -103,7 +103,7 @@ impl Router {
             let record = Record { offset: range.start, ..Record::default() };
             let reason = Reason::UnreadableBatch;
             let letter = self.letter(partition, &record, None, None, reason, &message);
-            routed.rejected.push((reason, letter.message(now)));
+            routed.rejected.push((reason, letter.into_message(now)));
         }
         routed
     }
@@ -123,7 +123,7 @@ impl Router {
         let value = record.value.as_ref().and_then(|value| slice(value, trade.element.clone()));
         let index = Some(trade.index);
         let letter = self.letter(batch.partition, record, index, value, reason, message);
-        Some(letter.message(now))
+        Some(letter.into_message(now))
     }
 
     fn record(
@@ -141,7 +141,7 @@ impl Router {
             let whole = Some(value.clone());
             let letter = self.letter(partition, record, None, whole, reason, &message);
             routed.elements += 1;
-            routed.rejected.push((reason, letter.message(now)));
+            routed.rejected.push((reason, letter.into_message(now)));
             return;
         }
         let written = record.timestamp.map_or(now, |timestamp| timestamp.min(now));
@@ -158,7 +158,7 @@ impl Router {
                 Element::Rejected { index, bytes, reason, message } => {
                     let element = slice(value, range_in(value, bytes));
                     let letter = self.letter(partition, record, index, element, reason, &message);
-                    routed.rejected.push((reason, letter.message(now)));
+                    routed.rejected.push((reason, letter.into_message(now)));
                 }
             }
         });

@@ -34,7 +34,7 @@ impl DeadLetter<'_> {
     /// The message for the dead-letter topic. The record's own headers stay, but for those that an
     /// earlier rejection added.
     #[must_use]
-    pub fn message(self, now: WallMs) -> Message {
+    pub fn into_message(self, now: WallMs) -> Message {
         let own = self.record.headers.iter();
         let mut headers: Vec<_> =
             own.filter(|(name, _)| !name.starts_with(PREFIX)).cloned().collect();

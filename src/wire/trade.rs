@@ -8,7 +8,6 @@ use crate::domain::reject::Reason;
 use crate::domain::time::EventTime;
 use crate::domain::trade::Trade;
 
-use super::time::Rfc3339;
 use super::trade_fields::{Rejection, Shown, element};
 
 /// One thing that stands in a record's value.
@@ -85,23 +84,8 @@ fn hand_over(
     each: &mut impl FnMut(Element<'_>),
 ) {
     let mut token = String::new();
-    let trade = element(json, &mut token).and_then(|trade| in_time(trade, latest));
-    each(match trade {
+    each(match element(json, latest, &mut token) {
         Ok(trade) => Element::Trade { index: index.unwrap_or(0), bytes, trade },
         Err(Rejection { reason, message }) => Element::Rejected { index, bytes, reason, message },
     });
-}
-
-fn in_time(trade: Trade<'_>, latest: Option<EventTime>) -> Result<Trade<'_>, Rejection> {
-    match latest {
-        Some(latest) if trade.at > latest => Err(Rejection {
-            reason: Reason::Future,
-            message: format!(
-                "TransTime: expected {} at the latest, found {}",
-                Rfc3339(latest.second),
-                Rfc3339(trade.at.second)
-            ),
-        }),
-        _ => Ok(trade),
-    }
 }

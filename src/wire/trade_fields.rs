@@ -15,7 +15,7 @@ use crate::domain::time::EventTime;
 use crate::domain::token::TokenHash;
 use crate::domain::trade::{MAX_TOKEN_BYTES, Side, Trade};
 
-use super::time;
+use super::time::{self, Rfc3339};
 
 /// Largest native volume, price in USD, and volume in USD.
 const MAX_VALUE: u64 = 10_u64.pow(15);
@@ -31,8 +31,13 @@ pub(super) struct Rejection {
     pub(super) message: String,
 }
 
-/// Reads one element. `json` is valid JSON; a token with escapes is written out into `scratch`.
-pub(super) fn element<'a>(json: &'a str, scratch: &'a mut String) -> Result<Trade<'a>, Rejection> {
+/// Reads one element. `json` is valid JSON; a trade after `latest` is rejected; a token with
+/// escapes is written out into `scratch`.
+pub(super) fn element<'a>(
+    json: &'a str,
+    latest: Option<EventTime>,
+    scratch: &'a mut String,
+) -> Result<Trade<'a>, Rejection> {
     let fields = Fields::read(json).ok_or_else(|| Rejection {
         reason: Reason::NotATrade,
         message: format!("trade: expected an object, found {}", Shown(json)),
@@ -47,6 +52,10 @@ pub(super) fn element<'a>(json: &'a str, scratch: &'a mut String) -> Result<Trad
     let usd = usd.map_err(|_| fields.product_above_limit())?;
     let at = fields.trans_time.time()?;
     fields.tx_hash.non_empty_text()?;
+    if let Some(latest) = latest.filter(|latest| at > *latest) {
+        let expected = format_args!("{} at the latest", Rfc3339(latest.second));
+        return Err(fields.trans_time.rejection(Reason::Future, expected));
+    }
     Ok(Trade { token, hash: TokenHash::of(token), side, native, usd, price, at })
 }
 
@@ -202,7 +211,7 @@ impl<'a> Field<'a> {
     }
 
     fn shown(&self) -> Shown<'a> {
-        Shown(self.raw.unwrap_or("nothing"))
+        Shown(self.raw.unwrap_or_default())
     }
 }
 
@@ -265,12 +274,15 @@ impl<'f, 'de> Visitor<'de> for Name<'f, 'de> {
     }
 }
 
-/// A value in a message: its beginning, without what would break a line.
+/// A value in a message: its beginning, without what would break a line; `nothing` where empty.
 pub(super) struct Shown<'a>(pub(super) &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.0.chars();
+        if self.0.is_empty() {
+            return f.write_str("nothing");
+        }
         for c in chars.by_ref().take(SHOWN_CHARS) {
             write!(f, "{}", if c.is_control() { ' ' } else { c })?;
         }
