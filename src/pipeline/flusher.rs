@@ -88,8 +88,10 @@ impl<C: Checkpoint> Flusher<C> {
         self.moves += 1;
     }
 
-    /// From now on positions are written at once, too.
+    /// From now on positions are written at once, too, and every shard's once more: a checkpoint
+    /// that has come back empty unnoticed gets them all.
     pub const fn hurry(&mut self) {
+        self.moves += 1;
         self.hurry = true;
         self.owed = true;
         self.due = WallMs(0);

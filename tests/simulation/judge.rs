@@ -57,13 +57,6 @@ pub(crate) fn judge(world: &World, healed: WallMs) -> Lived {
     peace(&heard, &by_token, healed.second().0 + 3);
     dead_letters(world);
     nothing_to_read_again(world);
-    if let Ok(f) = std::env::var("SIM_DUMP") {
-        let mut o = String::new();
-        for one in &heard {
-            o += &format!("{} {} {} {}\n", one.process, one.token, one.end, one.data);
-        }
-        std::fs::write(f, o).unwrap();
-    }
     let mut hasher = DefaultHasher::new();
     for one in &heard {
         (one.process, &one.token, one.end, one.data.to_string()).hash(&mut hasher);

@@ -98,9 +98,12 @@ async fn life(seed: u64) -> judge::Lived {
     }
     market.await.unwrap();
     world.heal();
+    // By then every write that was delayed has landed.
+    tokio::time::sleep(Duration::from_secs(7)).await;
     process.caught_up(&world, &mut rng).await;
     let healed = world.now();
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    world.clone().trade(Duration::from_secs(5), rng.random()).await;
+    tokio::time::sleep(Duration::from_secs(14)).await;
     process.stop().await;
     assert!(!process.was_fenced(), "nobody else is there any more");
     judge::judge(&world, healed)
