@@ -237,12 +237,34 @@ pub enum Verdict {
 
 /// Why the checkpoint did not answer.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the checkpoint of shard {} cannot be reached: {cause}", shard.0)]
-pub struct CheckpointError {
-    /// The shard.
-    pub shard: ShardId,
-    /// What was said.
-    pub cause: String,
+pub enum CheckpointError {
+    /// Away, full, too slow, failing over: try the same call again.
+    #[error("the checkpoint of shard {} cannot be reached: {cause}", shard.0)]
+    Unreachable {
+        /// The shard.
+        shard: ShardId,
+        /// What was said.
+        cause: String,
+    },
+    /// The changelog is not whole, or was taken by another owner while it was loaded: drop what
+    /// was loaded of it, rebuild the shard from the log, then write a snapshot.
+    #[error("the checkpoint of shard {} is not whole: {cause}", shard.0)]
+    Damaged {
+        /// The shard.
+        shard: ShardId,
+        /// What is missing.
+        cause: String,
+    },
+    /// A newer version of this program wrote it. Nothing was claimed.
+    #[error("the checkpoint of shard {} has format {found}, newer than {known}", shard.0)]
+    NewerFormat {
+        /// The shard.
+        shard: ShardId,
+        /// Its format.
+        found: u32,
+        /// The newest format that this program knows.
+        known: u32,
+    },
 }
 
 /// The query view: each token's last published message, for any program to read.

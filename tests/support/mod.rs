@@ -1,5 +1,6 @@
 //! What the integration tests share: real servers, started and ended by the tests themselves.
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
+pub mod install;
 pub mod kafka;
 pub mod redis;
