@@ -1,5 +1,5 @@
-//! The Redis edge against a real server: every verdict, loading, trimming, snapshots, and a
-//! server that is full, gone, empty or hung.
+//! The Redis edge against a real server: every verdict, loading, trimming, snapshots, the view,
+//! and what is refused.
 #![cfg(test)]
 
 mod support;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use aggregator_service::domain::time::Second;
 use aggregator_service::domain::token::ShardId;
 use aggregator_service::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Verdict, View};
-use aggregator_service::redis::{
-    Client, RedisCheckpoint, RedisConfig, RedisError, RedisView, connect,
-};
+use aggregator_service::redis::{RedisConfig, RedisError, RedisView, connect};
 use bytes::Bytes;
-use support::redis::RedisServer;
+use support::checkpoint::{
+    NOW, PATIENCE, SHARD, append, checkpoint, client_and_owner, config, flush, load, loaded, owner,
+    snapshot,
+};
+use support::redis::{RedisServer, free_port};
 
-const SHARD: ShardId = ShardId(7);
-const NOW: i64 = 1_700_000_000;
 const LOG: &str = "aggregator:{group:trade-info:7}:log";
 const META: &str = "aggregator:{group:trade-info:7}:meta";
 
@@ -120,9 +120,12 @@ async fn only_what_has_expired_is_trimmed_and_never_the_last_entry() {
     let owner = owner(&server, "1:a").await;
     owner.claim(SHARD).await.unwrap();
     for (sequence, newest) in (1..=4).zip([10, 20, 15, 30]) {
+        let (newest, trim) = (Second(newest), Second(0));
+        let blob = newest.0.to_string();
         let flush_at = Flush {
-            newest: Second(newest),
-            ..append(sequence, &newest.to_string())
+            newest,
+            trim,
+            ..append(sequence, &blob)
         };
         assert_eq!(flush(&owner, flush_at).await, Verdict::Ok);
     }
@@ -172,6 +175,26 @@ async fn a_redis_that_came_back_empty_says_lost_and_takes_a_snapshot() {
         ":2\r\n",
         "only meta and log are left"
     );
+}
+
+#[tokio::test]
+async fn a_try_of_a_snapshot_that_arrives_late_undoes_nothing() {
+    let server = RedisServer::start();
+    let (client, first) = client_and_owner(&server, "1:a").await;
+    assert_eq!(flush(&first, snapshot(1, &["all"])).await, Verdict::Ok);
+    assert_eq!(flush(&first, append(2, "two")).await, Verdict::Ok);
+    // It counts its tries from the start, as the late one did.
+    let late = checkpoint(client, "1:a");
+    assert!(
+        late.flush(&[snapshot(1, &["old"])])
+            .await
+            .remove(0)
+            .is_err()
+    );
+    assert_eq!(loaded(&first).await, ["all", "two"]);
+    let next = owner(&server, "2:b").await;
+    assert_eq!(next.claim(SHARD).await.unwrap(), 2);
+    assert_eq!(flush(&next, snapshot(3, &["new"])).await, Verdict::Ok);
 }
 
 #[tokio::test]
@@ -235,114 +258,6 @@ async fn a_newer_format_is_refused_by_name_and_not_claimed() {
 }
 
 #[tokio::test]
-async fn a_full_redis_applies_nothing_and_takes_the_same_flush_later() {
-    let server = RedisServer::start_with(&["--stream-node-max-entries", "1"]);
-    let owner = owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
-    assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Ok);
-    assert_eq!(flush(&owner, append(2, "two")).await, Verdict::Ok);
-    let before = [META, LOG].map(|key| server.command(&format!("DUMP {key}")));
-    server.command("CONFIG SET maxmemory 1");
-    for refused in [append(3, "three"), snapshot(3, &["all"])] {
-        let error = owner
-            .flush(&[refused])
-            .await
-            .remove(0)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("OOM"), "{error}");
-    }
-    assert_eq!(
-        before,
-        [META, LOG].map(|key| server.command(&format!("DUMP {key}")))
-    );
-    // What has expired makes room even then.
-    let expired = Flush {
-        newest: Second(NOW + 9),
-        trim: Second(NOW),
-        ..append(3, "three")
-    };
-    assert!(
-        owner
-            .flush(std::slice::from_ref(&expired))
-            .await
-            .remove(0)
-            .is_err()
-    );
-    server.command("CONFIG SET maxmemory 0");
-    assert_eq!(flush(&owner, expired).await, Verdict::Ok);
-    assert_eq!(flush(&owner, append(4, "four")).await, Verdict::Ok);
-    assert_eq!(
-        loaded(&owner).await.last().map(String::as_str),
-        Some("four")
-    );
-}
-
-#[tokio::test]
-async fn a_server_that_is_killed_is_an_error_and_comes_back_lost() {
-    let mut server = RedisServer::start();
-    let (client, owner) = client_and_owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
-    assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Ok);
-    server.kill();
-    let error = owner.flush(&[append(2, "two")]).await.remove(0);
-    assert!(
-        matches!(error, Err(CheckpointError::Unreachable { .. })),
-        "{error:?}"
-    );
-    server.restart_empty();
-    client.wait_until_reachable(PATIENCE).await.unwrap();
-    assert_eq!(flush(&owner, append(2, "two")).await, Verdict::Lost);
-    assert_eq!(flush(&owner, snapshot(2, &["all"])).await, Verdict::Ok);
-}
-
-#[tokio::test]
-async fn a_server_that_hangs_is_an_error_in_time_and_is_used_again() {
-    let server = RedisServer::start();
-    let (client, owner) = client_and_owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
-    server.stop();
-    // More than the socket's buffers hold, so that the driver hangs in the write.
-    let large = "x".repeat(16_000_000);
-    for body in ["one", &large, "one"] {
-        let flushes = [append(1, body)];
-        let answer = tokio::time::timeout(HUNG_WITHIN, owner.flush(&flushes)).await;
-        let error = answer.expect("an answer in time").remove(0);
-        assert!(
-            matches!(error, Err(CheckpointError::Unreachable { .. })),
-            "{error:?}"
-        );
-    }
-    server.cont();
-    client.wait_until_reachable(PATIENCE).await.unwrap();
-    // An earlier sending may have arrived after all.
-    let verdict = flush(&owner, append(1, "one")).await;
-    assert!(
-        matches!(verdict, Verdict::Ok | Verdict::Duplicate),
-        "{verdict:?}"
-    );
-    assert_eq!(flush(&owner, append(2, "two")).await, Verdict::Ok);
-}
-
-#[tokio::test]
-async fn a_server_that_became_a_replica_is_an_error_until_it_is_none() {
-    let server = RedisServer::start();
-    let (client, owner) = client_and_owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
-    server.command("REPLICAOF 127.0.0.1 1");
-    let error = owner
-        .flush(&[append(1, "one")])
-        .await
-        .remove(0)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("READONLY"), "{error}");
-    server.command("REPLICAOF NO ONE");
-    client.wait_until_reachable(PATIENCE).await.unwrap();
-    assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Ok);
-}
-
-#[tokio::test]
 async fn the_view_writes_its_keys_with_a_lifetime_and_touches_no_others() {
     let server = RedisServer::start();
     server.command("SET token:0xabc neighbour");
@@ -390,95 +305,41 @@ async fn a_wrong_address_is_refused_at_once_and_an_absent_server_is_not() {
 }
 
 #[tokio::test]
+async fn a_cluster_keeps_both_keys_of_a_shard_in_one_slot() {
+    let bus = free_port().to_string();
+    let server = RedisServer::start_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-announce-ip",
+        "127.0.0.1",
+    ]);
+    server.command("CLUSTER ADDSLOTSRANGE 0 16383");
+    let client = connect(&config(&format!("redis-cluster://{}", server.addr()))).unwrap();
+    client.wait_until_reachable(PATIENCE).await.unwrap();
+    let owner = checkpoint(client, "1:a");
+    for shard in (0..64).map(ShardId) {
+        assert_eq!(owner.claim(shard).await.unwrap(), 0);
+    }
+    let of = |shard, flush| Flush { shard, ..flush };
+    let all: Vec<Flush> = (0..64)
+        .map(|shard| of(ShardId(shard), append(1, "one")))
+        .collect();
+    let answers = owner.flush(&all).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Ok(Verdict::Ok))),
+        "{answers:?}"
+    );
+    assert_eq!(flush(&owner, snapshot(2, &["a", "b"])).await, Verdict::Ok);
+    assert_eq!(loaded(&owner).await, ["a", "b"]);
+}
+
+#[tokio::test]
 async fn the_eviction_policy_is_told() {
     let server = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
     let (client, _) = client_and_owner(&server, "1:a").await;
     assert_eq!(client.policy().await.unwrap(), "allkeys-lru");
 }
-
-fn config(addr: &str) -> RedisConfig {
-    RedisConfig {
-        addr: addr.to_owned(),
-        password: None,
-        username: None,
-        db: 0,
-        tls: None,
-        key_prefix: "aggregator:".to_owned(),
-    }
-}
-
-fn client(server: &RedisServer) -> Client {
-    connect(&config(&server.addr())).expect("a right configuration")
-}
-
-async fn client_and_owner(server: &RedisServer, token: &str) -> (Client, RedisCheckpoint) {
-    let client = client(server);
-    client
-        .wait_until_reachable(PATIENCE)
-        .await
-        .expect("a server that is there");
-    let checkpoint = RedisCheckpoint::new(
-        client.clone(),
-        "aggregator:",
-        "group",
-        "trade-info",
-        token.to_owned(),
-    );
-    (client, checkpoint)
-}
-
-async fn owner(server: &RedisServer, token: &str) -> RedisCheckpoint {
-    client_and_owner(server, token).await.1
-}
-
-fn append(sequence: u64, blob: &str) -> Flush {
-    Flush {
-        shard: SHARD,
-        previous: sequence - 1,
-        sequence,
-        body: FlushBody::Append(Bytes::from(blob.to_owned())),
-        newest: Second(NOW),
-        trim: Second(NOW - 3_600),
-    }
-}
-
-fn snapshot(sequence: u64, parts: &[&str]) -> Flush {
-    let parts = parts
-        .iter()
-        .map(|part| Bytes::from((*part).to_owned()))
-        .collect();
-    Flush {
-        body: FlushBody::Snapshot(parts),
-        ..append(sequence, "")
-    }
-}
-
-async fn flush(owner: &RedisCheckpoint, flush: Flush) -> Verdict {
-    owner.flush(&[flush]).await.remove(0).expect("an answer")
-}
-
-async fn load(owner: &RedisCheckpoint) -> Result<(Vec<Bytes>, usize), CheckpointError> {
-    let (mut blobs, mut pages, mut cursor) = (Vec::new(), 0, None);
-    loop {
-        let page = owner.load(SHARD, cursor).await?;
-        blobs.extend(page.blobs);
-        pages += 1;
-        cursor = page.cursor;
-        if cursor.is_none() {
-            return Ok((blobs, pages));
-        }
-    }
-}
-
-async fn loaded(owner: &RedisCheckpoint) -> Vec<String> {
-    let (blobs, _) = load(owner).await.expect("a whole log");
-    blobs
-        .iter()
-        .map(|blob| String::from_utf8_lossy(blob).into_owned())
-        .collect()
-}
-
-/// For what takes milliseconds on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The command timeout of 4 s, and as much again for a busy machine.
-const HUNG_WITHIN: Duration = Duration::from_secs(8);

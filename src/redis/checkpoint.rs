@@ -1,6 +1,7 @@
 //! The checkpoint in Redis. Per shard two keys in one slot: `<prefix>{<group>:<topic>:<shard>}`
-//! with `:meta` (HASH: `tok` the owner, `seq` and `lastid` of the last entry, `fmt`, `snap`) and
-//! with `:log` (STREAM: one entry per flush, its id not older than its newest pane, in ms).
+//! with `:meta` (HASH: `tok` the owner, `seq` and `lastid` of the last entry, `fmt`, `snap` and
+//! `try` of the last snapshot) and `:log` (STREAM: one entry per flush, its id not older than its
+//! newest pane, in ms).
 //!
 //! Meta and log change together, inside one script, or not at all. A flush is applied only by the
 //! owner of the moment and only onto the entry it continues. Nothing is sent again here: after an
@@ -25,7 +26,7 @@ pub struct RedisCheckpoint {
     client: Client,
     base: String,
     token: String,
-    snapshots: AtomicU64,
+    tries: AtomicU64,
     loads: Semaphore,
 }
 
@@ -40,7 +41,7 @@ impl RedisCheckpoint {
             client,
             base: format!("{key_prefix}{{{group}:{topic}:"),
             token,
-            snapshots: AtomicU64::new(0),
+            tries: AtomicU64::new(1),
             loads: Semaphore::new(MAX_LOADS),
         }
     }
@@ -96,22 +97,19 @@ impl RedisCheckpoint {
     /// Writes the parts beside the changelog, then puts them in its place. The key is new each
     /// time, so that parts of an earlier sending that come late do not get in between.
     async fn replace(&self, flush: &Flush, parts: &[Bytes]) -> Result<Verdict, SendError> {
-        let number = self.snapshots.fetch_add(1, Ordering::Relaxed);
+        let number = self.tries.fetch_add(1, Ordering::Relaxed);
         let key = self.key(flush.shard, &format!("new:{}:{number}", self.token));
         // A shard without panes is one empty part, which loading passes over.
         let empty = [Bytes::new()];
         let parts = if parts.is_empty() { &empty } else { parts };
         let written = match self.write_parts(&key, flush.newest, parts).await {
-            Ok(()) => self.commit(flush, &key, parts.len()).await,
+            Ok(()) => self.commit(flush, &key, parts.len(), number).await,
             Err(error) => Err(error),
         };
         if written.is_err() {
             // At worst it expires by itself.
-            drop(
-                self.client
-                    .send(vec![Call::keyed("UNLINK", 0, vec![Value::from(key)])])
-                    .await,
-            );
+            let unlink = Call::keyed("UNLINK", 0, vec![Value::from(key)]);
+            drop(self.client.send(vec![unlink]).await);
         }
         written
     }
@@ -146,12 +144,19 @@ impl RedisCheckpoint {
         Ok(())
     }
 
-    async fn commit(&self, flush: &Flush, key: &str, parts: usize) -> Result<Verdict, SendError> {
+    async fn commit(
+        &self,
+        flush: &Flush,
+        key: &str,
+        parts: usize,
+        number: u64,
+    ) -> Result<Verdict, SendError> {
         let args = vec![
             Value::from(self.token.as_str()),
             Value::from(flush.sequence.to_string()),
             Value::from(parts.to_string()),
             Value::from(FORMAT),
+            Value::from(number.to_string()),
         ];
         let mut run = self.run(flush.shard, args);
         run.keys.push(key.to_owned());

@@ -106,6 +106,6 @@ const PAGE_BYTES: usize = 4 << 20;
 /// Entries of the first page, when their size is not known yet.
 const FIRST_COUNT: usize = 16;
 /// A page of small entries says little about the next: grow step by step.
-const COUNT_GROWTH: usize = 8;
+const COUNT_GROWTH: usize = 2;
 /// At most, so that small entries before large ones do not make a page huge.
 const MAX_COUNT: usize = 1_024;

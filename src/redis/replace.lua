@@ -1,7 +1,7 @@
 -- Puts a finished snapshot in the place of the changelog.
--- KEYS: meta, log, snapshot. ARGV: token, sequence, number of parts, our format.
+-- KEYS: meta, log, snapshot. ARGV: token, sequence, number of parts, our format, try.
 -- A missing meta is a Redis that came back empty: the shard is then claimed with it.
-local tok, seq, snap = unpack(redis.call('HMGET', KEYS[1], 'tok', 'seq', 'snap'))
+local tok, seq, snap, try = unpack(redis.call('HMGET', KEYS[1], 'tok', 'seq', 'snap', 'try'))
 if tok and tok ~= ARGV[1] then
   redis.call('UNLINK', KEYS[3])
   return 'FENCED'
@@ -9,6 +9,11 @@ end
 if tok and seq == ARGV[2] and snap == ARGV[2] then
   redis.call('UNLINK', KEYS[3])
   return 'DUP'
+end
+-- A try that was given up may still arrive: it must not undo what was written since.
+if try and tonumber(try) >= tonumber(ARGV[5]) then
+  redis.call('UNLINK', KEYS[3])
+  return redis.error_reply('ERR a later try was applied')
 end
 if redis.call('XLEN', KEYS[3]) ~= tonumber(ARGV[3]) then
   return redis.error_reply('ERR parts of the snapshot are missing')
@@ -20,5 +25,5 @@ redis.call('UNLINK', KEYS[2])
 redis.call('RENAME', KEYS[3], KEYS[2])
 redis.call('PERSIST', KEYS[2])
 redis.call('HSET', KEYS[1], 'tok', ARGV[1], 'seq', ARGV[2], 'lastid', lastid,
-  'fmt', ARGV[4], 'snap', ARGV[2])
+  'fmt', ARGV[4], 'snap', ARGV[2], 'try', ARGV[5])
 return 'OK'

@@ -33,8 +33,7 @@ impl RedisServer {
     pub fn start_with(args: &[&str]) -> Self {
         install::ensure("redis-server", &["redis-server"]);
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
-        let port = free.expect("a free port").port();
+        let port = free_port();
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let process = Process::start(port, &dir, &args);
         Self {
@@ -81,7 +80,7 @@ impl Process {
     fn start(port: u16, dir: &TempDir, args: &[String]) -> Self {
         // In the background its input is not ours: the pipe closes with this process alone.
         let script = r#"trap '' INT TERM
-            redis-server "$@" >log 2>&1 & echo $!; cat >/dev/null; kill -9 $! 2>/dev/null"#;
+            redis-server "$@" >log 2>&1 & echo $!; cat >/dev/null; kill -9 $! 2>/dev/null; wait"#;
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", "--port", &port.to_string()]);
         command
@@ -132,6 +131,12 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
+    free.expect("a free port").port()
 }
 
 fn answer(port: u16, words: &str) -> Option<String> {
