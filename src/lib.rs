@@ -7,6 +7,7 @@ pub mod local;
 pub mod metrics;
 pub mod pipeline;
 pub mod ports;
+pub mod redis;
 pub mod status;
 pub mod telemetry;
 pub mod wire;

@@ -1,6 +1,8 @@
 //! What the integration tests share: real servers, started and ended by the tests themselves.
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses its own part of this")]
 
+pub mod checkpoint;
+pub mod install;
 pub mod kafka;
 pub mod oracle;
 pub mod redis;

@@ -1,0 +1,262 @@
+//! The Redis edge against a real server: every verdict, loading, trimming, snapshots, the view,
+//! and what is refused.
+#![cfg(test)]
+
+mod support;
+
+use std::time::Duration;
+
+use aggregator_service::domain::time::Second;
+use aggregator_service::domain::token::ShardId;
+use aggregator_service::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Verdict, View};
+use aggregator_service::redis::{RedisConfig, RedisError, RedisView, connect};
+use bytes::Bytes;
+use support::checkpoint::{
+    NOW, PATIENCE, SHARD, append, checkpoint, client_and_owner, config, flush, load, loaded, owner,
+    snapshot,
+};
+use support::redis::{RedisServer, free_port};
+
+const LOG: &str = "aggregator:{group:trade-info:7}:log";
+const META: &str = "aggregator:{group:trade-info:7}:meta";
+
+#[tokio::test]
+async fn a_flush_is_applied_once_and_only_onto_the_one_before() {
+    let server = RedisServer::start();
+    let owner = owner(&server, "1:a").await;
+    assert_eq!(owner.claim(SHARD).await.unwrap(), 0);
+    assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Ok);
+    assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Duplicate);
+    assert_eq!(flush(&owner, append(3, "three")).await, Verdict::Gap);
+    assert_eq!(flush(&owner, append(2, "two")).await, Verdict::Ok);
+    assert_eq!(owner.claim(SHARD).await.unwrap(), 2);
+    assert_eq!(loaded(&owner).await, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn many_shards_are_flushed_in_one_call_and_answered_in_order() {
+    let server = RedisServer::start();
+    let owner = owner(&server, "1:a").await;
+    let shards = (0..64).map(ShardId);
+    for shard in shards.clone().filter(|shard| shard.0 != 5) {
+        assert_eq!(owner.claim(shard).await.unwrap(), 0);
+    }
+    // Larger than one round trip takes.
+    let blob = Bytes::from(vec![b'x'; 200_000]);
+    let flushes: Vec<Flush> = shards
+        .map(|shard| Flush { shard, body: FlushBody::Append(blob.clone()), ..append(1, "") })
+        .collect();
+    let answers = owner.flush(&flushes).await;
+    assert_eq!(answers.len(), 64);
+    for (index, answer) in answers.into_iter().enumerate() {
+        let expected = if index == 5 { Verdict::Lost } else { Verdict::Ok };
+        assert_eq!(answer.unwrap(), expected, "shard {index}");
+    }
+}
+
+#[tokio::test]
+async fn the_newer_claim_fences_the_older_owner() {
+    let server = RedisServer::start();
+    let (old, new) = (owner(&server, "1:a").await, owner(&server, "2:b").await);
+    old.claim(SHARD).await.unwrap();
+    assert_eq!(flush(&old, append(1, "one")).await, Verdict::Ok);
+    assert_eq!(new.claim(SHARD).await.unwrap(), 1);
+    assert_eq!(flush(&old, append(2, "zombie")).await, Verdict::Fenced);
+    assert_eq!(flush(&old, snapshot(2, &["zombie"])).await, Verdict::Fenced);
+    assert!(matches!(old.load(SHARD, None).await, Err(CheckpointError::Damaged { .. })));
+    assert_eq!(flush(&new, append(2, "two")).await, Verdict::Ok);
+    assert_eq!(loaded(&new).await, ["one", "two"]);
+    assert!(!server.command("KEYS *").contains("new:"), "a refused snapshot leaves nothing");
+}
+
+#[tokio::test]
+async fn loading_gives_what_was_flushed_over_several_pages() {
+    let server = RedisServer::start();
+    let owner = owner(&server, "1:a").await;
+    owner.claim(SHARD).await.unwrap();
+    // Small ones, large ones, and some that are not text.
+    let sizes = (0..40).map(|n| n * 7).chain([1_500_000; 12]).chain(0..30);
+    let blobs: Vec<Bytes> =
+        (0_u8..).zip(sizes).map(|(n, size)| vec![n | 1; size + 1]).map(Bytes::from).collect();
+    for (sequence, blob) in (1..).zip(&blobs) {
+        let body = FlushBody::Append(blob.clone());
+        assert_eq!(flush(&owner, Flush { body, ..append(sequence, "") }).await, Verdict::Ok);
+    }
+    let (found, pages) = load(&owner).await.unwrap();
+    assert!(found == blobs);
+    assert!((4..40).contains(&pages), "{pages} pages");
+}
+
+#[tokio::test]
+async fn only_what_has_expired_is_trimmed_and_never_the_last_entry() {
+    let server = RedisServer::start_with(&["--stream-node-max-entries", "1"]);
+    let owner = owner(&server, "1:a").await;
+    owner.claim(SHARD).await.unwrap();
+    for (sequence, newest) in (1..=4).zip([10, 20, 15, 30]) {
+        let (newest, trim) = (Second(newest), Second(0));
+        let blob = newest.0.to_string();
+        let flush_at = Flush { newest, trim, ..append(sequence, &blob) };
+        assert_eq!(flush(&owner, flush_at).await, Verdict::Ok);
+    }
+    // 15 came behind 20 and is kept as long as that.
+    let trim = Flush { newest: Second(31), trim: Second(19), ..append(5, "31") };
+    assert_eq!(flush(&owner, trim).await, Verdict::Ok);
+    assert_eq!(loaded(&owner).await, ["20", "15", "30", "31"]);
+    let trim = Flush { newest: Second(31), trim: Second(99), ..append(6, "last") };
+    assert_eq!(flush(&owner, trim).await, Verdict::Ok);
+    assert_eq!(loaded(&owner).await.last().map(String::as_str), Some("last"));
+    assert_eq!(flush(&owner, append(7, "more")).await, Verdict::Ok);
+}
+
+#[tokio::test]
+async fn a_redis_that_came_back_empty_says_lost_and_takes_a_snapshot() {
+    let server = RedisServer::start();
+    let owner = owner(&server, "1:a").await;
+    owner.claim(SHARD).await.unwrap();
+    assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Ok);
+    server.command("FLUSHALL");
+    assert_eq!(flush(&owner, append(2, "two")).await, Verdict::Lost);
+    assert!(matches!(owner.load(SHARD, None).await, Err(CheckpointError::Damaged { .. })));
+    // Larger than one round trip takes.
+    let parts = ["a", "b", "c"].map(|part| part.repeat(2_000_000));
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    assert_eq!(flush(&owner, snapshot(2, &parts)).await, Verdict::Ok);
+    assert_eq!(flush(&owner, snapshot(2, &parts)).await, Verdict::Duplicate);
+    assert_eq!(flush(&owner, append(3, "three")).await, Verdict::Ok);
+    assert!(loaded(&owner).await == [&parts[..], &["three"]].concat());
+    assert_eq!(server.command(&format!("TTL {LOG}")), ":-1\r\n");
+    assert_eq!(server.command("DBSIZE"), ":2\r\n", "only meta and log are left");
+}
+
+#[tokio::test]
+async fn a_try_of_a_snapshot_that_arrives_late_undoes_nothing() {
+    let server = RedisServer::start();
+    let (client, first) = client_and_owner(&server, "1:a").await;
+    assert_eq!(flush(&first, snapshot(1, &["all"])).await, Verdict::Ok);
+    assert_eq!(flush(&first, append(2, "two")).await, Verdict::Ok);
+    // It counts its tries from the start, as the late one did.
+    let late = checkpoint(client, "1:a");
+    assert!(late.flush(&[snapshot(1, &["old"])]).await.remove(0).is_err());
+    assert_eq!(loaded(&first).await, ["all", "two"]);
+    let next = owner(&server, "2:b").await;
+    assert_eq!(next.claim(SHARD).await.unwrap(), 2);
+    assert_eq!(flush(&next, snapshot(3, &["new"])).await, Verdict::Ok);
+}
+
+#[tokio::test]
+async fn a_snapshot_of_nothing_loads_as_nothing() {
+    let server = RedisServer::start();
+    let owner = owner(&server, "1:a").await;
+    assert_eq!(flush(&owner, snapshot(9, &[])).await, Verdict::Ok);
+    assert_eq!(owner.claim(SHARD).await.unwrap(), 9);
+    assert!(loaded(&owner).await.is_empty());
+    assert_eq!(flush(&owner, append(10, "ten")).await, Verdict::Ok);
+    assert_eq!(loaded(&owner).await, ["ten"]);
+}
+
+#[tokio::test]
+async fn a_log_and_a_meta_that_disagree_are_never_taken_for_whole() {
+    let server = RedisServer::start();
+    let owner = owner(&server, "1:a").await;
+    owner.claim(SHARD).await.unwrap();
+    for sequence in 1..=3 {
+        assert_eq!(flush(&owner, append(sequence, "x")).await, Verdict::Ok);
+    }
+    let last = format!("{NOW}000-3");
+    server.command(&format!("XDEL {LOG} {last}"));
+    assert_eq!(flush(&owner, append(4, "x")).await, Verdict::Gap);
+    assert!(matches!(load(&owner).await, Err(CheckpointError::Damaged { .. })));
+    assert_eq!(flush(&owner, snapshot(4, &["all"])).await, Verdict::Ok);
+    server.command(&format!("DEL {LOG}"));
+    assert_eq!(flush(&owner, append(5, "x")).await, Verdict::Lost);
+    assert!(matches!(load(&owner).await, Err(CheckpointError::Damaged { .. })));
+    assert_eq!(flush(&owner, snapshot(5, &["all"])).await, Verdict::Ok);
+    // A meta that was evicted leaves a log that nobody vouches for.
+    server.command(&format!("DEL {META}"));
+    assert_eq!(owner.claim(SHARD).await.unwrap(), 0);
+    assert!(loaded(&owner).await.is_empty());
+    assert_eq!(flush(&owner, append(1, "x")).await, Verdict::Gap);
+    assert_eq!(flush(&owner, snapshot(1, &["all"])).await, Verdict::Ok);
+    assert_eq!(loaded(&owner).await, ["all"]);
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused_by_name_and_not_claimed() {
+    let server = RedisServer::start();
+    server.command(&format!("HSET {META} tok 9:z seq 5 lastid 1-1 fmt 2"));
+    let owner = owner(&server, "1:a").await;
+    let refused = owner.claim(SHARD).await;
+    assert!(matches!(refused, Err(CheckpointError::NewerFormat { found: 2, known: 1, .. })));
+    assert_eq!(server.command(&format!("HGET {META} tok")), "$3\r\n9:z\r\n");
+}
+
+#[tokio::test]
+async fn the_view_writes_its_keys_with_a_lifetime_and_touches_no_others() {
+    let server = RedisServer::start();
+    server.command("SET token:0xabc neighbour");
+    let (client, _) = client_and_owner(&server, "1:a").await;
+    let view = RedisView::new(client, "aggregator:", 90);
+    let entry = |n: u32| (format!("0x{n}"), Bytes::from(format!("{{\"n\":{n}}}")));
+    let entries: Vec<_> = (0..1_234).map(entry).collect();
+    view.store(&entries).await.unwrap();
+    assert_eq!(server.command("GET aggregator:view:0x1233"), "$10\r\n{\"n\":1233}\r\n");
+    let lifetime = server.command("TTL aggregator:view:0x0");
+    assert!([":90\r\n", ":89\r\n", ":88\r\n"].contains(&lifetime.as_str()), "{lifetime}");
+    assert_eq!(server.command("DBSIZE"), ":1235\r\n");
+    assert_eq!(server.command("GET token:0xabc"), "$9\r\nneighbour\r\n");
+    assert_eq!(server.command("TTL token:0xabc"), ":-1\r\n");
+}
+
+#[tokio::test]
+async fn a_wrong_address_is_refused_at_once_and_an_absent_server_is_not() {
+    for (addr, db) in [
+        ("rediss://localhost", 0),
+        ("http://localhost", 0),
+        ("redis-cluster://h:1", 3),
+        ("redis-sentinel://h:1", 0),
+        ("localhost:notaport", 0),
+        ("", 0),
+        ("redis+unix:///x", 0),
+    ] {
+        let refused = connect(&RedisConfig { db, ..config(addr) });
+        assert!(refused.is_err(), "{addr}");
+    }
+    let tls = connect(&config("rediss-cluster://localhost:1")).unwrap_err();
+    assert!(matches!(tls, RedisError::TlsMissing));
+    let away = connect(&config("127.0.0.1:1")).expect("a server that is away is no error");
+    let error = away.wait_until_reachable(Duration::from_millis(200)).await.unwrap_err();
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cluster_keeps_both_keys_of_a_shard_in_one_slot() {
+    let bus = free_port().to_string();
+    let server = RedisServer::start_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-announce-ip",
+        "127.0.0.1",
+    ]);
+    server.command("CLUSTER ADDSLOTSRANGE 0 16383");
+    let client = connect(&config(&format!("redis-cluster://{}", server.addr()))).unwrap();
+    client.wait_until_reachable(PATIENCE).await.unwrap();
+    let owner = checkpoint(client, "1:a");
+    for shard in (0..64).map(ShardId) {
+        assert_eq!(owner.claim(shard).await.unwrap(), 0);
+    }
+    let of = |shard, flush| Flush { shard, ..flush };
+    let all: Vec<Flush> = (0..64).map(|shard| of(ShardId(shard), append(1, "one"))).collect();
+    let answers = owner.flush(&all).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(Verdict::Ok))), "{answers:?}");
+    assert_eq!(flush(&owner, snapshot(2, &["a", "b"])).await, Verdict::Ok);
+    assert_eq!(loaded(&owner).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn the_eviction_policy_is_told() {
+    let server = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+    let (client, _) = client_and_owner(&server, "1:a").await;
+    assert_eq!(client.policy().await.unwrap(), "allkeys-lru");
+}
