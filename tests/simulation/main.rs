@@ -101,8 +101,8 @@ async fn life(seed: u64) -> judge::Lived {
     // By then every write that was delayed has landed.
     tokio::time::sleep(Duration::from_secs(7)).await;
     process.caught_up(&world, &mut rng).await;
-    let healed = world.now();
     world.clone().trade(Duration::from_secs(5), rng.random()).await;
+    let healed = world.now();
     tokio::time::sleep(Duration::from_secs(14)).await;
     process.stop().await;
     assert!(!process.was_fenced(), "nobody else is there any more");
