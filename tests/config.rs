@@ -13,19 +13,28 @@ fn load(env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
 }
 
 fn load_with(args: &ConfigArgs, env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::load(args, env).map_err(|error| error.0)
 }
 
 fn file(text: &str) -> (tempfile::NamedTempFile, ConfigArgs) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    let args = ConfigArgs { config: Some(file.path().to_owned()), set: Vec::new() };
+    let args = ConfigArgs {
+        config: Some(file.path().to_owned()),
+        set: Vec::new(),
+    };
     (file, args)
 }
 
 fn shown(config: &Config, name: &str) -> (String, Origin) {
-    let shown = config.shown.iter().find(|shown| shown.name == name).unwrap();
+    let shown = config
+        .shown
+        .iter()
+        .find(|shown| shown.name == name)
+        .unwrap();
     (shown.value.clone(), shown.origin)
 }
 
@@ -34,14 +43,29 @@ fn the_defaults_are_the_contract() {
     let config = load(&[]).unwrap();
     assert_eq!(config.kafka_brokers, ["localhost:9092"]);
     assert_eq!(config.publish_interval, Duration::from_secs(30));
-    let windows: Vec<_> = config.windows.iter().map(|w| (w.name.as_str(), w.seconds)).collect();
-    let minutes = [("1min", 60), ("5min", 300), ("15min", 900), ("30min", 1_800), ("1hour", 3_600)];
+    let windows: Vec<_> = config
+        .windows
+        .iter()
+        .map(|w| (w.name.as_str(), w.seconds))
+        .collect();
+    let minutes = [
+        ("1min", 60),
+        ("5min", 300),
+        ("15min", 900),
+        ("30min", 1_800),
+        ("1hour", 3_600),
+    ];
     assert_eq!(windows, minutes);
     assert_eq!(config.dlq_topic.as_deref(), Some("trade-info-dlq"));
     assert_eq!(config.aggregate_ttl, None);
     assert_eq!(config.metrics_port, 8_081);
     assert_eq!(config.start_from, StartFrom::Window);
-    assert!(config.shown.iter().all(|shown| shown.origin == Origin::Default));
+    assert!(
+        config
+            .shown
+            .iter()
+            .all(|shown| shown.origin == Origin::Default)
+    );
 }
 
 #[test]
@@ -53,9 +77,18 @@ fn a_later_layer_wins_and_is_named() {
     args.set = vec![("AGGREGATE_TOPIC".to_owned(), "flag".to_owned())];
     let env = [("AGGREGATE_TOPIC", "e"), ("REDIS_DB", "4")];
     let config = load_with(&args, &env).unwrap();
-    assert_eq!(shown(&config, "KAFKA_TOPIC"), ("f".to_owned(), Origin::File));
-    assert_eq!(shown(&config, "AGGREGATE_TOPIC"), ("flag".to_owned(), Origin::Flag));
-    assert_eq!(shown(&config, "REDIS_DB"), ("4".to_owned(), Origin::Environment));
+    assert_eq!(
+        shown(&config, "KAFKA_TOPIC"),
+        ("f".to_owned(), Origin::File)
+    );
+    assert_eq!(
+        shown(&config, "AGGREGATE_TOPIC"),
+        ("flag".to_owned(), Origin::Flag)
+    );
+    assert_eq!(
+        shown(&config, "REDIS_DB"),
+        ("4".to_owned(), Origin::Environment)
+    );
     assert_eq!(config.redis_db, 4);
     assert!(!config.metrics_enabled);
     assert_eq!(config.kafka_brokers, ["a:1", "b:2"]);
@@ -93,9 +126,18 @@ fn all_wrong_settings_are_named_at_once_with_value_and_what_is_accepted() {
     let problems = load(&wrong).unwrap_err();
     assert_eq!(problems.len(), wrong.len(), "{problems:#?}");
     for (name, value) in wrong {
-        let setting = SETTINGS.iter().find(|setting| setting.name == name).unwrap();
-        let line = problems.iter().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
-        assert!(line.contains(&format!("{value:?}")) && line.contains(setting.accepts), "{line}");
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.name == name)
+            .unwrap();
+        let line = problems
+            .iter()
+            .find(|line| line.starts_with(&format!("{name}:")))
+            .unwrap();
+        assert!(
+            line.contains(&format!("{value:?}")) && line.contains(setting.accepts),
+            "{line}"
+        );
         assert!(!line.contains('\n'), "{line}");
     }
 }
@@ -106,7 +148,12 @@ fn in_the_file_an_unknown_key_is_an_error_also_a_go_one() {
     let problems = load_with(&args, &[]).unwrap_err();
     assert_eq!(problems.len(), 4, "{problems:#?}");
     for key in ["max_workers", "kafka_topik", "REDIS_DB", "kafka"] {
-        assert!(problems.iter().any(|line| line.starts_with(&format!("{key}:"))), "{problems:#?}");
+        assert!(
+            problems
+                .iter()
+                .any(|line| line.starts_with(&format!("{key}:"))),
+            "{problems:#?}"
+        );
     }
 }
 
@@ -115,8 +162,14 @@ fn a_file_that_cannot_be_read_is_one_line() {
     let (_file, args) = file("kafka_topic = \nadmin_token = 'hush'");
     let problems = load_with(&args, &[]).unwrap_err();
     assert_eq!(problems.len(), 1);
-    assert!(problems[0].contains("line 1") && !problems[0].contains('\n'), "{problems:?}");
-    let absent = ConfigArgs { config: Some("/nowhere/at/all.toml".into()), set: Vec::new() };
+    assert!(
+        problems[0].contains("line 1") && !problems[0].contains('\n'),
+        "{problems:?}"
+    );
+    let absent = ConfigArgs {
+        config: Some("/nowhere/at/all.toml".into()),
+        set: Vec::new(),
+    };
     let problems = load_with(&absent, &[]).unwrap_err();
     assert!(problems[0].contains("/nowhere/at/all.toml"), "{problems:?}");
 }
@@ -130,13 +183,22 @@ fn an_unknown_flag_setting_is_an_error() {
 
 #[test]
 fn the_go_services_tuning_is_ignored_and_named() {
-    let config = load(&[("REDIS_POOL_SIZE", "9"), ("MAX_WORKERS", "x"), ("HOME", "/")]).unwrap();
+    let config = load(&[
+        ("REDIS_POOL_SIZE", "9"),
+        ("MAX_WORKERS", "x"),
+        ("HOME", "/"),
+    ])
+    .unwrap();
     assert_eq!(config.ignored, ["MAX_WORKERS", "REDIS_POOL_SIZE"]);
 }
 
 #[test]
 fn an_empty_variable_is_none_except_where_empty_means_off() {
-    let empty = [("KAFKA_TOPIC", ""), ("DLQ_TOPIC", ""), ("AGGREGATE_TTL", "")];
+    let empty = [
+        ("KAFKA_TOPIC", ""),
+        ("DLQ_TOPIC", ""),
+        ("AGGREGATE_TTL", ""),
+    ];
     let config = load(&empty).unwrap();
     assert_eq!(config.kafka_topic, "trade-info");
     assert_eq!(config.dlq_topic, None);
@@ -154,12 +216,18 @@ fn secrets_are_shown_nowhere() {
         ("REDIS_ADDR", "rediss://me:hu@sh@redis:6380/1"),
     ];
     let config = load(&env).unwrap();
-    assert_eq!(config.redis_password.as_ref().map(|secret| secret.expose()), Some("hush"));
+    assert_eq!(
+        config.redis_password.as_ref().map(|secret| secret.expose()),
+        Some("hush")
+    );
     let mut printed = Vec::new();
     cli::config::print(&config, &mut printed).unwrap();
     let printed = String::from_utf8(printed).unwrap();
     assert_eq!(printed.lines().count(), SETTINGS.len());
-    assert!(printed.contains("REDIS_ADDR=rediss://***@redis:6380/1"), "{printed}");
+    assert!(
+        printed.contains("REDIS_ADDR=rediss://***@redis:6380/1"),
+        "{printed}"
+    );
     assert!(printed.contains("ADMIN_TOKEN=***"), "{printed}");
     assert!(!printed.contains("hush"), "{printed}");
     let debugged = format!("{:?}", (&config.redis_password, &config.admin_token));
@@ -173,7 +241,10 @@ fn settings_that_contradict_each_other_are_refused() {
     let cases: [&[(&str, &str)]; 5] = [
         &[("AGGREGATE_TOPIC", "trade-info")],
         &[("KAFKA_SASL_USERNAME", "me")],
-        &[("KAFKA_SASL_MECHANISM", "PLAIN"), ("KAFKA_SASL_USERNAME", "me")],
+        &[
+            ("KAFKA_SASL_MECHANISM", "PLAIN"),
+            ("KAFKA_SASL_USERNAME", "me"),
+        ],
         &[("KAFKA_TLS_CA", "ca.pem")],
         &[("REDIS_TLS_CA", "ca.pem")],
     ];
@@ -215,9 +286,15 @@ fn readmes_table_is_the_table_of_settings() {
     let expected: Vec<_> = SETTINGS
         .iter()
         .map(|one| {
-            let default =
-                if one.default.is_empty() { String::new() } else { format!("`{}`", one.default) };
-            format!("| `{}` | {default} | {} | {} |", one.name, one.doc, one.accepts)
+            let default = if one.default.is_empty() {
+                String::new()
+            } else {
+                format!("`{}`", one.default)
+            };
+            format!(
+                "| `{}` | {default} | {} | {} |",
+                one.name, one.doc, one.accepts
+            )
         })
         .collect();
     assert_eq!(rows, expected, "put this there:\n{}", expected.join("\n"));
@@ -225,6 +302,8 @@ fn readmes_table_is_the_table_of_settings() {
 
 /// A row that opens with a variable's name.
 fn is_setting(line: &str) -> bool {
-    let name = line.strip_prefix("| `").and_then(|rest| rest.split('`').next());
+    let name = line
+        .strip_prefix("| `")
+        .and_then(|rest| rest.split('`').next());
     name.is_some_and(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
 }

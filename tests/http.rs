@@ -38,7 +38,10 @@ impl Server {
         let state = HttpState {
             status: Arc::clone(&status),
             metrics: Arc::clone(&metrics),
-            facts: Facts { brokers: vec!["b:9092".to_owned()], topic: "aggregate-info".to_owned() },
+            facts: Facts {
+                brokers: vec!["b:9092".to_owned()],
+                topic: "aggregate-info".to_owned(),
+            },
             clock: Arc::new(move || WallMs(now.load(Ordering::Relaxed))),
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -46,7 +49,14 @@ impl Server {
         let stop = CancellationToken::new();
         let served = serve_within(limits, listener, router(Arc::new(state)), stop.clone());
         let task = tokio::spawn(served);
-        Self { address, status, metrics, clock, stop, task }
+        Self {
+            address,
+            status,
+            metrics,
+            clock,
+            stop,
+            task,
+        }
     }
 
     async fn ask(&self, request: &str) -> (u16, String, String) {
@@ -78,12 +88,20 @@ async fn liveness_and_readiness_are_different_questions() {
         assert_eq!(server.json(path).await, (503, starting));
     }
     server.status.enter(Phase::Running);
-    assert_eq!(server.json("/readyz").await, (200, json!({"status": "ready"})));
-    server.status.set_component("checkpoint", Err("away".to_owned()));
+    assert_eq!(
+        server.json("/readyz").await,
+        (200, json!({"status": "ready"}))
+    );
+    server
+        .status
+        .set_component("checkpoint", Err("away".to_owned()));
     let away = json!({"error": "not ready", "reasons": ["checkpoint: away"]});
     assert_eq!(server.json("/readyz").await, (503, away));
     assert_eq!(server.json("/livez").await.0, 200);
-    server.clock.fetch_add(i64::try_from(STUCK_AFTER.as_millis()).unwrap() + 1, Ordering::Relaxed);
+    server.clock.fetch_add(
+        i64::try_from(STUCK_AFTER.as_millis()).unwrap() + 1,
+        Ordering::Relaxed,
+    );
     assert_eq!(server.json("/livez").await.0, 503);
 }
 
@@ -106,7 +124,9 @@ async fn health_has_the_contracts_shape_and_a_reason_for_each_component() {
         "pipeline": {"status": "healthy", "reason": "catching up"},
     });
     assert_eq!(body["components"], components);
-    server.status.set_component("kafka", Err("no broker answers".to_owned()));
+    server
+        .status
+        .set_component("kafka", Err("no broker answers".to_owned()));
     let (status, body) = server.json("/health").await;
     assert_eq!((status, &body["status"]), (503, &json!("unhealthy")));
     assert_eq!(body["components"]["kafka"]["reason"], "no broker answers");
@@ -119,14 +139,23 @@ async fn figures_come_as_text_and_as_the_same_json() {
     server.metrics.publish_batch_seconds.observe(0.003);
     let (status, head, text) = server.ask("GET /metrics").await;
     assert_eq!(status, 200);
-    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
-    assert!(text.contains("\naggregator_rejected_total{reason=\"future\"} 1\n"), "{text}");
+    assert!(
+        head.contains("content-type: text/plain; version=0.0.4"),
+        "{head}"
+    );
+    assert!(
+        text.contains("\naggregator_rejected_total{reason=\"future\"} 1\n"),
+        "{text}"
+    );
     let (_, body) = server.json("/metrics/json").await;
     let rejected = &body["aggregator_rejected_total"];
     assert_eq!(rejected["type"], "counter");
     let future = json!({"labels": {"reason": "future"}, "value": 1.0});
     assert!(rejected["values"].as_array().unwrap().contains(&future));
-    assert_eq!(body["aggregator_publish_batch_seconds"]["values"][0]["value"]["count"], 1);
+    assert_eq!(
+        body["aggregator_publish_batch_seconds"]["values"][0]["value"]["count"],
+        1
+    );
 }
 
 #[tokio::test]
@@ -158,21 +187,36 @@ async fn stats_have_the_go_services_shape() {
 #[tokio::test]
 async fn errors_are_json_too() {
     let server = Server::start(Limits::default()).await;
-    assert_eq!(server.json("/nowhere").await, (404, json!({"error": "no such path"})));
+    assert_eq!(
+        server.json("/nowhere").await,
+        (404, json!({"error": "no such path"}))
+    );
     for path in ["/stats", "/livez", "/metrics", "/version"] {
         let (status, head, body) = server.ask(&format!("DELETE {path}")).await;
-        assert_eq!((status, body.as_str()), (405, r#"{"error":"no such method here"}"#), "{head}");
+        assert_eq!(
+            (status, body.as_str()),
+            (405, r#"{"error":"no such method here"}"#),
+            "{head}"
+        );
     }
-    assert_eq!(server.json("/version").await.1["service"], "aggregator-service");
+    assert_eq!(
+        server.json("/version").await.1["service"],
+        "aggregator-service"
+    );
 }
 
 #[tokio::test]
 async fn headers_that_never_end_are_cut_off_and_give_their_place_back() {
-    let limits =
-        Limits { connections: 1, header_time: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits {
+        connections: 1,
+        header_time: Duration::from_millis(50),
+        ..Limits::default()
+    };
     let server = Server::start(limits).await;
     let mut slow = TcpStream::connect(server.address).await.unwrap();
-    slow.write_all(b"GET /livez HTTP/1.1\r\nHost:").await.unwrap();
+    slow.write_all(b"GET /livez HTTP/1.1\r\nHost:")
+        .await
+        .unwrap();
     // The only place is taken: this waits until it is free again.
     assert_eq!(server.json("/livez").await.0, 200);
     let mut rest = Vec::new();
@@ -181,14 +225,23 @@ async fn headers_that_never_end_are_cut_off_and_give_their_place_back() {
 
 #[tokio::test]
 async fn headers_beyond_the_limit_are_refused() {
-    let server = Server::start(Limits { header_bytes: 1_024, ..Limits::default() }).await;
-    let (status, ..) = server.ask(&format!("GET /livez?{}", "x".repeat(2_048))).await;
+    let server = Server::start(Limits {
+        header_bytes: 1_024,
+        ..Limits::default()
+    })
+    .await;
+    let (status, ..) = server
+        .ask(&format!("GET /livez?{}", "x".repeat(2_048)))
+        .await;
     assert!((400..500).contains(&status), "{status}");
 }
 
 #[tokio::test]
 async fn a_connection_that_lasts_too_long_is_closed() {
-    let limits = Limits { connection_time: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits {
+        connection_time: Duration::from_millis(50),
+        ..Limits::default()
+    };
     let server = Server::start(limits).await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     let mut rest = Vec::new();
@@ -199,7 +252,9 @@ async fn a_connection_that_lasts_too_long_is_closed() {
 async fn the_stop_ends_idle_connections_and_the_server() {
     let server = Server::start(Limits::default()).await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
-    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     let mut first = [0; 12];
     idle.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
