@@ -1,4 +1,85 @@
 //! aggregator-service: a Kafka stream of token trades in, exact sliding-window aggregates out.
+//!
+//! ```text
+//! main             allocator, then: configuration, telemetry, runtime, app, exit code
+//! config/          layers of text in, one validated configuration out; reads the environment
+//!   duration       durations as in Go
+//!   layers         defaults, file, environment, flags: which value wins, and where it is from
+//!   parse          one reader for each kind of value
+//!   settings       the table of settings
+//!   values         types that only settings have
+//! cli/             what was asked for
+//!   args           the command line's grammar
+//!   config         `config`: settings and where they come from
+//!   healthcheck    `healthcheck`: is the one on this host alive
+//! telemetry        logging
+//! metrics          figures
+//! status           how the service is doing
+//! http/            what the service says of itself
+//!   health         live, ready, health
+//!   metrics        figures as text and JSON
+//!   server         the bounded server round the router
+//!   stats          the producer's statistics
+//! redis/           the checkpoint and the query view in Redis
+//!   checkpoint     claim and flush, fenced and chained
+//!   client         a connection that is rebuilt when it is stuck
+//!   connect        from an address to a client
+//!   load           a shard's changelog, page by page
+//!   scripts        the three Lua scripts
+//!   view           each token's last message
+//! local/           the ports in process, for `demo` and the simulation
+//!   checkpoint     fenced and chained as the real one
+//!   log            partitions of records
+//!   producer       what is produced, until taken; a view
+//! pipeline/        readers, workers, publishers; generic over the ports
+//!   backoff        waits between attempts
+//!   chain          one shard's flushes in sequence
+//!   dead_letters   rejected things on their way
+//!   engine         the shards of one worker
+//!   flusher        changes to the checkpoint
+//!   mailbox        the outbox as the publishers share it
+//!   messages       from aggregate to message
+//!   outbox         the newest message of each token
+//!   reader         a partition: fetch, route, hand on
+//!   recover        claim, load, find the positions
+//!   route          from records to batches
+//!   run            the life of the pipeline
+//!   shared         clock, figures, status
+//!   tasks          what runs, and who feeds whom
+//!   view_queue     messages on their way to the view
+//!   worker         the loop: wait for one event, apply it
+//! ports            what the pipeline needs of the world
+//! wire/            bytes in, values out, and the other way; pure
+//!   aggregate      the message
+//!   checkpoint     a changelog entry
+//!   checkpoint_pane a pane in it
+//!   dead_letter    what could not be counted
+//!   time           RFC 3339 in and out
+//!   trade          a record's value
+//!   trade_fields   one element's fields
+//!   varint         numbers in few bytes
+//! domain/          trades, panes, windows, shards; pure
+//!   aggregate      what one message says
+//!   amount         sums: integers at 10⁻¹⁸
+//!   budget         how many tokens and panes are held
+//!   pane           one token's trades of one second
+//!   position       partition, offset, index
+//!   price          prices as written
+//!   reject         why a trade was rejected
+//!   shard          tokens by hash: panes, windows, positions
+//!   store          live panes by second
+//!   table          a shard's tokens
+//!   time           event time and wall time
+//!   token          hash, shard, output partition
+//!   trade          one valid trade
+//!   window         the configured windows
+//! ```
+//!
+//! Beside it stands `memfn/`, a crate of its own: memcpy and its kin for the static build.
+//!
+//! Who may use whom: `main → app → {http, kafka, redis, telemetry, config} → ports, wire → domain`,
+//! never the other way; `tests/architecture.rs` holds the table, and compares this map.
+
 pub mod cli;
 pub mod config;
 pub mod domain;

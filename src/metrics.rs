@@ -14,7 +14,10 @@ use crate::domain::position::Partition;
 use crate::domain::reject::Reason;
 
 macro_rules! metrics {
-    ($(#[doc = $help:literal] $field:ident: $kind:ident = $name:literal $(by $label:literal)?;)+) => {
+    ($(
+        #[doc = $help:literal]
+        $field:ident: $kind:ident = $name:literal $(by $label:literal)?;
+    )+) => {
         /// Every figure.
         #[derive(Clone, Debug)]
         pub struct Metrics {

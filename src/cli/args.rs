@@ -13,7 +13,7 @@ pub const EXIT_USAGE: u8 = 64;
 
 /// What was asked for.
 #[derive(Clone, Debug, Parser)]
-#[command(version, about, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(version, about, propagate_version = true, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Args {
     /// Where settings come from.
     #[command(flatten)]
@@ -51,9 +51,14 @@ pub enum Command {
 /// After help, version or a complaint was printed: the exit code to end with.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Args, u8> {
     Args::try_parse_from(words).map_err(|answer| {
-        let code = if answer.use_stderr() { EXIT_USAGE } else { 0 };
+        let code = exit_code(&answer);
         answer.print().map_or(EXIT_USAGE, |()| code)
     })
+}
+
+/// Help and version are answers, everything else is a complaint.
+fn exit_code(answer: &clap::Error) -> u8 {
+    if answer.use_stderr() { EXIT_USAGE } else { 0 }
 }
 
 const AFTER_HELP: &str = "\
@@ -65,7 +70,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Args, u8> {
-        parse(line.split(' ').map(OsString::from))
+        Args::try_parse_from(line.split(' ')).map_err(|answer| exit_code(&answer))
     }
 
     #[test]
@@ -95,7 +100,7 @@ mod tests {
         for wrong in ["fly", "--fly", "--set KAFKA_TOPIC", "replay a b"] {
             assert_eq!(parsed(&format!("aggregator-service {wrong}")).unwrap_err(), 64, "{wrong}");
         }
-        for right in ["--help", "--version", "replay --help"] {
+        for right in ["--help", "--version", "replay --version"] {
             assert_eq!(parsed(&format!("aggregator-service {right}")).unwrap_err(), 0, "{right}");
         }
     }

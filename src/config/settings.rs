@@ -78,8 +78,8 @@ settings! {
     kafka_topic: String = "KAFKA_TOPIC", "trade-info", Needed, parse::topic,
         "a topic name";
     /// The group that lag tools see, and the name of the checkpoint.
-    kafka_consumer_group: String = "KAFKA_CONSUMER_GROUP", "aggregator-service", Needed, parse::name,
-        "any text";
+    kafka_consumer_group: String = "KAFKA_CONSUMER_GROUP", "aggregator-service", Needed,
+        parse::name, "any text";
     /// Encrypt connections to Kafka.
     kafka_tls: bool = "KAFKA_TLS", "false", Needed, parse::boolean,
         "true or false";

@@ -53,7 +53,7 @@ impl WallMs {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The first multiple of `interval` after this moment (an `interval` below 1 ms counts as 1 ms).
+    /// The first multiple of `interval` after this moment (one below 1 ms counts as 1 ms).
     #[must_use]
     pub fn next_multiple(self, interval: Duration) -> Self {
         self.last_multiple(interval).plus(interval.max(Duration::from_millis(1)))

@@ -1,0 +1,210 @@
+//! HTTP from the outside, over real sockets: shapes, codes, and that no client can hold the server.
+#![cfg(test)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use aggregator_service::domain::reject::Reason;
+use aggregator_service::domain::time::WallMs;
+use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
+use aggregator_service::metrics::Metrics;
+use aggregator_service::status::{Phase, STUCK_AFTER, Status};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// 2025-01-08T10:30:00Z.
+const START: i64 = 1_736_332_200_000;
+
+struct Server {
+    address: SocketAddr,
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+    clock: Arc<AtomicI64>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(limits: Limits) -> Self {
+        let status = Arc::new(Status::new(WallMs(START)));
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let clock = Arc::new(AtomicI64::new(START));
+        let now = Arc::clone(&clock);
+        let state = HttpState {
+            status: Arc::clone(&status),
+            metrics: Arc::clone(&metrics),
+            facts: Facts { brokers: vec!["b:9092".to_owned()], topic: "aggregate-info".to_owned() },
+            clock: Arc::new(move || WallMs(now.load(Ordering::Relaxed))),
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let served = serve_within(limits, listener, router(Arc::new(state)), stop.clone());
+        let task = tokio::spawn(served);
+        Self { address, status, metrics, clock, stop, task }
+    }
+
+    async fn ask(&self, request: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let head = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head.to_ascii_lowercase(), body.to_owned())
+    }
+
+    async fn json(&self, path: &str) -> (u16, Value) {
+        let (status, head, body) = self.ask(&format!("GET {path}")).await;
+        assert!(head.contains("content-type: application/json"), "{head}");
+        (status, serde_json::from_str(&body).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn liveness_and_readiness_are_different_questions() {
+    let server = Server::start(Limits::default()).await;
+    for path in ["/livez", "/health/live"] {
+        assert_eq!(server.json(path).await, (200, json!({"status": "alive"})));
+    }
+    for path in ["/readyz", "/health/ready"] {
+        let starting = json!({"error": "not ready", "reasons": ["starting"]});
+        assert_eq!(server.json(path).await, (503, starting));
+    }
+    server.status.enter(Phase::Running);
+    assert_eq!(server.json("/readyz").await, (200, json!({"status": "ready"})));
+    server.status.set_component("checkpoint", Err("away".to_owned()));
+    let away = json!({"error": "not ready", "reasons": ["checkpoint: away"]});
+    assert_eq!(server.json("/readyz").await, (503, away));
+    assert_eq!(server.json("/livez").await.0, 200);
+    server.clock.fetch_add(i64::try_from(STUCK_AFTER.as_millis()).unwrap() + 1, Ordering::Relaxed);
+    assert_eq!(server.json("/livez").await.0, 503);
+}
+
+#[tokio::test]
+async fn health_has_the_contracts_shape_and_a_reason_for_each_component() {
+    let server = Server::start(Limits::default()).await;
+    server.status.enter(Phase::CatchingUp);
+    server.status.set_component("kafka", Ok(()));
+    server.clock.fetch_add(5_250, Ordering::Relaxed);
+    let (status, body) = server.json("/health").await;
+    assert_eq!(status, 200);
+    assert_eq!(body["status"], "healthy");
+    assert_eq!(body["timestamp"], "2025-01-08T10:30:05.25Z");
+    assert_eq!(body["service"], "aggregator-service");
+    assert_eq!(body["started"], "2025-01-08T10:30:00Z");
+    assert_eq!(body["uptime_seconds"], 5);
+    assert!(body["metrics_summary"].is_object());
+    let components = json!({
+        "kafka": {"status": "healthy", "reason": "ok"},
+        "pipeline": {"status": "healthy", "reason": "catching up"},
+    });
+    assert_eq!(body["components"], components);
+    server.status.set_component("kafka", Err("no broker answers".to_owned()));
+    let (status, body) = server.json("/health").await;
+    assert_eq!((status, &body["status"]), (503, &json!("unhealthy")));
+    assert_eq!(body["components"]["kafka"]["reason"], "no broker answers");
+}
+
+#[tokio::test]
+async fn figures_come_as_text_and_as_the_same_json() {
+    let server = Server::start(Limits::default()).await;
+    server.metrics.reject(Reason::Future);
+    server.metrics.publish_batch_seconds.observe(0.003);
+    let (status, head, text) = server.ask("GET /metrics").await;
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    assert!(text.contains("\naggregator_rejected_total{reason=\"future\"} 1\n"), "{text}");
+    let (_, body) = server.json("/metrics/json").await;
+    let rejected = &body["aggregator_rejected_total"];
+    assert_eq!(rejected["type"], "counter");
+    let future = json!({"labels": {"reason": "future"}, "value": 1.0});
+    assert!(rejected["values"].as_array().unwrap().contains(&future));
+    assert_eq!(body["aggregator_publish_batch_seconds"]["values"][0]["value"]["count"], 1);
+}
+
+#[tokio::test]
+async fn stats_have_the_go_services_shape() {
+    let server = Server::start(Limits::default()).await;
+    let (_, before) = server.json("/stats").await;
+    assert_eq!(before["last_sent_time"], "0001-01-01T00:00:00Z");
+    server.metrics.messages_published.inc_by(50);
+    server.metrics.published_bytes.inc_by(1_000);
+    server.metrics.publish_batches.inc();
+    server.metrics.publish_errors.inc();
+    server.metrics.publish_batch_seconds.observe(0.25);
+    server.metrics.publish_tick_seconds.observe(0.5);
+    server.status.published(WallMs(START));
+    let expected = json!({
+        "is_running": true, "brokers": ["b:9092"], "topic": "aggregate-info",
+        "messages_sent": 50, "messages_error": 1, "bytes_sent": 1_000,
+        "last_sent_time": "2025-01-08T10:30:00Z", "average_latency": 250_000_000,
+        "writer_stats": {
+            "writes": 1, "messages": 50, "bytes": 1_000, "errors": 1,
+            "batch_time": 500_000_000, "write_time": 250_000_000,
+        },
+    });
+    assert_eq!(server.json("/stats").await, (200, expected));
+    server.status.enter(Phase::Stopping);
+    assert_eq!(server.json("/stats").await.1["is_running"], false);
+}
+
+#[tokio::test]
+async fn errors_are_json_too() {
+    let server = Server::start(Limits::default()).await;
+    assert_eq!(server.json("/nowhere").await, (404, json!({"error": "no such path"})));
+    for path in ["/stats", "/livez", "/metrics", "/version"] {
+        let (status, head, body) = server.ask(&format!("DELETE {path}")).await;
+        assert_eq!((status, body.as_str()), (405, r#"{"error":"no such method here"}"#), "{head}");
+    }
+    assert_eq!(server.json("/version").await.1["service"], "aggregator-service");
+}
+
+#[tokio::test]
+async fn headers_that_never_end_are_cut_off_and_give_their_place_back() {
+    let limits =
+        Limits { connections: 1, header_time: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::start(limits).await;
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(b"GET /livez HTTP/1.1\r\nHost:").await.unwrap();
+    // The only place is taken: this waits until it is free again.
+    assert_eq!(server.json("/livez").await.0, 200);
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test]
+async fn headers_beyond_the_limit_are_refused() {
+    let server = Server::start(Limits { header_bytes: 1_024, ..Limits::default() }).await;
+    let (status, ..) = server.ask(&format!("GET /livez?{}", "x".repeat(2_048))).await;
+    assert!((400..500).contains(&status), "{status}");
+}
+
+#[tokio::test]
+async fn a_connection_that_lasts_too_long_is_closed() {
+    let limits = Limits { connection_time: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::start(limits).await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    let mut rest = Vec::new();
+    assert_eq!(idle.read_to_end(&mut rest).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_stop_ends_idle_connections_and_the_server() {
+    let server = Server::start(Limits::default()).await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    server.stop.cancel();
+    server.task.await.unwrap();
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+}
