@@ -229,7 +229,9 @@ proptest! {
     }
 
     #[test]
-    fn a_trade_below_the_expected_position_changes_nothing(trades in proptest::collection::vec(told(), 1..20)) {
+    fn a_trade_below_the_expected_position_changes_nothing(
+        trades in proptest::collection::vec(told(), 1..20),
+    ) {
         let mut pair = Pair::new(&[("1min", 60), ("5s", 5)]);
         let trades = distinct(trades.into_iter().map(Step::Trade).collect());
         let all = || trades.iter().filter_map(|step| match step {

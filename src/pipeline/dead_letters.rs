@@ -127,13 +127,19 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, metr
                 Ok(halves) => rest.extend(halves),
                 Err(letter) => {
                     metrics.dead_letter_errors.inc();
-                    error!(topic, cause, headers = ?letter.headers, "dead letter given up: too large even without its value");
+                    let headers = letter.headers;
+                    error!(
+                        topic,
+                        cause,
+                        ?headers,
+                        "dead letter given up: its headers are too large"
+                    );
                 }
             },
             Err(cause @ ProduceError::Unavailable { .. }) => {
                 metrics.dead_letter_errors.inc();
                 if backoff.worth_a_line() {
-                    warn!(%cause, "dead letters wait: the checkpoint does not pass them, windows and publishing go on");
+                    warn!(%cause, "dead letters wait, and the checkpoint with them");
                 }
                 rest.push(batch);
                 backoff.wait().await;

@@ -175,7 +175,7 @@ impl<C: Checkpoint> Flusher<C> {
                             warn!(
                                 ?verdict,
                                 shard = at,
-                                "the checkpoint has lost what it had acknowledged: all is written anew"
+                                "checkpoint has lost acknowledged writes: all is written anew"
                             );
                         }
                     }
@@ -198,7 +198,7 @@ impl<C: Checkpoint> Flusher<C> {
                 self.shared.metrics.flush_errors.inc();
                 self.shared.status.set_component("checkpoint", Err(cause.to_string()));
                 if self.backoff.worth_a_line() {
-                    error!(%cause, "checkpoint not written: windows and publishing go on from memory");
+                    error!(%cause, "checkpoint not written: publishing goes on from memory");
                 }
             }
         }

@@ -143,7 +143,8 @@ impl Mailbox {
         let mut outbox = self.lock();
         match batch.as_slice() {
             [single] => {
-                error!(topic, cause, token = %single.token, "message dropped: larger than the topic takes");
+                let token = &*single.token;
+                error!(topic, cause, token, "message dropped: too large for its topic");
                 outbox.acknowledge(&batch);
             }
             _ => outbox.put_back_alone(lane, batch),

@@ -156,11 +156,11 @@ impl<L: TradeLog> Reader<L> {
     async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
         let event = |next| Event::Restart { partition, next, end };
         if asked > end {
-            error!(%partition, expected = %asked, %first, %end, "the log is shorter than what was read: taken for a new one, read from its start");
+            error!(%partition, expected = %asked, %first, %end, "a new log: shorter than what was read");
         } else {
             let lost = first.0.saturating_sub(asked.0);
             self.shared.offsets_lost(partition, lost);
-            error!(%partition, from = %asked, to = %first, lost, "retention has removed records that were not read: their trades are missing");
+            error!(%partition, from = %asked, to = %first, lost, "unread records removed");
         }
         for worker in &self.workers {
             if worker.send(event(first)).await.is_err() {

@@ -115,12 +115,12 @@ impl Recovery {
         let next = if one.published.is_none() {
             fresh
         } else if stored > end {
-            warn!(%partition, expected = %stored, %end, "the log is shorter than what was read: taken for a new one, read from its start");
+            warn!(%partition, expected = %stored, %end, "a new log: shorter than what was read");
             first
         } else if stored < first && stored > Offset(0) {
             let lost = first.0.saturating_sub(stored.0);
             self.shared.offsets_lost(partition, lost);
-            error!(%partition, from = %stored, to = %first, lost, "retention has removed records that were not read: their trades are missing");
+            error!(%partition, from = %stored, to = %first, lost, "unread records removed");
             first
         } else {
             stored.max(first)

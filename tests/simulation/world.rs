@@ -184,7 +184,7 @@ impl Process {
         self.gate.frozen.send_replace(false);
     }
 
-    /// A successor has claimed its shards: it must notice, unless the claim was lost with the store.
+    /// A successor has claimed its shards: it must notice, but where the claim was lost.
     pub(crate) async fn ends_fenced_or_dies(&mut self) {
         let limit = Duration::from_secs(20);
         match tokio::time::timeout(limit, &mut self.task).await {
