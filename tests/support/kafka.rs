@@ -1,1 +1,399 @@
-//! Stub.
+//! A real Kafka 4 (KRaft, one node) on free ports with a directory of its own, and Java's own
+//! clients as the foreign ones. The broker ends, and its directory goes, with the test process,
+//! however that ends. The jars come from `KAFKA_HOME/libs` or, once, from Maven Central.
+
+pub mod raw_produce;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use aggregator_service::kafka::{KafkaConfig, connect};
+
+use super::install;
+
+/// A node listens some 5 s after its start; on a busy machine it takes longer.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs the broker as a child and kills it when told to, or when this process is gone and its end
+/// of the pipe with it. `keep` leaves the directory.
+const WATCHER: &str = r#"dir=$1; shift
+"$@" >>"$dir/out" 2>&1 </dev/null &
+echo $!
+read -r order
+kill -9 $!
+wait $! 2>/dev/null
+[ "$order" = keep ] || rm -rf "$dir""#;
+
+/// A running broker.
+#[derive(Debug)]
+pub struct KafkaBroker {
+    dir: PathBuf,
+    port: u16,
+    jvm: &'static [&'static str],
+    process: Option<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    watcher: Child,
+    orders: Option<ChildStdin>,
+    broker: String,
+}
+
+/// A quick start matters more than throughput.
+const BRIEF_JVM: [&str; 3] = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/// Throughput matters.
+const LOAD_JVM: [&str; 2] = ["-Xmx768m", "-XX:+UseSerialGC"];
+
+impl KafkaBroker {
+    /// A broker that all tests of this binary share; they must not break it.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<KafkaBroker> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// A broker of one's own.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A broker with server properties of one's own; they win.
+    pub fn start_with(properties: &[(&str, &str)]) -> Self {
+        Self::launch(properties, &BRIEF_JVM)
+    }
+
+    /// As [`Self::start_with`], for a test of throughput.
+    pub fn start_for_load(properties: &[(&str, &str)]) -> Self {
+        Self::launch(properties, &LOAD_JVM)
+    }
+
+    fn launch(properties: &[(&str, &str)], jvm: &'static [&'static str]) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("kafka-")
+            .tempdir()
+            .expect("directory")
+            .keep();
+        let [port, controller] = free_ports();
+        fs::write(
+            dir.join("server.properties"),
+            settings(&dir, port, controller, properties),
+        )
+        .expect("properties");
+        let mut broker = Self {
+            dir,
+            port,
+            jvm,
+            process: None,
+        };
+        broker.format();
+        broker.restart();
+        broker
+    }
+
+    /// Where clients connect: `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// How our own client connects.
+    pub fn config(&self) -> KafkaConfig {
+        KafkaConfig {
+            brokers: vec![self.address()],
+            client_id: "test".to_owned(),
+            tls: None,
+            sasl: None,
+        }
+    }
+
+    /// The first log segment of a partition, as it is on the disk.
+    pub fn segment(&self, topic: &str, partition: i32) -> Vec<u8> {
+        let segment = format!("data/{topic}-{partition}/00000000000000000000.log");
+        fs::read(self.dir.join(segment)).expect("segment")
+    }
+
+    /// Kills the broker as a crash does.
+    pub fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.end("keep");
+        }
+    }
+
+    /// Halts the broker: it keeps its connections and says nothing.
+    pub fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a halted broker go on.
+    pub fn cont(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Kills the broker if it runs and starts it on the same ports and data; returns when it
+    /// answers.
+    pub fn restart(&mut self) {
+        self.kill9();
+        self.process = Some(self.spawn());
+        let config = self.config();
+        let answer = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime
+                .expect("runtime")
+                .block_on(connect(&config, START_LIMIT))
+                .map(drop)
+        });
+        if let Err(error) = answer.join().expect("thread") {
+            let out = fs::read_to_string(self.dir.join("out")).unwrap_or_default();
+            panic!("Kafka did not start: {error}\n{out}");
+        }
+    }
+
+    fn format(&self) {
+        let done = java(&self.jvm.join(" "))
+            .args([
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                "AAAAAAAAAAAAAAAAAAAAAQ",
+                "-c",
+            ])
+            .arg(self.dir.join("server.properties"))
+            .output()
+            .expect("java");
+        assert!(
+            done.status.success(),
+            "storage cannot be formatted: {done:?}"
+        );
+    }
+
+    fn spawn(&self) -> Process {
+        let java = java(&self.jvm.join(" "));
+        let mut watcher = Command::new("sh")
+            .args(["-c", WATCHER, "sh"])
+            .arg(&self.dir)
+            .arg(java.get_program())
+            .args(java.get_args())
+            .arg("kafka.Kafka")
+            .arg(self.dir.join("server.properties"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh");
+        let mut broker = String::new();
+        let out = watcher.stdout.take().expect("stdout");
+        BufReader::new(out)
+            .read_line(&mut broker)
+            .expect("process id");
+        Process {
+            orders: watcher.stdin.take(),
+            watcher,
+            broker: broker.trim().to_owned(),
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("a running broker");
+        let status = Command::new("kill")
+            .args([signal, &process.broker])
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
+    }
+}
+
+impl Process {
+    fn end(&mut self, order: &str) {
+        if let Some(mut orders) = self.orders.take() {
+            writeln!(orders, "{order}").expect("order");
+        }
+        self.watcher.wait().expect("end");
+    }
+}
+
+impl Drop for KafkaBroker {
+    fn drop(&mut self) {
+        match self.process.take() {
+            Some(mut process) => process.end("remove"),
+            None => drop(fs::remove_dir_all(&self.dir)),
+        }
+    }
+}
+
+/// Appends lines by Java's console producer. `properties` are the producer's, `reader` those of
+/// the line reader (`parse.key=true`, `parse.headers=true`, `null.marker=…`).
+pub fn console_produce(
+    broker: &KafkaBroker,
+    topic: &str,
+    properties: &[&str],
+    reader: &[&str],
+    lines: &str,
+) {
+    let mut command = java(BRIEF_JVM.join(" ").as_str());
+    command
+        .args([
+            "org.apache.kafka.tools.ConsoleProducer",
+            "--bootstrap-server",
+            &broker.address(),
+        ])
+        .args(["--topic", topic])
+        .args(
+            properties
+                .iter()
+                .flat_map(|property| ["--command-property", property]),
+        )
+        .args(
+            reader
+                .iter()
+                .flat_map(|property| ["--reader-property", property]),
+        );
+    run(command, lines);
+}
+
+/// What Java's console consumer reads from the beginning of `topic`, a line for each of `count`
+/// records: `CreateTime:…␉Partition:…␉name:value,…␉key␉value`.
+pub fn console_consume(broker: &KafkaBroker, topic: &str, count: usize) -> Vec<String> {
+    let mut command = java(BRIEF_JVM.join(" ").as_str());
+    command
+        .args([
+            "org.apache.kafka.tools.consumer.ConsoleConsumer",
+            "--from-beginning",
+        ])
+        .args(["--bootstrap-server", &broker.address(), "--topic", topic])
+        .args([
+            "--timeout-ms",
+            "30000",
+            "--max-messages",
+            &count.to_string(),
+        ]);
+    for shown in ["timestamp", "partition", "headers", "key"] {
+        command.args(["--formatter-property", &format!("print.{shown}=true")]);
+    }
+    run(command, "").lines().map(str::to_owned).collect()
+}
+
+/// Runs `tests/support/kafka/Foreign.java`; what it can do is said there.
+pub fn foreign(broker: &KafkaBroker, arguments: &[&str]) -> String {
+    install::ensure("javac", &["openjdk-17-jdk-headless"]);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/Foreign.java");
+    let mut command = java(BRIEF_JVM.join(" ").as_str());
+    command.arg(source).arg(broker.address()).args(arguments);
+    run(command, "")
+}
+
+fn run(mut command: Command, input: &str) -> String {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("java");
+    let mut stdin = child.stdin.take().expect("stdin");
+    let input = input.to_owned();
+    let feeding = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let mut errors = child.stderr.take().expect("stderr");
+    let errors = std::thread::spawn(move || {
+        let mut text = String::new();
+        errors.read_to_string(&mut text).map(|_| text)
+    });
+    let done = child.wait_with_output().expect("end");
+    feeding.join().expect("thread").expect("input");
+    let errors = errors.join().expect("thread").expect("errors");
+    assert!(done.status.success(), "{command:?}: {errors}");
+    String::from_utf8(done.stdout).expect("text")
+}
+
+fn java(jvm: &str) -> Command {
+    install::ensure("java", &["openjdk-17-jre-headless"]);
+    let mut command = Command::new("java");
+    command
+        .args(jvm.split(' '))
+        .arg("-cp")
+        .arg(jars().join("*"));
+    command
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of the tests, not of the service"
+)]
+fn jars() -> &'static Path {
+    static JARS: OnceLock<PathBuf> = OnceLock::new();
+    JARS.get_or_init(|| match std::env::var("KAFKA_HOME") {
+        Ok(home) => Path::new(&home).join("libs"),
+        Err(_) => fetched_jars(),
+    })
+}
+
+/// The jars named by `pom.xml`, fetched once: the lock keeps test processes apart, the renaming
+/// keeps a fetch that broke off from being taken for a whole one.
+fn fetched_jars() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/pom.xml");
+    let text = fs::read_to_string(&pom).expect("pom.xml");
+    let version = text
+        .split("<kafka>")
+        .nth(1)
+        .and_then(|rest| rest.split('<').next());
+    let jars = target.join(format!("kafka-{}", version.expect("a version")));
+    fs::create_dir_all(target).expect("directory");
+    let lock = File::create(target.join("kafka.lock")).expect("lock");
+    lock.lock().expect("lock");
+    if !jars.exists() {
+        install::ensure("mvn", &["maven"]);
+        let part = jars.with_extension("part");
+        let status = Command::new("mvn")
+            .args(["-q", "-B", "-f"])
+            .arg(&pom)
+            .arg("dependency:copy-dependencies")
+            .arg(format!("-DoutputDirectory={}", part.display()))
+            .stdout(Stdio::null())
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "the jars cannot be fetched"
+        );
+        fs::rename(part, &jars).expect("rename");
+    }
+    jars
+}
+
+fn free_ports() -> [u16; 2] {
+    [(); 2]
+        .map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"))
+        .map(|listener| listener.local_addr().expect("address").port())
+}
+
+fn settings(dir: &Path, port: u16, controller: u16, properties: &[(&str, &str)]) -> String {
+    let mut text = format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.retention.ms=-1
+log.cleaner.backoff.ms=200
+log.cleaner.dedupe.buffer.size=2000000
+log.initial.task.delay.ms=500
+",
+        dir.join("data").display()
+    );
+    for (name, value) in properties {
+        text.push_str(&format!("{name}={value}\n"));
+    }
+    text
+}

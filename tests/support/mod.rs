@@ -1,5 +1,10 @@
 //! What the integration tests share: real servers, started and ended by the tests themselves.
-#![allow(dead_code, reason = "every test binary uses its own part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test binary uses its own part of this"
+)]
 
+pub mod install;
 pub mod kafka;
 pub mod redis;
