@@ -13,8 +13,9 @@ use rskafka::client::partition::OffsetAt;
 use rskafka::record::RecordAndOffset;
 use tokio::time::timeout;
 
+use super::batch::timestamp_of;
 use super::connect::{Cluster, KafkaError};
-use super::isolate::{self, timestamp_of};
+use super::isolate;
 use super::pool::{Pool, Slots};
 use super::raw::Connection;
 use crate::domain::position::{Offset, Partition};

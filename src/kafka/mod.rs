@@ -10,6 +10,7 @@
 //!   producer gave, on either way of reading it; a search by time uses the broker's.
 //! - A produce is repeated after a lost answer or a throttle, so it can be appended twice.
 
+mod batch;
 mod connect;
 mod isolate;
 mod log;

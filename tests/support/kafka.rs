@@ -1,11 +1,15 @@
 //! A real Kafka 4 (KRaft, one node) on free ports with a directory of its own, and Java's own
 //! clients as the foreign ones. The broker ends, and its directory goes, with the test process,
-//! however that ends. The jars come from `KAFKA_HOME/libs` or, once, from Maven Central.
+//! however that ends.
 
+mod foreign;
+mod jars;
 pub mod raw_produce;
+pub mod secure;
+pub mod topic;
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -14,7 +18,8 @@ use std::time::Duration;
 
 use aggregator_service::kafka::{KafkaConfig, connect};
 
-use super::install;
+pub use foreign::{console_consume, console_produce, foreign};
+use jars::java;
 
 /// A node listens some 5 s after its start; on a busy machine it takes longer.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -63,7 +68,8 @@ impl KafkaBroker {
         Self::start_with(&[])
     }
 
-    /// A broker with server properties of one's own; they win.
+    /// A broker with server properties of one's own; they win, and with a `+` before the name
+    /// they are added to the value that is there.
     pub fn start_with(properties: &[(&str, &str)]) -> Self {
         Self::launch(properties, &BRIEF_JVM)
     }
@@ -156,7 +162,7 @@ impl KafkaBroker {
     }
 
     fn format(&self) {
-        let done = java(&self.jvm.join(" "))
+        let done = java(self.jvm)
             .args([
                 "kafka.tools.StorageTool",
                 "format",
@@ -174,7 +180,7 @@ impl KafkaBroker {
     }
 
     fn spawn(&self) -> Process {
-        let java = java(&self.jvm.join(" "));
+        let java = java(self.jvm);
         let mut watcher = Command::new("sh")
             .args(["-c", WATCHER, "sh"])
             .arg(&self.dir)
@@ -225,144 +231,6 @@ impl Drop for KafkaBroker {
     }
 }
 
-/// Appends lines by Java's console producer. `properties` are the producer's, `reader` those of
-/// the line reader (`parse.key=true`, `parse.headers=true`, `null.marker=…`).
-pub fn console_produce(
-    broker: &KafkaBroker,
-    topic: &str,
-    properties: &[&str],
-    reader: &[&str],
-    lines: &str,
-) {
-    let mut command = java(BRIEF_JVM.join(" ").as_str());
-    command
-        .args([
-            "org.apache.kafka.tools.ConsoleProducer",
-            "--bootstrap-server",
-            &broker.address(),
-        ])
-        .args(["--topic", topic])
-        .args(
-            properties
-                .iter()
-                .flat_map(|property| ["--command-property", property]),
-        )
-        .args(
-            reader
-                .iter()
-                .flat_map(|property| ["--reader-property", property]),
-        );
-    run(command, lines);
-}
-
-/// What Java's console consumer reads from the beginning of `topic`, a line for each of `count`
-/// records: `CreateTime:…␉Partition:…␉name:value,…␉key␉value`.
-pub fn console_consume(broker: &KafkaBroker, topic: &str, count: usize) -> Vec<String> {
-    let mut command = java(BRIEF_JVM.join(" ").as_str());
-    command
-        .args([
-            "org.apache.kafka.tools.consumer.ConsoleConsumer",
-            "--from-beginning",
-        ])
-        .args(["--bootstrap-server", &broker.address(), "--topic", topic])
-        .args([
-            "--timeout-ms",
-            "30000",
-            "--max-messages",
-            &count.to_string(),
-        ]);
-    for shown in ["timestamp", "partition", "headers", "key"] {
-        command.args(["--formatter-property", &format!("print.{shown}=true")]);
-    }
-    run(command, "").lines().map(str::to_owned).collect()
-}
-
-/// Runs `tests/support/kafka/Foreign.java`; what it can do is said there.
-pub fn foreign(broker: &KafkaBroker, arguments: &[&str]) -> String {
-    install::ensure("javac", &["openjdk-17-jdk-headless"]);
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/Foreign.java");
-    let mut command = java(BRIEF_JVM.join(" ").as_str());
-    command.arg(source).arg(broker.address()).args(arguments);
-    run(command, "")
-}
-
-fn run(mut command: Command, input: &str) -> String {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("java");
-    let mut stdin = child.stdin.take().expect("stdin");
-    let input = input.to_owned();
-    let feeding = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let mut errors = child.stderr.take().expect("stderr");
-    let errors = std::thread::spawn(move || {
-        let mut text = String::new();
-        errors.read_to_string(&mut text).map(|_| text)
-    });
-    let done = child.wait_with_output().expect("end");
-    feeding.join().expect("thread").expect("input");
-    let errors = errors.join().expect("thread").expect("errors");
-    assert!(done.status.success(), "{command:?}: {errors}");
-    String::from_utf8(done.stdout).expect("text")
-}
-
-fn java(jvm: &str) -> Command {
-    install::ensure("java", &["openjdk-17-jre-headless"]);
-    let mut command = Command::new("java");
-    command
-        .args(jvm.split(' '))
-        .arg("-cp")
-        .arg(jars().join("*"));
-    command
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a setting of the tests, not of the service"
-)]
-fn jars() -> &'static Path {
-    static JARS: OnceLock<PathBuf> = OnceLock::new();
-    JARS.get_or_init(|| match std::env::var("KAFKA_HOME") {
-        Ok(home) => Path::new(&home).join("libs"),
-        Err(_) => fetched_jars(),
-    })
-}
-
-/// The jars named by `pom.xml`, fetched once: the lock keeps test processes apart, the renaming
-/// keeps a fetch that broke off from being taken for a whole one.
-fn fetched_jars() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/pom.xml");
-    let text = fs::read_to_string(&pom).expect("pom.xml");
-    let version = text
-        .split("<kafka>")
-        .nth(1)
-        .and_then(|rest| rest.split('<').next());
-    let jars = target.join(format!("kafka-{}", version.expect("a version")));
-    fs::create_dir_all(target).expect("directory");
-    let lock = File::create(target.join("kafka.lock")).expect("lock");
-    lock.lock().expect("lock");
-    if !jars.exists() {
-        install::ensure("mvn", &["maven"]);
-        let part = jars.with_extension("part");
-        let status = Command::new("mvn")
-            .args(["-q", "-B", "-f"])
-            .arg(&pom)
-            .arg("dependency:copy-dependencies")
-            .arg(format!("-DoutputDirectory={}", part.display()))
-            .stdout(Stdio::null())
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "the jars cannot be fetched"
-        );
-        fs::rename(part, &jars).expect("rename");
-    }
-    jars
-}
-
 fn free_ports() -> [u16; 2] {
     [(); 2]
         .map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"))
@@ -374,8 +242,10 @@ fn settings(dir: &Path, port: u16, controller: u16, properties: &[(&str, &str)])
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=CONTROLLER://127.0.0.1:{controller},CLIENT://127.0.0.1:{port}
+advertised.listeners=CLIENT://127.0.0.1:{port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,CLIENT:PLAINTEXT
+inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 log.dirs={}
 auto.create.topics.enable=false
@@ -393,7 +263,16 @@ log.initial.task.delay.ms=500
         dir.join("data").display()
     );
     for (name, value) in properties {
-        text.push_str(&format!("{name}={value}\n"));
+        match name.strip_prefix('+') {
+            Some(name) => {
+                let line = text
+                    .lines()
+                    .find(|line| line.starts_with(&format!("{name}=")));
+                let line = line.expect("a setting to add to").to_owned();
+                text = text.replace(&line, &(line.clone() + value));
+            }
+            None => text.push_str(&format!("{name}={value}\n")),
+        }
     }
     text
 }

@@ -3,6 +3,7 @@
 //   partitions NAME COUNT                  adds partitions to a topic
 //   delete NAME                            deletes a topic
 //   truncate NAME OFFSET                   deletes the records of partition 0 before an offset
+//   scram USER PASSWORD                    makes a user for both SCRAM mechanisms
 //   keyed NAME KEY...                      one record for each key, by the default partitioner;
 //                                          writes the partition of each
 //   transactions NAME RECORDS STEP...      to partition 0; each step is commit, abort or open:
@@ -49,6 +50,15 @@ public class Foreign {
                         new TopicPartition(name, 0),
                         RecordsToDelete.beforeOffset(Long.parseLong(rest.get(0)))))
                         .all().get();
+                case "scram" -> {
+                    for (ScramMechanism mechanism : List.of(
+                            ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)) {
+                        var credential = new ScramCredentialInfo(mechanism, 4096);
+                        UserScramCredentialAlteration made =
+                                new UserScramCredentialUpsertion(name, credential, rest.get(0));
+                        admin.alterUserScramCredentials(List.of(made)).all().get();
+                    }
+                }
                 default -> throw new IllegalArgumentException(order);
             }
         }
