@@ -20,6 +20,15 @@
 //!   metrics        figures as text and JSON
 //!   server         the bounded server round the router
 //!   stats          the producer's statistics
+//! kafka/           the log and the producer over Kafka
+//!   batch          a record batch as the protocol has it
+//!   connect        from addresses to a client that is rebuilt
+//!   isolate        one batch that the client cannot decode
+//!   log            fetching, partition by partition
+//!   pool           one connection for each partition and purpose
+//!   producer       one batch in flight
+//!   raw            a fetch on a connection of our own
+//!   topics         topics, created when missing
 //! redis/           the checkpoint and the query view in Redis
 //!   checkpoint     claim and flush, fenced and chained
 //!   client         a connection that is rebuilt when it is stuck
@@ -84,6 +93,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod kafka;
 pub mod local;
 pub mod metrics;
 pub mod pipeline;

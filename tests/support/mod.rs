@@ -1,5 +1,10 @@
 //! What the integration tests share: real servers, started and ended by the tests themselves.
-#![allow(dead_code, unreachable_pub, reason = "every test binary uses its own part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "every test binary uses its own part of this"
+)]
 
 pub mod checkpoint;
 pub mod install;

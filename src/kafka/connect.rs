@@ -1,0 +1,301 @@
+//! How the cluster is reached: addresses, TLS, SASL, and the one shared client, which is rebuilt
+//! from the configured addresses when nothing answers. Secrets are never shown.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rskafka::BackoffConfig;
+use rskafka::client::error::{Error, ProtocolError, RequestError};
+use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
+use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+
+/// One attempt to connect, or to open a partition: a silent peer would hang it for ever.
+pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Between two attempts to connect at the start: soon enough for a broker that is starting too.
+const CONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Back-off inside one request: it rides over a moving leader; what takes longer is the caller's
+/// matter, which sees an error and asks again.
+const BACKOFF: BackoffConfig = BackoffConfig {
+    init_backoff: Duration::from_millis(100),
+    max_backoff: Duration::from_secs(1),
+    base: 3.0,
+    deadline: Some(Duration::from_secs(3)),
+};
+
+/// How `rskafka` words a refused login. Its error types for that are private.
+const REFUSALS: [&str; 3] = [
+    "Sasl handshake failed: API error",
+    "Sasl handshake failed: Sasl session error",
+    "Sasl handshake failed: unsupported sasl mechanism",
+];
+
+/// Where the cluster is and how to log in.
+#[derive(Clone)]
+pub struct KafkaConfig {
+    /// Bootstrap addresses, `host:port`; any of them will do.
+    pub brokers: Vec<String>,
+    /// Name shown in the brokers' logs and quotas.
+    pub client_id: String,
+    /// TLS; `None`: plain TCP.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Login; `None`: anonymous.
+    pub sasl: Option<Sasl>,
+}
+
+/// A SASL login.
+#[derive(Clone)]
+pub struct Sasl {
+    /// How the password is shown to the broker.
+    pub mechanism: Mechanism,
+    /// User.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+/// A SASL mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// `PLAIN`: in clear, for use inside TLS.
+    Plain,
+    /// `SCRAM-SHA-256`.
+    ScramSha256,
+    /// `SCRAM-SHA-512`.
+    ScramSha512,
+}
+
+/// Why Kafka did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// The brokers answer and refuse the login: asking again will not help.
+    #[error("the brokers {brokers} refuse the login: {cause}")]
+    Login {
+        /// Bootstrap addresses.
+        brokers: String,
+        /// What was said.
+        cause: String,
+    },
+    /// No broker answered in time.
+    #[error("none of the brokers {brokers} can be reached: {cause}")]
+    Unreachable {
+        /// Bootstrap addresses.
+        brokers: String,
+        /// What was said last.
+        cause: String,
+    },
+    /// A topic does not exist and cannot be created.
+    #[error("the topic {topic} does not exist and cannot be created: {cause}")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+        /// What was said.
+        cause: String,
+    },
+    /// A broker answered with an error.
+    #[error("the broker says {0}")]
+    Broker(ProtocolError),
+    /// An answer that cannot be decoded.
+    #[error("the answer cannot be decoded: {0}")]
+    Undecodable(String),
+    /// The connection broke, or the answer did not come in time.
+    #[error("{0}")]
+    Down(String),
+}
+
+/// The cluster, with the client that all parts share.
+pub struct Cluster {
+    config: KafkaConfig,
+    client: Mutex<Option<Arc<Client>>>,
+}
+
+/// Connects to any of the brokers, trying again until `deadline` has passed.
+///
+/// # Errors
+/// `Login` as soon as a broker refuses it, `Unreachable` at the deadline.
+pub async fn connect(config: &KafkaConfig, deadline: Duration) -> Result<Client, KafkaError> {
+    let mut cause = format!("no answer within {deadline:?}");
+    let attempts = async {
+        loop {
+            match timeout(OPEN_LIMIT, builder(config).build()).await {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(error)) => cause = error.to_string(),
+                Err(_) => cause = format!("no answer within {OPEN_LIMIT:?}"),
+            }
+            if REFUSALS.iter().any(|refusal| cause.contains(refusal)) {
+                return Err(());
+            }
+            sleep(CONNECT_PAUSE).await;
+        }
+    };
+    let brokers = config.brokers.join(",");
+    match timeout(deadline, attempts).await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(())) => Err(KafkaError::Login { brokers, cause }),
+        Err(_) => Err(KafkaError::Unreachable { brokers, cause }),
+    }
+}
+
+fn builder(config: &KafkaConfig) -> ClientBuilder {
+    let mut builder = ClientBuilder::new(config.brokers.clone())
+        .client_id(config.client_id.as_str())
+        .backoff_config(BACKOFF);
+    if let Some(tls) = &config.tls {
+        builder = builder.tls_config(Arc::clone(tls));
+    }
+    if let Some(sasl) = &config.sasl {
+        let login = Credentials::new(sasl.username.clone(), sasl.password.clone());
+        builder = builder.sasl_config(match sasl.mechanism {
+            Mechanism::Plain => SaslConfig::Plain(login),
+            Mechanism::ScramSha256 => SaslConfig::ScramSha256(login),
+            Mechanism::ScramSha512 => SaslConfig::ScramSha512(login),
+        });
+    }
+    builder
+}
+
+impl Cluster {
+    /// The cluster, reached within `deadline`.
+    ///
+    /// # Errors
+    /// As [`connect`].
+    pub async fn connect(config: KafkaConfig, deadline: Duration) -> Result<Arc<Self>, KafkaError> {
+        let client = connect(&config, deadline).await?;
+        Ok(Arc::new(Self { config, client: Mutex::new(Some(Arc::new(client))) }))
+    }
+
+    /// How the cluster is reached.
+    #[must_use]
+    pub const fn config(&self) -> &KafkaConfig {
+        &self.config
+    }
+
+    /// The shared client, connected anew if the last one was given up.
+    ///
+    /// # Errors
+    /// As [`connect`].
+    pub async fn client(&self) -> Result<Arc<Client>, KafkaError> {
+        let mut slot = self.client.lock().await;
+        if let Some(client) = slot.as_ref() {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(connect(&self.config, OPEN_LIMIT).await?);
+        *slot = Some(Arc::clone(&client));
+        Ok(client)
+    }
+
+    /// The partitions of `topic` as the brokers know them now, ascending; empty without the topic.
+    ///
+    /// # Errors
+    /// No broker answered.
+    pub async fn partitions(&self, topic: &str) -> Result<Vec<i32>, KafkaError> {
+        let client = self.client().await?;
+        let listed = match timeout(OPEN_LIMIT, client.list_topics()).await {
+            Ok(listed) => listed.map_err(KafkaError::from),
+            Err(_) => Err(KafkaError::Down(format!("no answer within {OPEN_LIMIT:?}"))),
+        };
+        if listed.is_err() {
+            self.give_up(&client).await;
+        }
+        let topic = listed?.into_iter().find(|listed| listed.name == topic);
+        Ok(topic.map_or_else(Vec::new, |topic| topic.partitions.into_iter().collect()))
+    }
+
+    /// A client for one partition, on a connection of its own. The topics are listed just before:
+    /// otherwise a leader that moved long ago would be asked, and a topic that is not there would
+    /// be created with the brokers' own settings.
+    pub(super) async fn open(&self, topic: &str, at: i32) -> Result<PartitionClient, KafkaError> {
+        if !self.partitions(topic).await?.contains(&at) {
+            return Err(KafkaError::Broker(ProtocolError::UnknownTopicOrPartition));
+        }
+        let client = self.client().await?;
+        let opening = client.partition_client(topic, at, UnknownTopicHandling::Error);
+        match timeout(OPEN_LIMIT, opening).await {
+            Ok(opened) => opened.map_err(KafkaError::from),
+            Err(_) => {
+                self.give_up(&client).await;
+                Err(KafkaError::Down(format!("no answer within {OPEN_LIMIT:?}")))
+            }
+        }
+    }
+
+    /// Once a client has seen metadata it never goes back to the configured addresses: one that
+    /// gets no answer is dropped.
+    async fn give_up(&self, client: &Arc<Client>) {
+        let mut slot = self.client.lock().await;
+        if slot.as_ref().is_some_and(|held| Arc::ptr_eq(held, client)) {
+            *slot = None;
+        }
+    }
+}
+
+impl From<Error> for KafkaError {
+    fn from(error: Error) -> Self {
+        let undecodable = matches!(
+            error,
+            Error::Request(
+                RequestError::ReadError(_)
+                    | RequestError::ReadVersionedError(_)
+                    | RequestError::TooMuchData { .. }
+            ) | Error::InvalidResponse(_)
+        );
+        if let Error::ServerError { protocol_error, .. } = error {
+            Self::Broker(protocol_error)
+        } else if undecodable {
+            Self::Undecodable(error.to_string())
+        } else {
+            Self::Down(error.to_string())
+        }
+    }
+}
+
+impl fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("brokers", &self.brokers)
+            .field("client_id", &self.client_id)
+            .field("tls", &self.tls.is_some())
+            .field("sasl", &self.sasl)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Sasl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sasl")
+            .field("mechanism", &self.mechanism)
+            .field("username", &self.username)
+            .field("password", &"***")
+            .finish()
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cluster").field(&self.config).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let config = KafkaConfig {
+            brokers: vec!["localhost:9092".to_owned()],
+            client_id: "test".to_owned(),
+            tls: None,
+            sasl: Some(Sasl {
+                mechanism: Mechanism::Plain,
+                username: "user".to_owned(),
+                password: "hunter2".to_owned(),
+            }),
+        };
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

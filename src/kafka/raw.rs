@@ -1,0 +1,260 @@
+//! A connection of our own to a partition's leader, for what `rskafka` cannot decode: requests by
+//! the codecs of `kafka-protocol`, TLS and SASL as configured. One request at a time; a
+//! connection on which a request failed or was cancelled must be dropped, because an answer may
+//! still be on its way. Never looks inside record batches: that is `isolate`'s.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{
+    FetchRequest, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader,
+    SaslAuthenticateRequest, SaslHandshakeRequest, TopicName,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use rsasl::config::SASLConfig;
+use rsasl::mechname::Mechname;
+use rsasl::prelude::SASLClient;
+use rskafka::client::error::ProtocolError;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::connect::{KafkaConfig, KafkaError, Mechanism, Sasl};
+use crate::domain::position::Offset;
+
+/// Versions that Kafka 2.8 to 4.x and Redpanda all speak.
+const METADATA_VERSION: i16 = 4;
+const FETCH_VERSION: i16 = 4;
+const SASL_HANDSHAKE_VERSION: i16 = 1;
+const SASL_AUTHENTICATE_VERSION: i16 = 0;
+
+/// How much one answer holds. What stands here is the exception, and the first batch comes whole
+/// in any case.
+const FETCH_BYTES: i32 = 1 << 20;
+
+/// The largest answer that is taken: `rskafka`'s own limit. A batch is below a broker's
+/// `message.max.bytes`, far less.
+const MAX_FRAME_BYTES: usize = 100 << 20;
+
+/// What one bootstrap address has to answer: a silent one must leave time for the next.
+const METADATA_LIMIT: Duration = Duration::from_secs(3);
+
+/// Only what is decided: nothing of open transactions.
+const READ_COMMITTED: i8 = 1;
+
+/// A plain or TLS stream.
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
+
+/// One connection to one broker.
+pub(super) struct Connection {
+    stream: Box<dyn Stream>,
+    client_id: StrBytes,
+    correlation: i32,
+}
+
+/// What stands at an offset.
+pub(super) struct Batches {
+    /// Whole record batches, perhaps a cut-off one behind them; the first one holds the offset.
+    pub(super) bytes: Bytes,
+    /// The last stable offset.
+    pub(super) end: Offset,
+}
+
+impl Connection {
+    /// Connects to the leader of a partition, asking any of the bootstrap brokers for it.
+    pub(super) async fn to_leader(
+        config: &KafkaConfig,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Self, KafkaError> {
+        let mut failure = KafkaError::Down("no broker is configured".to_owned());
+        for address in &config.brokers {
+            let asking = Self::metadata(config, address, topic);
+            match timeout(METADATA_LIMIT, asking).await {
+                Ok(Ok(metadata)) => {
+                    let leader = leader(&metadata, partition)?;
+                    return Self::open(config, &leader).await;
+                }
+                Ok(Err(error)) => failure = error,
+                Err(_) => failure = down(format_args!("no answer from {address}")),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Fetches what stands at `from`, without waiting for more.
+    pub(super) async fn fetch(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        from: Offset,
+    ) -> Result<Batches, KafkaError> {
+        let asked = FetchPartition::default()
+            .with_partition(partition)
+            .with_fetch_offset(from.0)
+            .with_partition_max_bytes(FETCH_BYTES);
+        let asked =
+            FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![asked]);
+        let request = FetchRequest::default()
+            .with_replica_id((-1).into())
+            .with_max_wait_ms(0)
+            .with_min_bytes(1)
+            .with_max_bytes(FETCH_BYTES)
+            .with_isolation_level(READ_COMMITTED)
+            .with_topics(vec![asked]);
+        let response = self.request(&request, FETCH_VERSION).await?;
+        // A throttled answer holds no topic: nothing may be concluded from it.
+        let answer = response
+            .responses
+            .into_iter()
+            .flat_map(|topic| topic.partitions)
+            .find(|answer| answer.partition_index == partition)
+            .ok_or_else(|| KafkaError::Down("the broker held its answer back".to_owned()))?;
+        check(answer.error_code)?;
+        Ok(Batches {
+            bytes: answer.records.unwrap_or_default(),
+            end: Offset(answer.last_stable_offset),
+        })
+    }
+
+    async fn metadata(
+        config: &KafkaConfig,
+        address: &str,
+        topic: &str,
+    ) -> Result<MetadataResponse, KafkaError> {
+        let topic = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
+        let request = MetadataRequest::default()
+            .with_topics(Some(vec![topic]))
+            .with_allow_auto_topic_creation(false);
+        let mut connection = Self::open(config, address).await?;
+        connection.request(&request, METADATA_VERSION).await
+    }
+
+    async fn open(config: &KafkaConfig, address: &str) -> Result<Self, KafkaError> {
+        let tcp = TcpStream::connect(address).await.map_err(down)?;
+        tcp.set_nodelay(true).map_err(down)?;
+        let stream: Box<dyn Stream> = match &config.tls {
+            None => Box::new(tcp),
+            Some(tls) => {
+                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+                let host = ServerName::try_from(host.to_owned()).map_err(down)?;
+                let connector = TlsConnector::from(Arc::clone(tls));
+                Box::new(connector.connect(host, tcp).await.map_err(down)?)
+            }
+        };
+        let mut connection = Self {
+            stream,
+            client_id: StrBytes::from_string(config.client_id.clone()),
+            correlation: 0,
+        };
+        if let Some(sasl) = &config.sasl {
+            connection.log_in(sasl).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn log_in(&mut self, sasl: &Sasl) -> Result<(), KafkaError> {
+        let name = match sasl.mechanism {
+            Mechanism::Plain => "PLAIN",
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::ScramSha512 => "SCRAM-SHA-512",
+        };
+        let request = SaslHandshakeRequest::default().with_mechanism(name.into());
+        check(self.request(&request, SASL_HANDSHAKE_VERSION).await?.error_code)?;
+        let (username, password) = (sasl.username.clone(), sasl.password.clone());
+        let config = SASLConfig::with_credentials(None, username, password).map_err(down)?;
+        let name = Mechname::parse(name.as_bytes()).map_err(down)?;
+        let mut session = SASLClient::new(config).start_suggested(&[name]).map_err(down)?;
+        let mut received: Option<Bytes> = None;
+        loop {
+            let mut sent = Vec::new();
+            let state = session.step(received.as_deref(), &mut sent).map_err(down)?;
+            if state.has_sent_message() {
+                let request = SaslAuthenticateRequest::default().with_auth_bytes(sent.into());
+                let answer = self.request(&request, SASL_AUTHENTICATE_VERSION).await?;
+                check(answer.error_code)?;
+                received = Some(answer.auth_bytes);
+            }
+            if state.is_finished() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn request<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Result<R::Response, KafkaError> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let frame = self.frame(request, version).map_err(down)?;
+        self.stream.write_all(&frame).await.map_err(down)?;
+        self.stream.flush().await.map_err(down)?;
+        let length = self.stream.read_u32().await.map_err(down)?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > MAX_FRAME_BYTES {
+            return Err(down(format_args!("an answer of {length} bytes")));
+        }
+        let mut answer = BytesMut::zeroed(length);
+        self.stream.read_exact(&mut answer).await.map_err(down)?;
+        let mut answer = answer.freeze();
+        let header = R::Response::header_version(version);
+        let header = ResponseHeader::decode(&mut answer, header).map_err(down)?;
+        if header.correlation_id != self.correlation {
+            return Err(down("an answer to another request"));
+        }
+        R::Response::decode(&mut answer, version).map_err(down)
+    }
+
+    /// Length, header, request.
+    fn frame<R: Request>(&self, request: &R, version: i16) -> anyhow::Result<BytesMut> {
+        let mut body = BytesMut::new();
+        RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation)
+            .with_client_id(Some(self.client_id.clone()))
+            .encode(&mut body, R::header_version(version))?;
+        request.encode(&mut body, version)?;
+        let mut frame = BytesMut::with_capacity(body.len() + 4);
+        frame.put_u32(u32::try_from(body.len())?);
+        frame.unsplit(body);
+        Ok(frame)
+    }
+}
+
+/// The address of a partition's leader.
+fn leader(metadata: &MetadataResponse, partition: i32) -> Result<String, KafkaError> {
+    let partition = metadata
+        .topics
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .find(|listed| listed.partition_index == partition)
+        .ok_or(KafkaError::Broker(ProtocolError::UnknownTopicOrPartition))?;
+    metadata
+        .brokers
+        .iter()
+        .find(|broker| broker.node_id == partition.leader_id)
+        .map(|broker| format!("{}:{}", &*broker.host, broker.port))
+        .ok_or(KafkaError::Broker(ProtocolError::LeaderNotAvailable))
+}
+
+fn topic_name(topic: &str) -> TopicName {
+    TopicName(StrBytes::from_string(topic.to_owned()))
+}
+
+fn check(code: i16) -> Result<(), KafkaError> {
+    ProtocolError::new(code).map_or(Ok(()), |error| Err(KafkaError::Broker(error)))
+}
+
+fn down(cause: impl fmt::Display) -> KafkaError {
+    KafkaError::Down(cause.to_string())
+}

@@ -1,0 +1,111 @@
+//! The Kafka edge when the broker is silent, gone, made anew, or wants a login.
+#![cfg(test)]
+
+mod support;
+
+use aggregator_service::domain::position::Offset;
+use aggregator_service::kafka::{
+    Cluster, KafkaError, KafkaLog, KafkaProducer, Mechanism, connect, ensure_topic,
+};
+use aggregator_service::ports::{Fetched, LogError, ProduceError, TradeLog};
+use support::kafka::secure::start_secure;
+use support::kafka::topic::{
+    P0, PATIENCE, cluster, drain, message, produce, produce_numbers, topic, values,
+};
+use support::kafka::{KafkaBroker, console_produce, foreign};
+
+#[tokio::test]
+async fn a_topic_that_was_made_again_is_out_of_range_and_then_read() {
+    let (broker, log, producer) = topic("again", 1).await;
+    produce_numbers(&producer, 0..9).await;
+    assert_eq!(drain(&log, 0).await.records.len(), 9);
+    foreign(broker, &["delete", "again"]);
+    assert!(log.fetch(P0, Offset(9)).await.is_err());
+    let (.., producer) = topic("again", 1).await;
+    produce_numbers(&producer, 0..2).await;
+    let noticed = async {
+        loop {
+            match log.fetch(P0, Offset(9)).await {
+                Err(LogError::OutOfRange { first, end, .. }) => return (first, end),
+                Err(LogError::Unavailable { .. }) => {}
+                Ok(fetched) => panic!("{fetched:?}"),
+            }
+        }
+    };
+    let range = tokio::time::timeout(PATIENCE, noticed).await.expect("noticed");
+    assert_eq!(range, (Offset(0), Offset(2)));
+    assert_eq!(values(&drain(&log, 0).await.records), ["0", "1"]);
+}
+
+/// A broker of one's own, with a topic `t` that holds the numbers 0 to 4.
+async fn own_broker() -> (KafkaBroker, KafkaLog, KafkaProducer) {
+    let broker = tokio::task::spawn_blocking(KafkaBroker::start).await.expect("broker");
+    let cluster = cluster(&broker).await;
+    let client = cluster.client().await.expect("client");
+    ensure_topic(&client, "t", 1).await.expect("topic");
+    let producer = KafkaProducer::new(&cluster, "t", None).await.expect("producer");
+    produce_numbers(&producer, 0..5).await;
+    let log = KafkaLog::new(cluster, "t");
+    assert_eq!(drain(&log, 0).await.records.len(), 5);
+    (broker, log, producer)
+}
+
+async fn fetch_until_answered(log: &KafkaLog, from: i64) -> Fetched {
+    let answered = async {
+        loop {
+            if let Ok(fetched) = log.fetch(P0, Offset(from)).await {
+                return fetched;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("answered")
+}
+
+#[tokio::test]
+async fn a_silent_broker_is_unavailable_and_is_read_again_when_it_speaks() {
+    let (broker, log, _) = own_broker().await;
+    broker.stop();
+    let asked = tokio::time::timeout(PATIENCE, log.fetch(P0, Offset(0))).await.expect("bounded");
+    assert!(matches!(asked, Err(LogError::Unavailable { .. })), "{asked:?}");
+    let asked = tokio::time::timeout(PATIENCE, log.partitions()).await.expect("bounded");
+    assert!(matches!(asked, Err(LogError::Unavailable { .. })), "{asked:?}");
+    broker.cont();
+    assert_eq!(fetch_until_answered(&log, 0).await.records.len(), 5);
+}
+
+#[tokio::test]
+async fn a_killed_broker_is_unavailable_and_is_used_again_when_it_is_back() {
+    let (mut broker, log, producer) = own_broker().await;
+    broker.kill9();
+    let error = log.fetch(P0, Offset(5)).await.expect_err("unavailable");
+    assert!(matches!(error, LogError::Unavailable { .. }), "{error}");
+    let error = produce(&producer, vec![message(None, "5")]).await.expect_err("unavailable");
+    assert!(matches!(error, ProduceError::Unavailable { .. }), "{error}");
+    let broker = tokio::task::spawn_blocking(move || {
+        broker.restart();
+        broker
+    });
+    let _broker = broker.await.expect("restarted");
+    let produced = async { while produce(&producer, vec![message(None, "5")]).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, produced).await.expect("produced");
+    let read = fetch_until_answered(&log, 0).await;
+    assert_eq!(values(&read.records), ["0", "1", "2", "3", "4", "5"]);
+}
+
+#[tokio::test]
+async fn every_login_works_over_tls_on_both_ways_of_reading_and_a_wrong_one_is_named() {
+    let secure = tokio::task::spawn_blocking(start_secure);
+    let (broker, config) = secure.await.expect("broker");
+    let client = cluster(&broker).await.client().await.expect("client");
+    ensure_topic(&client, "t", 1).await.expect("topic");
+    let reader = ["parse.headers=true", "null.marker=NULL"];
+    console_produce(&broker, "t", &[], &reader, "a:NULL\tunreadable for rskafka\n");
+    let mechanisms = [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512];
+    for mechanism in mechanisms {
+        let right = Cluster::connect(config(mechanism, "secret"), PATIENCE).await.expect("login");
+        let read = drain(&KafkaLog::new(right, "t"), 0).await;
+        assert_eq!(values(&read.records), ["unreadable for rskafka"], "{mechanism:?}");
+        let wrong = connect(&config(mechanism, "wrong"), PATIENCE).await.expect_err("refused");
+        assert!(matches!(wrong, KafkaError::Login { .. }), "{mechanism:?}: {wrong}");
+    }
+}

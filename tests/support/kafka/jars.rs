@@ -1,0 +1,52 @@
+//! Java and the broker's jars: from `KAFKA_HOME/libs`, or fetched once from Maven Central.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::support::install;
+
+/// `java` with the jars on its class path.
+pub fn java(jvm: &[&str]) -> Command {
+    install::ensure("java", &["openjdk-17-jre-headless"]);
+    let mut command = Command::new("java");
+    command.args(jvm).arg("-cp").arg(jars().join("*"));
+    command
+}
+
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the service")]
+fn jars() -> &'static Path {
+    static JARS: OnceLock<PathBuf> = OnceLock::new();
+    JARS.get_or_init(|| match std::env::var("KAFKA_HOME") {
+        Ok(home) => Path::new(&home).join("libs"),
+        Err(_) => fetched_jars(),
+    })
+}
+
+/// The jars named by `pom.xml`, fetched once: the lock keeps test processes apart, the renaming
+/// keeps a fetch that broke off from being taken for a whole one.
+fn fetched_jars() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/pom.xml");
+    let text = fs::read_to_string(&pom).expect("pom.xml");
+    let version = text.split("<kafka>").nth(1).and_then(|rest| rest.split('<').next());
+    let jars = target.join(format!("kafka-{}", version.expect("a version")));
+    fs::create_dir_all(target).expect("directory");
+    let lock = File::create(target.join("kafka.lock")).expect("lock");
+    lock.lock().expect("lock");
+    if !jars.exists() {
+        install::ensure("mvn", &["maven"]);
+        let part = jars.with_extension("part");
+        let status = Command::new("mvn")
+            .args(["-q", "-B", "-f"])
+            .arg(&pom)
+            .arg("dependency:copy-dependencies")
+            .arg(format!("-DoutputDirectory={}", part.display()))
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "the jars cannot be fetched");
+        fs::rename(part, &jars).expect("rename");
+    }
+    jars
+}
