@@ -2,6 +2,10 @@
 //!
 //! ```text
 //! main             allocator, then: configuration, telemetry, runtime, app, exit code
+//! app/             the composition root: real ports, HTTP, signals
+//!   clock          the system's clock
+//!   connect        builds the real ports, waits for what is away
+//!   tls            whom to trust
 //! config/          layers of text in, one validated configuration out; reads the environment
 //!   duration       durations as in Go
 //!   layers         defaults, file, environment, flags: which value wins, and where it is from
@@ -89,6 +93,7 @@
 //! Who may use whom: `main → app → {http, kafka, redis, telemetry, config} → ports, wire → domain`,
 //! never the other way; `tests/architecture.rs` holds the table, and compares this map.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod domain;

@@ -1,9 +1,46 @@
-//! The program: allocator and memory functions of the static build. The rest is in the library.
+//! The program, as a table of contents: arguments → configuration → telemetry → runtime → what was
+//! asked for → exit code.
 
-use memfn as _;
+use std::process::ExitCode;
+
+use aggregator_service::app::{self, Exit};
+use aggregator_service::cli::{self, args::Args, args::Command};
+use aggregator_service::config::Config;
+use aggregator_service::telemetry;
+
+use memfn as _; // linked for its symbols: the static build's memcpy and kin
 
 /// musl's own allocator has one lock and costs half of the throughput.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    let args = match cli::args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(code) => return ExitCode::from(code),
+    };
+    let config = match Config::from_process(&args.config) {
+        Ok(config) => config,
+        Err(problems) => return cli::complain(&problems, Exit::Usage),
+    };
+    match perform(&args, &config) {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => cli::complain(&format!("{error:#}"), Exit::Failed),
+    }
+}
+
+fn perform(args: &Args, config: &Config) -> anyhow::Result<Exit> {
+    match args.command.as_ref().unwrap_or(&Command::Run) {
+        Command::Run => {
+            telemetry::init(config.log_level, config.log_format)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(async { app::run(config, app::stop_on_signals()?).await })
+        }
+        Command::Demo => anyhow::bail!("not there yet"),
+        Command::Replay { .. } => anyhow::bail!("not there yet"),
+        Command::Config => cli::config::print(config, &mut std::io::stdout().lock())
+            .map(|()| Exit::Stopped)
+            .map_err(Into::into),
+        Command::Healthcheck => Ok(cli::healthcheck::check(config.metrics_port)),
+    }
+}

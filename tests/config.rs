@@ -6,7 +6,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use aggregator_service::cli;
-use aggregator_service::config::{Config, ConfigArgs, LogLevel, Origin, SETTINGS, StartFrom};
+use aggregator_service::config::{Config, ConfigArgs, LogLevel, Origin, SETTINGS};
+use aggregator_service::domain::position::StartFrom;
 
 fn load(env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     load_with(&ConfigArgs::default(), env)

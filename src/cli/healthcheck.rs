@@ -5,6 +5,20 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::app::Exit;
+
+/// Says on stdout what the instance on `port` answers; fails unless it is alive.
+pub fn check(port: u16) -> Exit {
+    let (says, exit) = match ask(port) {
+        Ok(true) => ("alive".to_owned(), Exit::Stopped),
+        Ok(false) => ("not alive".to_owned(), Exit::Failed),
+        Err(error) => (format!("nobody answers on port {port}: {error}"), Exit::Failed),
+    };
+    // The exit code is the answer; the words are for people.
+    drop(writeln!(io::stdout(), "{says}"));
+    exit
+}
+
 /// Whether the instance that answers on `port` is alive.
 ///
 /// # Errors

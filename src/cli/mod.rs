@@ -1,5 +1,18 @@
-//! The command line: what was asked for, and the commands that need no pipeline.
+//! The command line: what was asked for, and the commands that print.
 
 pub mod args;
 pub mod config;
 pub mod healthcheck;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::app::Exit;
+
+/// Says on stderr what is wrong; the exit code to end with.
+pub fn complain(problem: &impl Display, exit: Exit) -> ExitCode {
+    // With stderr closed there is nobody left to tell.
+    drop(writeln!(std::io::stderr(), "aggregator-service: {problem}"));
+    ExitCode::from(exit as u8)
+}

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub use layers::Origin;
 pub use settings::{Config, Kind, SETTINGS, Setting};
-pub use values::{LogFormat, LogLevel, SaslMechanism, Secret, StartFrom};
+pub use values::{LogFormat, LogLevel, SaslMechanism, Secret};
 
 use layers::Values;
 

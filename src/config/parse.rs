@@ -8,7 +8,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::duration;
-use super::values::{LogFormat, LogLevel, SaslMechanism, Secret, StartFrom};
+use super::values::{LogFormat, LogLevel, SaslMechanism, Secret};
+use crate::domain::position::StartFrom;
 use crate::domain::window::{Window, Windows};
 
 /// Comma-separated `host:port`; blanks and empty parts are ignored, as the Go service did.

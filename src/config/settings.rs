@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::Shown;
 use super::layers::Values;
 use super::parse;
-use super::values::{LogFormat, LogLevel, SaslMechanism, Secret, StartFrom};
+use super::values::{LogFormat, LogLevel, SaslMechanism, Secret};
+use crate::domain::position::StartFrom;
 use crate::domain::window::Windows;
 
 /// One setting.

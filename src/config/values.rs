@@ -32,17 +32,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where to begin without a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartFrom {
-    /// At now − longest window − `MAX_FUTURE_SKEW`, by record timestamp.
-    Window,
-    /// At the first offset.
-    Earliest,
-    /// At the end.
-    Latest,
-}
-
 /// How to log in to Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaslMechanism {

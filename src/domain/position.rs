@@ -23,6 +23,17 @@ pub struct Position {
     pub index: u32,
 }
 
+/// Where a partition is read from when no checkpoint says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// At now − longest window − `MAX_FUTURE_SKEW`, by record timestamp.
+    Window,
+    /// At the oldest record.
+    Earliest,
+    /// At the end.
+    Latest,
+}
+
 impl Offset {
     /// The offset behind this one.
     #[must_use]

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, warn};
 
+use super::Shared;
 use super::backoff::Backoff;
 use crate::domain::position::Partition;
-use crate::metrics::Metrics;
 use crate::ports::{Message, ProduceError, Producer, Target};
 
 /// Groups of dead letters that may wait (a group: those of one fetch): when it is full, reading
@@ -79,14 +79,14 @@ impl DeadLetters {
 
 impl DeadLetterQueue {
     /// Sends what is handed in until all senders are gone.
-    pub async fn run<P: Producer>(mut self, producer: Arc<P>, metrics: Arc<Metrics>) {
+    pub async fn run<P: Producer>(mut self, producer: Arc<P>, shared: Arc<Shared>) {
         let mut turn = 0_u32;
         while let Some(letters) = self.queue.recv().await {
             for batch in batches(letters) {
                 turn = turn.wrapping_add(1);
                 let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-                deliver(&*producer, turn, batch, &metrics).await;
-                metrics.dead_letters.inc_by(count);
+                deliver(&*producer, turn, batch, &shared).await;
+                shared.metrics.dead_letters.inc_by(count);
                 self.acknowledged.send_modify(|acknowledged| *acknowledged += count);
             }
         }
@@ -114,7 +114,8 @@ fn batches(letters: Vec<Message>) -> Vec<Vec<Message>> {
 
 /// Sends one batch until the broker has it. One letter that is too large for the topic goes without
 /// its value, and says so; its position still leads to the original.
-async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, metrics: &Metrics) {
+async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, shared: &Shared) {
+    let metrics = &shared.metrics;
     let mut backoff = Backoff::new();
     let mut rest = vec![batch];
     while let Some(batch) = rest.pop() {
@@ -138,6 +139,7 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, metr
             },
             Err(cause @ ProduceError::Unavailable { .. }) => {
                 metrics.dead_letter_errors.inc();
+                shared.status.progressed(shared.clock.now());
                 if backoff.worth_a_line() {
                     warn!(%cause, "dead letters wait, and the checkpoint with them");
                 }

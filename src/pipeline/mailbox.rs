@@ -113,7 +113,7 @@ impl Mailbox {
         match producer.produce(Target::Aggregates, partition, messages).await {
             Ok(()) => {
                 let now = shared.clock.now();
-                self.lock().acknowledge(&batch);
+                self.acknowledge(&batch, shared, now);
                 shared.published(&batch, now.since(began), now);
                 if backoff.succeeded() {
                     shared.status.set_component("publishing", Ok(()));
@@ -134,6 +134,17 @@ impl Mailbox {
                 self.lock().put_back(lane, batch);
                 backoff.wait().await;
             }
+        }
+    }
+
+    fn acknowledge(&self, batch: &[Outgoing], shared: &Shared, now: WallMs) {
+        let mut outbox = self.lock();
+        let before = outbox.published();
+        outbox.acknowledge(batch);
+        let Second(tick) = outbox.published();
+        if outbox.published() > before {
+            let took = now.since(WallMs(tick.saturating_mul(1_000)));
+            shared.metrics.publish_tick_seconds.observe(took.as_secs_f64());
         }
     }
 

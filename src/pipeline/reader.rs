@@ -93,6 +93,7 @@ impl<L: TradeLog> Reader<L> {
                 }
                 Err(cause @ LogError::Unavailable { .. }) => {
                     self.shared.metrics.fetch_errors.inc();
+                    self.shared.status.progressed(self.shared.clock.now());
                     self.shared.status.set_component("kafka", Err(cause.to_string()));
                     if backoff.worth_a_line() {
                         warn!(%cause, "reading waits for the brokers");
@@ -156,7 +157,7 @@ impl<L: TradeLog> Reader<L> {
     async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
         let event = |next| Event::Restart { partition, next, end };
         if asked > end {
-            error!(%partition, expected = %asked, %first, %end, "a new log: shorter than what was read");
+            error!(%partition, expected = %asked, %first, %end, "a new log: shorter than before");
         } else {
             let lost = first.0.saturating_sub(asked.0);
             self.shared.offsets_lost(partition, lost);

@@ -14,7 +14,7 @@ use super::Shared;
 use super::backoff::Backoff;
 use super::chain::Chain;
 use crate::domain::budget::Budget;
-use crate::domain::position::Offset;
+use crate::domain::position::{Offset, StartFrom};
 use crate::domain::shard::Shard;
 use crate::domain::time::{Second, WallMs};
 use crate::domain::token::{SHARDS, ShardId};
@@ -24,17 +24,6 @@ use crate::wire::checkpoint::{self, CodecError};
 
 /// Shards that load at the same time.
 const PARALLEL_LOADS: usize = 16;
-
-/// Where a partition without a checkpoint is read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartFrom {
-    /// Where the longest window begins, less the time that a trade may be ahead.
-    Window,
-    /// The oldest record.
-    Earliest,
-    /// The end.
-    Latest,
-}
 
 /// A shard as it starts.
 #[derive(Debug)]
@@ -115,7 +104,7 @@ impl Recovery {
         let next = if one.published.is_none() {
             fresh
         } else if stored > end {
-            warn!(%partition, expected = %stored, %end, "a new log: shorter than what was read");
+            warn!(%partition, expected = %stored, %end, "a new log: shorter than before");
             first
         } else if stored < first && stored > Offset(0) {
             let lost = first.0.saturating_sub(stored.0);

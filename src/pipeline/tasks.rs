@@ -180,13 +180,13 @@ fn mailbox<P: Producer>(
 fn start_dead_letters<P: Producer>(
     settings: &Settings,
     producer: &Arc<P>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
 ) -> (Option<DeadLetters>, Option<JoinHandle<()>>) {
     if !settings.dead_letters {
         return (None, None);
     }
     let (letters, queue) = DeadLetters::new();
-    let writer = queue.run(Arc::clone(producer), Arc::clone(&shared.metrics));
+    let writer = queue.run(Arc::clone(producer), Arc::clone(shared));
     (Some(letters), Some(tokio::spawn(writer)))
 }
 

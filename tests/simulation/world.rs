@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
-use aggregator_service::domain::position::{Offset, Partition};
+use aggregator_service::domain::position::{Offset, Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::local::{LocalLog, LocalStore, LocalView};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::outbox::Batching;
-use aggregator_service::pipeline::recover::StartFrom;
 use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
 use aggregator_service::ports::{Clock, Message, PartitionRange, Record, Target, TradeLog};
 use aggregator_service::status::{Phase, Status};

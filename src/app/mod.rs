@@ -1,0 +1,212 @@
+//! The composition root of `run`: configuration in, the real ports built, the pipeline run over
+//! them, an [`Exit`] out. The only place where clocks, signals and sockets are taken from the
+//! system.
+
+mod clock;
+mod connect;
+mod tls;
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+pub use clock::SystemClock;
+
+use crate::config::Config;
+use crate::domain::budget::Budget;
+use crate::http::{self, Facts, HttpState};
+use crate::metrics::Metrics;
+use crate::pipeline::outbox::Batching;
+use crate::pipeline::{Ended, Pipeline, Settings, Shared};
+use crate::ports::Clock;
+use crate::status::Status;
+
+/// How a program ended; its number is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Stopped as asked.
+    Stopped = 0,
+    /// Failed.
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 64,
+    /// Another instance took over.
+    Fenced = 75,
+}
+
+/// Runs the service until `stop`.
+///
+/// # Errors
+/// What keeps it from starting: a port that is taken, a login refused, a topic that may not be
+/// created, a checkpoint of a newer version.
+pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exit> {
+    introduce(config);
+    let shared = shared()?;
+    let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
+    let ended = CancellationToken::new();
+    let _end_helpers = ended.clone().drop_guard();
+    if config.metrics_enabled {
+        serve(config, &shared, ended.clone()).await?;
+    }
+    tokio::spawn(gauge(Arc::clone(&shared), Arc::clone(&budget), ended));
+    let Some(real) = connect::all(config, &shared, &stop).await? else {
+        return Ok(Exit::Stopped);
+    };
+    let pipeline = Pipeline {
+        log: real.log,
+        producer: real.producer,
+        checkpoint: real.checkpoint,
+        view: real.view,
+        budget,
+        shared,
+        settings: settings(config),
+    };
+    Ok(match pipeline.run(stop).await.context("the service cannot start")? {
+        Ended::Stopped => {
+            info!("stopped");
+            Exit::Stopped
+        }
+        Ended::Fenced => {
+            error!("another instance with this group has taken over: this one ends");
+            Exit::Fenced
+        }
+        Ended::Failed => Exit::Failed,
+    })
+}
+
+/// Clock, metrics and status of a process that starts now.
+///
+/// # Errors
+/// Two metrics have one name.
+pub fn shared() -> anyhow::Result<Arc<Shared>> {
+    let clock = SystemClock;
+    let status = Arc::new(Status::new(clock.now()));
+    let metrics = Arc::new(Metrics::new().context("metrics")?);
+    Ok(Arc::new(Shared { clock: Arc::new(clock), metrics, status }))
+}
+
+/// What the pipeline is told, from the configuration.
+#[must_use]
+pub fn settings(config: &Config) -> Settings {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Settings {
+        topic: config.kafka_topic.clone(),
+        windows: config.windows.clone(),
+        publish_interval: config.publish_interval,
+        checkpoint_interval: config.checkpoint_interval,
+        max_future_skew: config.max_future_skew,
+        start_from: config.start_from,
+        batching: Batching {
+            size: config.aggregate_batch_size,
+            timeout: config.aggregate_batch_timeout,
+        },
+        ttl: config.aggregate_ttl,
+        dead_letters: config.dlq_topic.is_some(),
+        workers: u16::try_from(cores).unwrap_or(MAX_WORKERS).min(MAX_WORKERS),
+        shutdown_timeout: config.shutdown_timeout,
+    }
+}
+
+/// Serves HTTP on `METRICS_PORT` until `stop`; answers where.
+///
+/// # Errors
+/// The port cannot be listened on.
+pub async fn serve(
+    config: &Config,
+    shared: &Arc<Shared>,
+    stop: CancellationToken,
+) -> anyhow::Result<SocketAddr> {
+    let port = config.metrics_port;
+    let listener = listen(port).await;
+    let listener = listener.with_context(|| format!("METRICS_PORT {port} cannot be used"))?;
+    let address = listener.local_addr()?;
+    let clock = Arc::clone(&shared.clock);
+    let state = HttpState {
+        status: Arc::clone(&shared.status),
+        metrics: Arc::clone(&shared.metrics),
+        facts: Facts {
+            brokers: config.kafka_brokers.clone(),
+            topic: config.aggregate_topic.clone(),
+        },
+        clock: Arc::new(move || clock.now()),
+    };
+    tokio::spawn(http::serve(listener, http::router(Arc::new(state)), stop));
+    info!(port = address.port(), "health and metrics over HTTP");
+    Ok(address)
+}
+
+/// A token that is cancelled by SIGTERM or SIGINT.
+///
+/// # Errors
+/// The signals cannot be listened to.
+pub fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!(signal = name, "stopping");
+        stopping.cancel();
+    });
+    Ok(stop)
+}
+
+/// On all addresses, of both families where the host has both.
+async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
+            TcpListener::bind(("0.0.0.0", port)).await
+        }
+        bound => bound,
+    }
+}
+
+fn introduce(config: &Config) {
+    info!(version = env!("CARGO_PKG_VERSION"), "aggregator-service starts");
+    let windows = config.windows.iter().map(|window| window.name.as_str());
+    info!(
+        brokers = config.kafka_brokers.join(","),
+        from = config.kafka_topic,
+        to = config.aggregate_topic,
+        dead_letters = config.dlq_topic.as_deref().unwrap_or("off"),
+        group = config.kafka_consumer_group,
+        windows = windows.collect::<Vec<_>>().join(","),
+        every_s = config.publish_interval.as_secs(),
+        "reads and writes"
+    );
+    if !config.ignored.is_empty() {
+        warn!(ignored = config.ignored.join(","), "variables without a meaning here");
+    }
+}
+
+/// Sets the figures that are states, not events, once a second.
+async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationToken) {
+    let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    loop {
+        shared.metrics.tokens.set(count(budget.tokens()));
+        shared.metrics.panes.set(count(budget.panes()));
+        if let Some(flushed) = shared.status.last_flush() {
+            let age = shared.clock.now().since(flushed);
+            shared.metrics.checkpoint_age_seconds.set(age.as_secs_f64());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(GAUGE_INTERVAL) => {}
+        }
+    }
+}
+
+/// More workers than shards would have nothing to do.
+const MAX_WORKERS: u16 = crate::domain::token::SHARDS;
+
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
