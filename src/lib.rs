@@ -16,6 +16,11 @@
 //!   args           the command line's grammar
 //!   config         `config`: settings and where they come from
 //!   healthcheck    `healthcheck`: is the one on this host alive
+//!   replay         `replay`: files, progress, summary
+//! replay/          lines in, messages out, by event time
+//!   due            what one tick publishes, by token
+//!   lines          lines of any length
+//!   player         the event clock and its ticks
 //! telemetry        logging
 //! metrics          figures
 //! status           how the service is doing
@@ -104,6 +109,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod ports;
 pub mod redis;
+pub mod replay;
 pub mod status;
 pub mod telemetry;
 pub mod wire;

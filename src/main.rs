@@ -37,7 +37,9 @@ fn perform(args: &Args, config: &Config) -> anyhow::Result<Exit> {
             runtime.block_on(async { app::run(config, app::stop_on_signals()?).await })
         }
         Command::Demo => anyhow::bail!("not there yet"),
-        Command::Replay { .. } => anyhow::bail!("not there yet"),
+        Command::Replay { file, dead_letters } => {
+            cli::replay::run(config, file, dead_letters.as_deref()).map(|()| Exit::Stopped)
+        }
         Command::Config => cli::config::print(config, &mut std::io::stdout().lock())
             .map(|()| Exit::Stopped)
             .map_err(Into::into),

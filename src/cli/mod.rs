@@ -3,6 +3,7 @@
 pub mod args;
 pub mod config;
 pub mod healthcheck;
+pub mod replay;
 
 use std::fmt::Display;
 use std::io::Write;
