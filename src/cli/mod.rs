@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod config;
+pub mod demo;
 pub mod healthcheck;
 pub mod replay;
 
