@@ -1,8 +1,8 @@
-//! `demo` as its users see it: the real binary, without Kafka or Redis, on a pipe and on a terminal.
+//! `demo` as its users see it: the real binary, no Kafka, no Redis, on a pipe and on a terminal.
 #![cfg(test)]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
@@ -15,12 +15,10 @@ fn demo(arguments: &[&str]) -> Command {
     command
 }
 
-/// The lines of a demo that ended as it should.
-fn lines(mut command: Command) -> Vec<String> {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+/// Sends a signal to a process, as a shell does.
+fn kill(signal: &str, process: u32) {
+    let kill = format!("kill -s {signal} {process}");
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 /// The number that stands before a word.
@@ -31,7 +29,22 @@ fn number(line: &str, word: &str) -> u64 {
 
 #[test]
 fn on_a_pipe_it_prints_plain_lines_whose_figures_agree() {
-    let lines = lines(demo(&["--seconds", "4", "--seed", "7"]));
+    let mut child = demo(&["--seconds", "60", "--seed", "7"]).spawn().unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    let mut ticks = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        ticks += u32::from(line.contains(" trades/s, "));
+        if ticks == 3 {
+            ticks += 1;
+            let url = lines[0].split([' ', ',']).find(|word| word.starts_with("http")).unwrap();
+            let health = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+            assert!(health.contains(r#""status":"healthy""#), "{health}");
+            kill("INT", child.id());
+        }
+        lines.push(line);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(lines.iter().all(|line| !line.contains('\x1b')), "{lines:#?}");
     assert!(lines[0].starts_with("seed 7, http://localhost:"), "{}", lines[0]);
     let closing = lines.last().unwrap();
@@ -42,7 +55,7 @@ fn on_a_pipe_it_prints_plain_lines_whose_figures_agree() {
         let (tick, rest) = line.split_once(' ').unwrap();
         lines_by_tick.entry(tick).or_default().push(rest);
     }
-    assert!(lines_by_tick.len() >= 2, "{lines:#?}");
+    assert!(lines_by_tick.len() >= 3, "{lines:#?}");
     for told in lines_by_tick.values() {
         assert_eq!(told.len(), 11, "ten tokens and the whole");
         let trades: Vec<_> = told[..10].iter().map(|line| number(line, "trades")).collect();
@@ -68,8 +81,7 @@ fn a_signal_ends_it_cleanly() {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         output.read_line(&mut first).unwrap();
-        let kill = format!("kill -s {signal} {}", child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        kill(signal, child.id());
         let mut rest = String::new();
         output.read_to_string(&mut rest).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -89,31 +101,50 @@ fn a_reader_that_leaves_is_a_clean_end() {
 fn a_port_that_is_taken_is_named_and_does_not_matter() {
     let taken = TcpListener::bind("[::]:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let mut command = demo(&["--seconds", "1"]);
-    command.env("METRICS_PORT", &port);
-    let lines = lines(command);
-    assert!(lines[0].contains(&format!("no HTTP: METRICS_PORT {port} cannot be used")));
+    let output = demo(&["--seconds", "1"]).env("METRICS_PORT", &port).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let note = format!("no HTTP: METRICS_PORT {port} cannot be used");
+    assert!(String::from_utf8(output.stdout).unwrap().lines().next().unwrap().contains(&note));
 }
 
-/// `script` (bsdutils, essential in Debian) gives the demo a terminal.
 #[test]
-fn on_a_terminal_it_redraws_a_table_and_gives_the_terminal_back() {
-    let run = format!("stty rows 20 cols 80; {BINARY} demo --seconds 3 --seed 7");
+fn a_stop_does_not_wait_until_the_next_checkpoint_is_due() {
+    let mut command = demo(&["--seconds", "1", "--set", "CHECKPOINT_INTERVAL=1m"]);
+    let output = command.args(["--set", "SHUTDOWN_TIMEOUT=30s"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !said.contains("deadline"), "{said}");
+}
+
+/// `script` (bsdutils, essential in Debian) gives the demo a terminal, and is its keyboard.
+#[test]
+fn on_a_terminal_it_redraws_a_table_until_ctrl_c_and_gives_the_terminal_back() {
+    let run = format!("stty rows 20 cols 80; exec {BINARY} demo --seconds 60");
     let mut command = Command::new("script");
     command.args(["-qec", &run, "/dev/null"]).env("METRICS_PORT", "0").env("TERM", "xterm");
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{shown}");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut chunk, mut pressed) = (String::new(), [0; 65_536], false);
+    loop {
+        let length = output.read(&mut chunk).unwrap();
+        shown.push_str(&String::from_utf8_lossy(&chunk[..length]));
+        let full = shown.split("\x1b[H").any(|frame| frame.lines().count() == 20);
+        if full && !pressed {
+            keys.write_all(b"\x03").unwrap();
+            pressed = true;
+        }
+        if length == 0 {
+            break;
+        }
+    }
+    let status = child.wait().unwrap();
+    assert!(status.success() && pressed, "{status} {shown:?}");
     assert!(shown.starts_with("\x1b[?1049h\x1b[?25l"), "{shown:?}");
     let (frames, closing) = shown.split_once("\x1b[?25h\x1b[?1049l").unwrap();
-    assert!(closing.starts_with("demo ended after ") && closing.lines().count() == 1);
-    let frames: Vec<_> = frames.split("\x1b[H").skip(1).collect();
-    assert!(frames.len() > 4);
-    for frame in &frames {
+    assert!(closing.starts_with("demo ended after ") && closing.lines().count() == 1, "{closing}");
+    for frame in frames.split("\x1b[H").skip(1) {
         assert!(frame.lines().count() <= 20);
-        let plain = console::strip_ansi_codes(frame);
+        let plain = console::strip_ansi_codes(frame).replace("^C", ""); // the terminal's own echo
         assert!(plain.lines().all(|line| line.trim_end().chars().count() <= 80), "{plain}");
+        assert!(plain.contains("trades/s") && plain.contains("buys/sells"), "{plain}");
     }
-    let last = console::strip_ansi_codes(frames.last().unwrap());
-    assert!(last.contains("buys/sells") && last.lines().count() == 20, "{last}");
 }

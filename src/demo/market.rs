@@ -186,7 +186,7 @@ impl Token {
         let usd = native * Decimal::from(NATIVE_USD);
         let amount = usd.checked_div(self.price).unwrap_or_default().round_dp(6);
         let behind = if rng.random_ratio(1, 50) { 10_000 } else { 2_500 };
-        let late = rng.random_ratio(1, 3_000).then_some(longest_window + LATE_BY);
+        let late = rng.random_ratio(1, 1_000).then_some(longest_window + LATE_BY);
         let behind = late.unwrap_or(Duration::from_millis(rng.random_range(0..behind)));
         let mut written = Written {
             token: &self.address,

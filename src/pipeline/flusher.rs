@@ -189,6 +189,9 @@ impl<C: Checkpoint> Flusher<C> {
             None => {
                 self.shared.metrics.flush_seconds.observe(now.since(self.started).as_secs_f64());
                 self.shared.status.flushed(now);
+                if self.hurry {
+                    self.due = now; // the stop waits for a look that finds nothing left
+                }
                 if self.backoff.succeeded() {
                     self.shared.status.set_component("checkpoint", Ok(()));
                     info!("checkpointing again");
