@@ -18,6 +18,7 @@
 //!   healthcheck    `healthcheck`: is the one on this host alive
 //! telemetry        logging
 //! metrics          figures
+//! sabotage         deliberate bugs, for the simulation's judge to find
 //! status           how the service is doing
 //! http/            what the service says of itself
 //!   health         live, ready, health
@@ -109,6 +110,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod ports;
 pub mod redis;
+pub mod sabotage;
 pub mod status;
 pub mod telemetry;
 pub mod wire;
