@@ -15,7 +15,18 @@
 //! cli/             what was asked for
 //!   args           the command line's grammar
 //!   config         `config`: settings and where they come from
+//!   demo           `demo`: the pipeline over ports in process
 //!   healthcheck    `healthcheck`: is the one on this host alive
+//!   replay         `replay`: files, progress, summary
+//! demo/            a market, and its messages as a table
+//!   board          the newest message of each token
+//!   market         simulated trades
+//!   screen         the terminal while the table is shown
+//!   table          the board as text
+//! replay/          lines in, messages out, by event time
+//!   due            what one tick publishes, by token
+//!   lines          lines of any length
+//!   player         the event clock and its ticks
 //! telemetry        logging
 //! metrics          figures
 //! sabotage         deliberate bugs, for the simulation's judge to find
@@ -102,6 +113,7 @@ use {memfn as _, mimalloc as _};
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod http;
 pub mod kafka;
@@ -110,6 +122,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod ports;
 pub mod redis;
+pub mod replay;
 pub mod sabotage;
 pub mod status;
 pub mod telemetry;

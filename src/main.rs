@@ -33,14 +33,23 @@ fn perform(args: &Args, config: &Config) -> anyhow::Result<Exit> {
     match args.command.as_ref().unwrap_or(&Command::Run) {
         Command::Run => {
             telemetry::init(config.log_level, config.log_format)?;
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(async { app::run(config, app::stop_on_signals()?).await })
+            runtime()?.block_on(async { app::run(config, app::stop_on_signals()?).await })
         }
-        Command::Demo => anyhow::bail!("not there yet"),
-        Command::Replay { .. } => anyhow::bail!("not there yet"),
+        Command::Demo(args) => {
+            telemetry::init(cli::demo::adapted(config).log_level, config.log_format)?;
+            let demo = async { cli::demo::run(config, args, app::stop_on_signals()?).await };
+            runtime()?.block_on(demo).map(|()| Exit::Stopped)
+        }
+        Command::Replay { file, dead_letters } => {
+            cli::replay::run(config, file, dead_letters.as_deref()).map(|()| Exit::Stopped)
+        }
         Command::Config => cli::config::print(config, &mut std::io::stdout().lock())
             .map(|()| Exit::Stopped)
             .map_err(Into::into),
         Command::Healthcheck => Ok(cli::healthcheck::check(config.metrics_port)),
     }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -190,7 +190,7 @@ fn introduce(config: &Config) {
 }
 
 /// Sets the figures that are states, not events, once a second.
-async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationToken) {
+pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationToken) {
     let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
     loop {
         shared.metrics.tokens.set(count(budget.tokens()));

@@ -29,13 +29,18 @@ pub enum Command {
     /// Trades from Kafka in, aggregates to Kafka out (the default)
     Run,
     /// The same pipeline over simulated trades: no Kafka, no Redis
-    Demo,
+    Demo(DemoArgs),
     /// Record values as lines in, messages as lines out, by event time
+    ///
+    /// The clock is the newest TransTime second seen; every multiple of
+    /// AGGREGATE_PUBLISH_INTERVAL that it passes is a tick. A trade further than MAX_FUTURE_SKEW
+    /// ahead of the wall clock is rejected: history is never in the future.
     Replay {
         /// The lines; `-` reads standard input
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// Write what is rejected to this file, one line each
+        /// Write what is rejected to this file, one JSON object a line: reason, message, line
+        /// (from 1), index in its array, value
         #[arg(long, value_name = "FILE")]
         dead_letters: Option<PathBuf>,
     },
@@ -43,6 +48,17 @@ pub enum Command {
     Config,
     /// Ask the one running on this host whether it is alive
     Healthcheck,
+}
+
+/// How the demo is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct DemoArgs {
+    /// End after so many seconds
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
+    /// Trade as the demo did that showed this seed
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 }
 
 /// Reads the command line; the program's name comes first.
@@ -93,6 +109,13 @@ mod tests {
         let args = parsed("aggregator-service replay --dead-letters bad.txt").unwrap();
         let (file, dead_letters) = (PathBuf::from("-"), Some(PathBuf::from("bad.txt")));
         assert_eq!(args.command, Some(Command::Replay { file, dead_letters }));
+    }
+
+    #[test]
+    fn a_demo_ends_and_repeats_as_it_is_told() {
+        let args = parsed("aggregator-service demo --seconds 3 --seed 7").unwrap();
+        let demo = DemoArgs { seconds: Some(3), seed: Some(7) };
+        assert_eq!(args.command, Some(Command::Demo(demo)));
     }
 
     #[test]

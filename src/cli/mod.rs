@@ -2,7 +2,9 @@
 
 pub mod args;
 pub mod config;
+pub mod demo;
 pub mod healthcheck;
+pub mod replay;
 
 use std::fmt::Display;
 use std::io::Write;

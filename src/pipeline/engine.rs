@@ -120,6 +120,11 @@ impl Engine {
         self.shards.get(at).is_some_and(Shard::has_changes)
     }
 
+    /// What changed is forgotten: for whoever writes no checkpoint.
+    pub fn clear_changes(&mut self) {
+        self.shards.iter_mut().for_each(Shard::clear_changes);
+    }
+
     /// The lowest position that any of its shards expects of a partition.
     #[must_use]
     pub fn next_offset(&self, partition: Partition) -> Offset {

@@ -183,7 +183,9 @@ impl<C: Checkpoint> Worker<C> {
     }
 }
 
-fn refusal(reason: Reason) -> &'static str {
+/// What a dead letter says of a trade that a shard had to refuse.
+#[must_use]
+pub fn refusal(reason: Reason) -> &'static str {
     if reason == Reason::OutOfRange {
         "the token's sums in the longest window would leave 128 bits"
     } else {

@@ -1,0 +1,63 @@
+//! What one tick publishes, collected from all shards and handed out in the order of the tokens:
+//! shards keep theirs in an order of their own. The memory is used again from tick to tick.
+
+use std::ops::Range;
+
+use crate::domain::aggregate::{Aggregate, Figures};
+use crate::domain::time::Second;
+use crate::domain::token::TokenHash;
+use crate::pipeline::engine::Engine;
+
+/// The aggregates of one tick.
+#[derive(Debug, Default)]
+pub struct Due {
+    end: Second,
+    rows: Vec<Row>,
+    tokens: String,
+    figures: Vec<Figures>,
+}
+
+#[derive(Debug)]
+struct Row {
+    token: Range<usize>,
+    hash: TokenHash,
+    figures: Range<usize>,
+}
+
+impl Due {
+    /// Takes what is due of every shard, in place of what was here.
+    pub fn collect(&mut self, engine: &mut Engine) {
+        self.rows.clear();
+        self.tokens.clear();
+        self.figures.clear();
+        for shard in 0..engine.count() {
+            engine.due(shard, |aggregate| self.push(aggregate));
+        }
+        let Self { rows, tokens, .. } = self;
+        rows.sort_unstable_by_key(|row| tokens.get(row.token.clone()));
+    }
+
+    /// The aggregates, by token.
+    pub fn iter(&self) -> impl Iterator<Item = Aggregate<'_>> {
+        self.rows.iter().filter_map(|row| {
+            Some(Aggregate {
+                token: self.tokens.get(row.token.clone())?,
+                hash: row.hash,
+                end: self.end,
+                windows: self.figures.get(row.figures.clone())?,
+            })
+        })
+    }
+
+    fn push(&mut self, aggregate: &Aggregate<'_>) {
+        self.end = aggregate.end;
+        let (token, figures) = (self.tokens.len(), self.figures.len());
+        self.tokens.push_str(aggregate.token);
+        self.figures.extend_from_slice(aggregate.windows);
+        self.rows.push(Row {
+            token: token..self.tokens.len(),
+            hash: aggregate.hash,
+            figures: figures..self.figures.len(),
+        });
+    }
+}
