@@ -93,6 +93,11 @@
 //! Who may use whom: `main → app → {http, kafka, redis, telemetry, config} → ports, wire → domain`,
 //! never the other way; `tests/architecture.rs` holds the table, and compares this map.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
+// Of main.rs alone.
+use {memfn as _, mimalloc as _};
+
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -32,7 +32,8 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<(), TryInitError> {
     registry().with(lines.with_filter(targets(level))).try_init()
 }
 
-/// Ours at `level`, everybody else's from WARN up: their INFO lines are per request.
+/// Ours at `level`, everybody else's from WARN up: their INFO lines are per request. Nothing of
+/// rskafka, which warns at every attempt to connect: who waits for the brokers says so.
 fn targets(level: LogLevel) -> Targets {
     let ours = match level {
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -42,6 +43,7 @@ fn targets(level: LogLevel) -> Targets {
     };
     Targets::new()
         .with_default(ours.min(LevelFilter::WARN))
+        .with_target("rskafka", LevelFilter::OFF)
         .with_target(env!("CARGO_CRATE_NAME"), ours)
 }
 

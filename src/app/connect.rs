@@ -161,7 +161,7 @@ async fn warn_of_eviction(client: Client) {
 }
 
 /// How long one attempt to connect may take before a line is due.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// How long the eviction policy is asked for.
 const REDIS_PATIENCE: Duration = Duration::from_secs(30);

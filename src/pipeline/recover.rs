@@ -106,7 +106,7 @@ impl Recovery {
         } else if stored > end {
             warn!(%partition, expected = %stored, %end, "a new log: shorter than before");
             first
-        } else if stored < first && stored > Offset(0) {
+        } else if stored < first {
             let lost = first.0.saturating_sub(stored.0);
             self.shared.offsets_lost(partition, lost);
             error!(%partition, from = %stored, to = %first, lost, "unread records removed");
