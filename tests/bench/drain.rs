@@ -153,7 +153,12 @@ fn value(numbers: std::ops::Range<usize>, tokens: usize, time: &str, array: bool
         let before = if text.is_empty() { "" } else { "," };
         write!(
             text,
-            r#"{before}{{"Token":"{token:A>40}pump","Wallet":"{number:B>44}","SellBuy":"{side}","NativeAmount":"0.{native:0>9}","TokenAmount":"{price}.{native}","PriceUsd":"0.0000{price}","TransTime":"{time}","TxHash":"{number:C>88}"}}"#,
+            concat!(
+                r#"{}{{"Token":"{:A>40}pump","Wallet":"{:B>44}","SellBuy":"{}","#,
+                r#""NativeAmount":"0.{:0>9}","TokenAmount":"{}.{}","PriceUsd":"0.0000{}","#,
+                r#""TransTime":"{}","TxHash":"{:C>88}"}}"#
+            ),
+            before, token, number, side, native, price, native, price, time, number,
         )
         .unwrap();
     }
