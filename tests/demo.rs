@@ -1,4 +1,4 @@
-//! `demo` as its users see it: the real binary, without Kafka or Redis, on a pipe and on a terminal.
+//! `demo` as its users see it: the real binary, no Kafka, no Redis, on a pipe and on a terminal.
 #![cfg(test)]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! `replay` as its users see it: the real binary, files in, lines out, against the naive definition.
+//! `replay` as its users see it: files in, lines out, against the naive definition.
 #![cfg(test)]
 
 mod support;
