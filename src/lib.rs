@@ -29,6 +29,7 @@
 //!   player         the event clock and its ticks
 //! telemetry        logging
 //! metrics          figures
+//! sabotage         deliberate bugs, for the simulation's judge to find
 //! status           how the service is doing
 //! http/            what the service says of itself
 //!   health         live, ready, health
@@ -122,6 +123,7 @@ pub mod pipeline;
 pub mod ports;
 pub mod redis;
 pub mod replay;
+pub mod sabotage;
 pub mod status;
 pub mod telemetry;
 pub mod wire;

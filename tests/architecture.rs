@@ -43,7 +43,7 @@ const USES: &[(&str, &[&str])] = &[
     ("kafka", &["config", "domain", "metrics", "ports", "status", "wire"]),
     ("redis", &["config", "domain", "metrics", "ports", "status", "wire"]),
     ("local", &["domain", "metrics", "ports", "wire"]),
-    ("pipeline", &["domain", "metrics", "ports", "status", "wire"]),
+    ("pipeline", &["domain", "metrics", "ports", "sabotage", "status", "wire"]),
 ];
 
 /// What only one place may do, and the place.

@@ -20,6 +20,7 @@ use serde_json::Value;
 use support::oracle::{self, Span, Told};
 
 const START: i64 = 1_700_000_000;
+const ALWAYS: Second = Second(i64::MIN);
 
 /// A shard and the oracle's notes, side by side.
 struct Pair {
@@ -27,7 +28,8 @@ struct Pair {
     windows: Windows,
     spans: Vec<Span>,
     told: Vec<Told>,
-    announced: BTreeSet<String>,
+    /// Each token's newest second that a closing message has told of.
+    closed: BTreeMap<String, i64>,
 }
 
 impl Pair {
@@ -37,8 +39,8 @@ impl Pair {
             seconds: u32::try_from(*seconds).unwrap(),
         });
         let windows = Windows::new(list.collect()).unwrap();
-        let shard = Shard::new(windows.clone(), budget(), Second(START));
-        Self { shard, windows, spans: spans.to_vec(), told: Vec::new(), announced: BTreeSet::new() }
+        let shard = Shard::new(windows.clone(), budget(), Second(START), ALWAYS);
+        Self { shard, windows, spans: spans.to_vec(), told: Vec::new(), closed: BTreeMap::new() }
     }
 
     fn longest(&self) -> i64 {
@@ -55,15 +57,6 @@ impl Pair {
         outcome
     }
 
-    /// After a restart every token that is active at the last tick owes a closing message: one
-    /// whose trade came just after that tick too, though no message had told of it.
-    fn announce_all_active(&mut self, end: i64) {
-        let longest = self.longest();
-        let active = |told: &&Told| oracle::active(std::iter::once(*told), end, longest);
-        let tokens = self.told.iter().filter(active).map(|told| told.token.clone());
-        self.announced.extend(tokens.collect::<Vec<_>>());
-    }
-
     /// Looks at a moment, and compares everything.
     fn tick(&mut self, end: i64) {
         self.shard.advance(Second(end));
@@ -74,15 +67,19 @@ impl Pair {
         }
         let mut expected = BTreeMap::new();
         for (token, trades) in by_token {
-            let active = oracle::active(trades.iter().copied(), end, self.longest());
-            if active || self.announced.contains(token) {
+            let Some(newest) =
+                trades.iter().map(|told| told.second()).filter(|at| *at <= end).max()
+            else {
+                continue;
+            };
+            let active = newest > end - self.longest();
+            let closed = self.closed.get(token).is_some_and(|closed| *closed == newest);
+            if active || !closed {
                 let data = Value::Array(oracle::windows(&trades, &self.spans, end));
                 expected.insert(token.to_owned(), data);
             }
-            if active {
-                self.announced.insert(token.to_owned());
-            } else {
-                self.announced.remove(token);
+            if !active {
+                self.closed.insert(token.to_owned(), newest);
             }
         }
         assert_eq!(published.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
@@ -213,7 +210,6 @@ proptest! {
             if at == half {
                 blobs.push(changes(&mut pair.shard, published));
                 pair.shard = restored(&pair.windows, &blobs);
-                pair.announce_all_active(published);
             }
             match step {
                 Step::Trade(told) => { pair.absorb(&told); }
@@ -260,7 +256,7 @@ fn changes(shard: &mut Shard, published: i64) -> Vec<u8> {
 }
 
 fn restored(windows: &Windows, blobs: &[Vec<u8>]) -> Shard {
-    let mut shard = Shard::new(windows.clone(), budget(), Second(START));
+    let mut shard = Shard::new(windows.clone(), budget(), Second(START), ALWAYS);
     let mut published = Second(START);
     for blob in blobs {
         let entry = checkpoint::decode(blob).unwrap();
@@ -328,7 +324,7 @@ fn orders(of: &[usize]) -> Vec<Vec<usize>> {
 fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
     let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
     let budget = Arc::new(Budget::new(1, 2));
-    let mut shard = Shard::new(windows, Arc::clone(&budget), Second(START));
+    let mut shard = Shard::new(windows, Arc::clone(&budget), Second(START), ALWAYS);
     let trade = |token: &str, second: i64| Told {
         token: token.to_owned(),
         buy: true,
@@ -345,6 +341,7 @@ fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
     }
     assert_eq!((budget.tokens(), budget.panes()), (1, 4));
     shard.advance(Second(START + 100));
+    shard.due(|_| {});
     assert_eq!((budget.tokens(), budget.panes()), (0, 0));
     assert_eq!(absorb(&mut shard, &trade("b", 90)), Outcome::Counted);
 }
@@ -352,7 +349,7 @@ fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
 #[test]
 fn a_sum_that_would_leave_128_bits_is_refused_and_nothing_wraps() {
     let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
-    let mut shard = Shard::new(windows, budget(), Second(START));
+    let mut shard = Shard::new(windows, budget(), Second(START), ALWAYS);
     let trade = |offset: i64| Told {
         token: "a".to_owned(),
         buy: offset % 2 == 0,

@@ -1,9 +1,9 @@
-//! `replay` as its users see it: the real binary, lines in and out, against the naive definition.
+//! `replay` as its users see it: files in, lines out, against the naive definition.
 #![cfg(test)]
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -73,7 +73,8 @@ fn line(told: &Told) -> String {
 struct Expected {
     told: Vec<Told>,
     next: Option<i64>,
-    announced: BTreeSet<String>,
+    /// Each token's newest second that a closing message has told of.
+    closed: BTreeMap<String, i64>,
     messages: Vec<(i64, String, Value)>,
     late: usize,
 }
@@ -107,13 +108,14 @@ impl Expected {
             by_token.entry(&told.token).or_default().push(told);
         }
         for (token, trades) in by_token {
-            let active = oracle::active(trades.iter().copied(), end, LONGEST);
-            if active || self.announced.remove(token) {
+            let newest = trades.iter().map(|told| told.second()).max().unwrap();
+            let active = newest > end - LONGEST;
+            if active || self.closed.get(token) != Some(&newest) {
                 let data = Value::Array(oracle::windows(&trades, &SPANS, end));
                 self.messages.push((end, token.to_owned(), data));
             }
-            if active {
-                self.announced.insert(token.to_owned());
+            if !active {
+                self.closed.insert(token.to_owned(), newest);
             }
         }
     }

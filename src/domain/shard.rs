@@ -47,14 +47,14 @@ pub struct Shard {
     /// By partition number; 0 where nothing is known.
     next_offsets: Vec<Offset>,
     dirty: Vec<PaneRef>,
-    /// Tokens without a live pane that still owe their closing message.
-    closing: Vec<u32>,
+    /// Trades that are not after this second are late, whatever the windows hold.
+    floor: Second,
 }
 
 impl Shard {
-    /// An empty shard whose windows end at `end`.
+    /// An empty shard whose windows end at `end`; trades that are not after `floor` are late.
     #[must_use]
-    pub fn new(windows: Windows, budget: Arc<Budget>, end: Second) -> Self {
+    pub fn new(windows: Windows, budget: Arc<Budget>, end: Second, floor: Second) -> Self {
         Self {
             windows,
             budget,
@@ -63,7 +63,7 @@ impl Shard {
             panes: PaneStore::default(),
             next_offsets: Vec::new(),
             dirty: Vec::new(),
-            closing: Vec::new(),
+            floor,
         }
     }
 
@@ -180,20 +180,21 @@ impl Shard {
     pub fn due(&mut self, mut each: impl FnMut(&Aggregate<'_>)) {
         let (panes, windows, end) = (&self.panes, &self.windows, self.end);
         let mut figures = Vec::with_capacity(windows.count());
-        for (_, token) in self.tokens.iter_mut() {
+        let mut closed = Vec::new();
+        for (slot, token) in self.tokens.iter_mut() {
             let active = token.newest_until(end).is_some();
-            if active || token.announced {
+            if active || token.closing {
                 token.figures(panes, windows, end, &mut figures);
                 let (address, hash) = (&*token.address, token.hash);
                 each(&Aggregate { token: address, hash, end, windows: &figures });
             }
-            token.announced = active;
-        }
-        for slot in std::mem::take(&mut self.closing) {
-            if self.tokens.get(slot).is_some_and(|token| token.panes.is_empty()) {
-                self.tokens.remove(slot);
-                self.budget.release_token();
+            token.closing = false;
+            if token.panes.is_empty() {
+                closed.push(slot);
             }
+        }
+        for slot in closed {
+            self.remove(slot);
         }
     }
 
@@ -256,14 +257,12 @@ impl Shard {
     }
 
     /// Begins after [`restore`](Self::restore) as the shard was when its windows ended at
-    /// `published`, the last tick whose messages were acknowledged: tokens that were active then
-    /// owe a closing message once they are not.
+    /// `published`, the last tick whose messages were acknowledged. What the longest window had
+    /// lost by then has been closed.
     pub fn open(&mut self, published: Second) {
         self.end = published;
         for (second, stored) in self.panes.iter() {
-            let Some(token) = self.tokens.get_mut(stored.slot) else {
-                continue;
-            };
+            let Some(token) = self.tokens.get_mut(stored.slot) else { continue };
             // What a valid checkpoint holds was checked when it was counted.
             if let Some(total) = token.total.checked_add(&stored.pane.sums) {
                 token.total = total;
@@ -272,16 +271,22 @@ impl Shard {
                 }
             }
         }
-        let horizon = self.horizon();
-        for (_, token) in self.tokens.iter_mut() {
-            token.announced = token.newest_until(published).is_some_and(|at| at.second > horizon);
-        }
         self.expire();
+        let mut closed = Vec::new();
+        for (slot, token) in self.tokens.iter_mut() {
+            token.closing = false;
+            if token.panes.is_empty() {
+                closed.push(slot);
+            }
+        }
+        for slot in closed {
+            self.remove(slot);
+        }
     }
 
-    /// The newest second that no window holds any more.
+    /// The newest second that does not count any more.
     fn horizon(&self) -> Second {
-        self.end.plus(-i64::from(self.windows.longest()))
+        self.end.plus(-i64::from(self.windows.longest())).max(self.floor)
     }
 
     fn slot_of(
@@ -301,7 +306,7 @@ impl Shard {
                 total: Sums::default(),
                 windows: vec![Sums::default(); self.windows.count()].into(),
                 last_price: Price::ZERO,
-                announced: false,
+                closing: false,
             })
         })
     }
@@ -315,29 +320,25 @@ impl Shard {
         }
     }
 
-    /// Drops the panes that no window holds any more, and the tokens that are left without one,
-    /// but for those that owe a closing message.
+    /// Drops the panes that no window holds any more. A token that is left without one owes a
+    /// closing message.
     fn expire(&mut self) {
         let horizon = self.horizon();
         while let Some(bucket) = self.panes.pop_until(horizon) {
             self.budget.release_panes(bucket.panes.len());
             for stored in bucket.panes {
-                let Some(token) = self.tokens.get_mut(stored.slot) else {
-                    continue;
-                };
+                let Some(token) = self.tokens.get_mut(stored.slot) else { continue };
                 token.panes.pop_front();
                 token.total.subtract(&stored.pane.sums);
                 token.last_price = stored.pane.last.price;
-                match (token.panes.is_empty(), token.announced) {
-                    (true, true) => self.closing.push(stored.slot),
-                    (true, false) => {
-                        self.tokens.remove(stored.slot);
-                        self.budget.release_token();
-                    }
-                    (false, _) => {}
-                }
+                token.closing = token.newest_until(self.end).is_none();
             }
         }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.tokens.remove(slot);
+        self.budget.release_token();
     }
 }
 

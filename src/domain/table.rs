@@ -27,8 +27,8 @@ pub(crate) struct Token {
     pub(crate) windows: Box<[Sums]>,
     /// Price of its last trade that has expired; shown once no live one is left.
     pub(crate) last_price: Price,
-    /// The last message of it had trades: when they are gone, a closing one follows.
-    pub(crate) announced: bool,
+    /// Its last trade has left the longest window, and no message has said so yet.
+    pub(crate) closing: bool,
 }
 
 /// Tokens in slots.

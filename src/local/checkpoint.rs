@@ -49,10 +49,10 @@ impl LocalStore {
         });
     }
 
-    /// Entries of all changelogs.
+    /// How many shards have an entry.
     #[must_use]
-    pub fn entries(&self) -> usize {
-        self.lock().values().map(|changelog| changelog.entries.len()).sum()
+    pub fn shards(&self) -> usize {
+        self.lock().values().filter(|changelog| !changelog.entries.is_empty()).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ShardId, Changelog>> {

@@ -12,6 +12,7 @@ use crate::domain::shard::{Outcome, Shard};
 use crate::domain::time::Second;
 use crate::domain::token::{SHARDS, ShardId};
 use crate::domain::trade::Trade;
+use crate::sabotage::Bug;
 use crate::wire::checkpoint::{self, PaneAt};
 
 /// A snapshot is written in parts of about this many panes: some megabytes each.
@@ -73,7 +74,15 @@ impl Engine {
         let ShardId(id) = trade.hash.shard();
         debug_assert_eq!(id % self.workers, self.me, "routed to its worker");
         match self.shards.get_mut(usize::from(id / self.workers)) {
-            Some(shard) => shard.absorb(position, trade),
+            Some(shard) if Bug::LatePaneForgotten.on() && trade.at.second <= shard.end() => {
+                Outcome::Late
+            }
+            Some(shard) => {
+                if Bug::DuplicateCounted.on() {
+                    shard.restart(position.partition, Offset(0));
+                }
+                shard.absorb(position, trade)
+            }
             None => Outcome::Refused(Reason::Capacity),
         }
     }
@@ -128,7 +137,9 @@ impl Engine {
         let shard = self.shards.get_mut(at)?;
         let newest = shard.changes().map(|(_, second, _)| second).max();
         let positions: Vec<_> = shard.positions().collect();
-        let blob = checkpoint::encode(&positions, published, shard.changes().map(pane_at));
+        let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
+        let changes = shard.changes().take(half.unwrap_or(usize::MAX));
+        let blob = checkpoint::encode(&positions, published, changes.map(pane_at));
         shard.clear_changes();
         Some((blob.into(), newest.map_or(published, |newest| newest.max(published))))
     }
@@ -143,7 +154,9 @@ impl Engine {
         shard.clear_changes();
         let positions: Vec<_> = shard.positions().collect();
         let newest = shard.panes().map(|(_, second, _)| second).max();
-        let mut panes = shard.panes().map(pane_at).peekable();
+        let half = Bug::SnapshotCut.on().then_some(shard.panes().count() / 2);
+        let panes = shard.panes().take(half.unwrap_or(usize::MAX));
+        let mut panes = panes.map(pane_at).peekable();
         let mut parts = Vec::new();
         loop {
             let part = panes.by_ref().take(SNAPSHOT_PANES);

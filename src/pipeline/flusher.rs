@@ -16,10 +16,11 @@ use super::engine::Engine;
 use crate::domain::time::{Second, WallMs};
 use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, Flush, Verdict};
+use crate::sabotage::Bug;
 
-/// A shard without trades writes its positions this often: soon enough that a restart re-reads
-/// little, rare enough to cost nothing.
-const POSITIONS_INTERVAL: Duration = Duration::from_secs(5);
+/// A shard without trades is written this often all the same: positions move on, and a new owner
+/// or a loss is noticed. Soon enough that a restart re-reads little, rare enough to cost nothing.
+const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Another owner has taken a shard over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,18 +42,17 @@ pub struct Flusher<C> {
     in_flight: Option<JoinHandle<Replies>>,
     started: WallMs,
     due: WallMs,
-    moves: u64,
-    hurry: bool,
     /// The last look found something to write.
     owed: bool,
+    hurried: bool,
     backoff: Backoff,
 }
 
 #[derive(Debug)]
 struct ShardFlush {
     chain: Chain,
-    /// How often positions had moved when it was last encoded.
-    moves: u64,
+    /// It must be written whether or not it changed.
+    owed: bool,
 }
 
 impl<C: Checkpoint> Flusher<C> {
@@ -72,28 +72,22 @@ impl<C: Checkpoint> Flusher<C> {
             shared,
             windows,
             interval,
-            shards: chains.into_iter().map(|chain| ShardFlush { chain, moves: 0 }).collect(),
+            shards: chains.into_iter().map(|chain| ShardFlush { chain, owed: false }).collect(),
             in_flight: None,
             started: now,
             due: now.plus(interval),
-            moves: 1,
-            hurry: false,
             owed: true,
+            hurried: false,
             backoff: Backoff::new(),
         }
     }
 
-    /// Positions have moved.
-    pub const fn moved(&mut self) {
-        self.moves += 1;
-    }
-
-    /// From now on positions are written at once, too, and every shard's once more: a checkpoint
-    /// that has come back empty unnoticed gets them all.
-    pub const fn hurry(&mut self) {
-        self.moves += 1;
-        self.hurry = true;
+    /// From now on there is no waiting, and every shard is written once more: its positions have
+    /// moved, and a checkpoint that has come back empty unnoticed gets them all.
+    pub fn hurry(&mut self) {
+        self.shards.iter_mut().for_each(|shard| shard.owed = true);
         self.owed = true;
+        self.hurried = true;
         self.due = WallMs(0);
     }
 
@@ -129,13 +123,11 @@ impl<C: Checkpoint> Flusher<C> {
         self.started = now;
         let checkpoint = Arc::clone(&self.checkpoint);
         let gate = self.dead_letters.clone().map(|letters| (letters.ticket(), letters));
+        let gate = gate.filter(|_| !Bug::DeadLettersNotAwaited.on());
         let shared = Arc::clone(&self.shared);
         self.in_flight = Some(tokio::spawn(async move {
-            if let Some((ticket, letters)) = gate
-                && !letters.acknowledged(ticket).await
-            {
-                // Their writer is gone, so they may be lost: pass no position over them.
-                std::future::pending::<()>().await;
+            if let Some((ticket, letters)) = gate {
+                letters.acknowledged(ticket).await;
             }
             shared.flushing(&flushes);
             let answers = checkpoint.flush(&flushes).await;
@@ -165,7 +157,12 @@ impl<C: Checkpoint> Flusher<C> {
                 continue;
             };
             match reply {
-                Err(cause) => failure = Some(cause),
+                Err(cause) => {
+                    failure = Some(cause);
+                    if Bug::UnknownFlushDropped.on() {
+                        shard.chain.drop_pending();
+                    }
+                }
                 Ok(verdict) => {
                     self.shared.flushed(verdict);
                     match shard.chain.settle(verdict, now) {
@@ -189,7 +186,7 @@ impl<C: Checkpoint> Flusher<C> {
             None => {
                 self.shared.metrics.flush_seconds.observe(now.since(self.started).as_secs_f64());
                 self.shared.status.flushed(now);
-                if self.hurry {
+                if self.hurried {
                     self.due = now; // the stop waits for a look that finds nothing left
                 }
                 if self.backoff.succeeded() {
@@ -219,18 +216,18 @@ impl<C: Checkpoint> Flusher<C> {
         if let Some(pending) = shard.chain.pending() {
             return Some(pending.clone());
         }
-        let trim = published.plus(-i64::from(self.windows.longest()));
-        let moved = shard.moves < self.moves
-            && (self.hurry || now.since(shard.chain.flushed_at()) >= POSITIONS_INTERVAL);
+        let kept = if Bug::TrimmedTooEarly.on() { 1 } else { self.windows.longest() };
+        let trim = published.plus(-i64::from(kept));
+        let idle = now.since(shard.chain.flushed_at()) >= IDLE_INTERVAL;
         let (blobs, newest) = if shard.chain.wants_everything() {
             engine.encode_everything(at, published)?
-        } else if moved || engine.has_changes(at) {
+        } else if shard.owed || idle || engine.has_changes(at) {
             let (blob, newest) = engine.encode_changes(at, published)?;
             (vec![blob], newest)
         } else {
             return None;
         };
-        shard.moves = self.moves;
+        shard.owed = false;
         Some(shard.chain.begin(blobs, newest, trim).clone())
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::domain::time::{Second, WallMs};
 use crate::ports::Message;
+use crate::sabotage::Bug;
 
 /// A token's message of one tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +145,7 @@ impl Outbox {
         for outgoing in batch.into_iter().rev() {
             let tick = outgoing.tick;
             let Some(lane) = self.lane(lane) else { return };
-            if lane.waiting_by_token.contains_key(&outgoing.token) {
+            if lane.waiting_by_token.contains_key(&outgoing.token) && !Bug::OldMessageWins.on() {
                 self.settle(tick, 1);
             } else {
                 lane.order.push_front(Arc::clone(&outgoing.token));

@@ -14,6 +14,7 @@ use super::dead_letters::DeadLetters;
 use super::route::{Batch, Router};
 use crate::domain::position::{Offset, Partition};
 use crate::ports::{Fetched, LogError, TradeLog};
+use crate::sabotage::Bug;
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -102,6 +103,9 @@ impl<L: TradeLog> Reader<L> {
                         biased;
                         () = self.stop.cancelled() => break,
                         () = backoff.wait() => {}
+                    }
+                    if Bug::RecordSkippedAfterError.on() {
+                        from = from.next();
                     }
                     fetch = self.fetch(partition, from);
                     true

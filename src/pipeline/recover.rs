@@ -20,6 +20,7 @@ use crate::domain::time::{Second, WallMs};
 use crate::domain::token::{SHARDS, ShardId};
 use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange, TradeLog};
+use crate::sabotage::Bug;
 use crate::wire::checkpoint::{self, CodecError};
 
 /// Shards that load at the same time.
@@ -101,7 +102,9 @@ impl Recovery {
     fn position(&self, one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
         let PartitionRange { partition, first, end } = *range;
         let stored = one.shard.next_offset(partition);
-        let next = if one.published.is_none() {
+        let next = if Bug::RecoveredAtTheEnd.on() {
+            end
+        } else if one.published.is_none() {
             fresh
         } else if stored > end {
             warn!(%partition, expected = %stored, %end, "a new log: shorter than before");
@@ -148,28 +151,29 @@ impl Recovery {
         now: WallMs,
     ) -> Result<Recovered, CheckpointError> {
         let sequence = checkpoint.claim(id).await?;
-        // Seconds that the longest window will have lost at the first tick need not be kept.
+        // Where the longest window begins now. Without a checkpoint nothing older is of use; with
+        // one, what was active since its last tick still owes a closing message.
         let oldest = now.second().plus(-i64::from(self.windows.longest()));
-        let empty = || Shard::new(self.windows.clone(), Arc::clone(&self.budget), oldest);
+        let shard = |floor| Shard::new(self.windows.clone(), self.budget.clone(), oldest, floor);
         let chain = Chain::new(id, sequence, now);
         if sequence == 0 {
-            return Ok(Recovered { shard: empty(), chain, published: None });
+            return Ok(Recovered { shard: shard(oldest), chain, published: None });
         }
-        let mut shard = empty();
-        match load(checkpoint, id, &mut shard).await {
+        let mut loaded = shard(Second(i64::MIN));
+        match load(checkpoint, id, &mut loaded).await {
             Ok(published) => {
-                shard.open(published);
-                shard.advance(oldest);
-                Ok(Recovered { shard, chain, published: Some(published) })
+                loaded.open(published);
+                loaded.advance(oldest);
+                Ok(Recovered { shard: loaded, chain, published: Some(published) })
             }
             Err(CheckpointError::Damaged { cause, .. }) => {
                 error!(
                     shard = id.0,
                     cause, "checkpoint damaged: this shard is rebuilt from the log"
                 );
-                drop(shard);
+                drop(loaded);
                 let chain = chain.rewriting();
-                Ok(Recovered { shard: empty(), chain, published: None })
+                Ok(Recovered { shard: shard(oldest), chain, published: None })
             }
             Err(other) => Err(other),
         }

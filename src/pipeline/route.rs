@@ -16,6 +16,7 @@ use crate::domain::time::{EventTime, WallMs};
 use crate::domain::token::TokenHash;
 use crate::domain::trade::{Side, Trade};
 use crate::ports::{Fetched, Message, Record};
+use crate::sabotage::Bug;
 use crate::wire::dead_letter::DeadLetter;
 use crate::wire::trade::{Element, decode};
 
@@ -158,7 +159,9 @@ impl Router {
                 Element::Rejected { index, bytes, reason, message } => {
                     let element = slice(value, range_in(value, bytes));
                     let letter = self.letter(partition, record, index, element, reason, &message);
-                    routed.rejected.push((reason, letter.into_message(now)));
+                    if index.is_none() || !Bug::ArrayRejectsSwallowed.on() {
+                        routed.rejected.push((reason, letter.into_message(now)));
+                    }
                 }
             }
         });

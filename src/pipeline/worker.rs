@@ -25,6 +25,7 @@ use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
 use crate::domain::time::{Second, WallMs};
 use crate::ports::Checkpoint;
+use crate::sabotage::Bug;
 
 /// Seconds are folded into the windows when they are this old: by then most of their trades are
 /// there, and a trade into an open second costs least. A tick folds all.
@@ -84,7 +85,6 @@ impl<C: Checkpoint> Worker<C> {
                     Some(Event::Restart { partition, next, end }) => {
                         self.engine.restart(partition, next);
                         self.targets.entry(partition).and_modify(|target| *target = end);
-                        self.flusher.moved();
                         self.check_caught_up();
                     }
                     None => break,
@@ -105,7 +105,6 @@ impl<C: Checkpoint> Worker<C> {
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.send(letters).await;
         }
-        self.flusher.moved();
         self.check_caught_up();
     }
 
@@ -117,19 +116,23 @@ impl<C: Checkpoint> Worker<C> {
         if missed > 0 {
             warn!(missed, "ticks skipped: the next one carries everything");
         }
-        if self.caught_up.is_none() {
+        if self.caught_up.is_none() || Bug::PublishedTooEarly.on() {
             self.publish(tick.second()).await;
         }
         tick.plus(self.publish_interval)
     }
 
     async fn publish(&mut self, tick: Second) {
-        self.engine.advance(tick);
+        self.engine.advance(tick.plus(Bug::TickOffByOne.on().into()));
         for at in 0..self.engine.count() {
             let now = self.shared.clock.now();
             let mut outgoing = Vec::new();
             let lanes = self.mailbox.lanes();
             self.engine.due(at, |aggregate| {
+                let closing = aggregate.windows.iter().all(|window| window.sums.trades() == 0);
+                if closing && Bug::ClosingForgotten.on() {
+                    return;
+                }
                 let lane = aggregate.hash.partition(lanes);
                 outgoing.push((lane, self.messages.make(aggregate, tick, now)));
             });

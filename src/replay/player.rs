@@ -85,7 +85,7 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
         reject: R,
     ) -> Self {
         let budget = Arc::new(budget);
-        let shard = |_| Shard::new(windows.clone(), Arc::clone(&budget), BEFORE_ALL);
+        let shard = |_| Shard::new(windows.clone(), budget.clone(), BEFORE_ALL, BEFORE_ALL);
         let shards = Engine::shard_ids(0, 1).map(shard).collect();
         Self {
             engine: Engine::new(0, 1, shards),

@@ -10,6 +10,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::Ordering::SeqCst;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
@@ -22,7 +23,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::oracle::{self, Told};
-use crate::world::{LONGEST, SPANS, World};
+use crate::world::{LONGEST, SPANS, TICK, World};
 
 /// What a life came to.
 pub(crate) struct Lived {
@@ -54,7 +55,8 @@ pub(crate) fn judge(world: &World, healed: WallMs) -> Lived {
         bounds(world, one, &by_token[one.token.as_str()]);
     }
     // A tick's second, its messages, and what is on its way.
-    peace(&heard, &by_token, healed.second().0 + 3);
+    peace(&heard, &by_token, healed.second().0 + TICK + 2);
+    all_closed(world, &heard);
     dead_letters(world);
     nothing_to_read_again(world);
     let mut hasher = DefaultHasher::new();
@@ -109,6 +111,24 @@ fn bounds(world: &World, heard: &Heard, trades: &[&Told]) {
     }
 }
 
+/// Every token that was heard of is closed in the end, unless its state was lost on the way.
+fn all_closed(world: &World, heard: &[Heard]) {
+    let mut last: BTreeMap<&str, &Heard> = BTreeMap::new();
+    for one in heard {
+        assert_eq!(one.end % TICK, 0, "a tick lies at a multiple");
+        // A process that was frozen may send what it had on its way after its successor has closed.
+        let newest = last.entry(&one.token).or_insert(one);
+        if one.end >= newest.end {
+            *newest = one;
+        }
+    }
+    for (token, one) in last {
+        let trades = &one.data[1]["total_trades"];
+        let closed = *trades == 0;
+        assert!(closed || world.store_lost.load(SeqCst), "{token} ends with {trades} trades");
+    }
+}
+
 /// From `from` on nothing fails: every tick has just the messages that it should.
 fn peace(heard: &[Heard], by_token: &BTreeMap<&str, Vec<&Told>>, from: i64) {
     let mut at: BTreeMap<(i64, &str), Vec<&Value>> = BTreeMap::new();
@@ -116,11 +136,11 @@ fn peace(heard: &[Heard], by_token: &BTreeMap<&str, Vec<&Told>>, from: i64) {
         at.entry((one.end, &one.token)).or_default().push(&one.data);
     }
     let last = heard.iter().map(|one| one.end).max().unwrap_or(from);
-    for end in from..last {
+    for end in (from..last).filter(|end| end % TICK == 0) {
         for (token, trades) in by_token {
             let active = |end| oracle::active(trades.iter().copied(), end, LONGEST);
             let messages = at.get(&(end, token)).map_or(&[][..], Vec::as_slice);
-            if !active(end) && !active(end - 1) {
+            if !active(end) && !active(end - TICK) {
                 assert!(messages.is_empty(), "{token} is silent at {end}");
                 continue;
             }
@@ -131,7 +151,7 @@ fn peace(heard: &[Heard], by_token: &BTreeMap<&str, Vec<&Told>>, from: i64) {
         }
     }
     if let Some(last_trade) = by_token.values().flatten().map(|told| told.second()).max() {
-        assert!(at.keys().all(|(end, _)| *end <= last_trade + LONGEST), "then silence");
+        assert!(at.keys().all(|(end, _)| *end < last_trade + LONGEST + TICK), "then silence");
     }
 }
 

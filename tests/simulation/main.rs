@@ -25,7 +25,7 @@ use rand::{RngExt, SeedableRng};
 use world::{Process, World};
 
 /// Fresh seeds that the ordinary test run lives through.
-const FRESH_SEEDS: u64 = 200;
+const FRESH_SEEDS: u64 = 400;
 
 /// Seeds that once failed.
 const KEPT_SEEDS: &[u64] = &[];
@@ -56,6 +56,29 @@ fn a_seed_replays_to_the_very_same_messages() {
     assert_eq!(first.digest, second.digest);
 }
 
+/// The judge is worth its name if it finds every bug that is put in on purpose.
+#[cfg(feature = "sabotage")]
+#[test]
+fn every_deliberate_bug_is_caught() {
+    use aggregator_service::sabotage::Bug;
+    const ENOUGH_SEEDS: u64 = 1_000;
+    std::panic::set_hook(Box::new(|_| {})); // each of them panics, that is the point
+    let mut escaped = Vec::new();
+    for bug in Bug::ALL {
+        Bug::switch(Some(bug));
+        let caught =
+            (0..ENOUGH_SEEDS).find(|seed| std::panic::catch_unwind(|| live(*seed)).is_err());
+        Bug::switch(None);
+        match caught {
+            Some(seed) => println!("{bug:?}: caught by seed {seed}"),
+            None => escaped.push(bug),
+        }
+    }
+    drop(std::panic::take_hook());
+    println!("{} of {} deliberate bugs caught", Bug::ALL.len() - escaped.len(), Bug::ALL.len());
+    assert!(escaped.is_empty(), "not caught within {ENOUGH_SEEDS} lives: {escaped:?}");
+}
+
 fn live(seed: u64) -> judge::Lived {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -73,7 +96,7 @@ async fn life(seed: u64) -> judge::Lived {
     for _ in 0..faults {
         tokio::time::sleep(Duration::from_millis(rng.random_range(100..6_000))).await;
         process.supervise(&world, rng.random());
-        match rng.random_range(0..6) {
+        match rng.random_range(0..8) {
             0 | 1 => {
                 process.kill();
                 tokio::time::sleep(Duration::from_millis(rng.random_range(0..3_000))).await;
@@ -88,8 +111,10 @@ async fn life(seed: u64) -> judge::Lived {
                 successor.supervise(&world, rng.random());
                 process = successor;
             }
-            3 => world.store.clear(),
-            4 => world.store.lose_last_writes(),
+            5 | 6 => {
+                world.lose_brokers(Duration::from_millis(rng.random_range(1_000..7_000)));
+            }
+            everything @ 3..=4 => world.lose(everything == 3),
             _ => {
                 process.stop().await;
                 process = Process::start(&world, rng.random());

@@ -1,7 +1,7 @@
 //! The ports of a simulated process: the in-process ones behind a gate that delays, fails, loses
 //! replies, applies writes late or twice, and shuts for good when the process is killed.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,28 +10,36 @@ use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::token::ShardId;
 use aggregator_service::local::LocalCheckpoint;
 use aggregator_service::ports::{
-    Checkpoint, CheckpointError, Fetched, Flush, LogError, Message, Page, PartitionRange,
+    Checkpoint, CheckpointError, Clock, Fetched, Flush, LogError, Message, Page, PartitionRange,
     ProduceError, Producer, Target, TradeLog, Verdict,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
-use crate::world::{Dead, Published, World};
+use crate::world::{Published, World};
 
 /// What stands between a process and the world.
 pub(crate) struct Gate {
     world: Arc<World>,
     process: usize,
     rng: Mutex<StdRng>,
-    pub(crate) dead: Dead,
-    pub(crate) frozen: watch::Sender<bool>,
+    pub(crate) dead: AtomicBool,
+    pub(crate) frozen: AtomicBool,
+    pub(crate) thawed: Notify,
 }
 
 impl Gate {
     pub(crate) fn new(world: Arc<World>, process: usize, seed: u64) -> Self {
         let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        Self { world, process, rng, dead: Dead::new(false), frozen: watch::channel(false).0 }
+        Self {
+            world,
+            process,
+            rng,
+            dead: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
+            thawed: Notify::new(),
+        }
     }
 
     fn roll(&self, one_in: u64) -> bool {
@@ -47,8 +55,9 @@ impl Gate {
         let longest = if self.fault() { 2_000 } else { 10 };
         let delay = self.rng.lock().unwrap().random_range(0..longest);
         tokio::time::sleep(Duration::from_millis(delay)).await;
-        let mut frozen = self.frozen.subscribe();
-        drop(frozen.wait_for(|frozen| !frozen).await);
+        while self.frozen.load(SeqCst) {
+            self.thawed.notified().await;
+        }
         if self.dead.load(SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -111,7 +120,17 @@ impl Producer for SimProducer {
             cause: "simulated".to_owned(),
         };
         self.0.pass().await;
-        if self.0.fault() {
+        if target == Target::DeadLetters && self.0.world.slow_letters && self.0.fault() {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            self.0.pass().await;
+        }
+        let away = self.0.world.now().0 < self.0.world.brokers_away_until.load(SeqCst);
+        if away {
+            // As a time-out: the caller hears of it late.
+            let patience = self.0.rng.lock().unwrap().random_range(0..3_000);
+            tokio::time::sleep(Duration::from_millis(patience)).await;
+        }
+        if away || self.0.fault() {
             return Err(failed());
         }
         let times = if self.0.fault() { 2 } else { 1 };

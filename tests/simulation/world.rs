@@ -1,13 +1,14 @@
 //! The world that processes live in: a market that trades, a log, a store, and what was published.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::position::{Offset, Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::local::{LocalLog, LocalStore, LocalView};
 use aggregator_service::metrics::Metrics;
@@ -25,6 +26,7 @@ use crate::ports::{Gate, SimCheckpoint, SimLog, SimProducer};
 
 pub(crate) const SPANS: [Span; 3] = [("2s", 2), ("10s", 10), ("5s", 5)];
 pub(crate) const LONGEST: i64 = 10;
+pub(crate) const TICK: i64 = 2;
 const BEGIN: WallMs = WallMs(1_700_000_000_000);
 const PARTITIONS: i32 = 3;
 
@@ -45,6 +47,12 @@ pub(crate) struct World {
     pub(crate) ends: Mutex<Vec<Vec<PartitionRange>>>,
     /// One fault in so many calls; 0: none any more.
     pub(crate) fault_in: AtomicU64,
+    /// Dead letters take seconds in this world.
+    pub(crate) slow_letters: bool,
+    /// Until then no broker takes a message, in milliseconds of the clock.
+    pub(crate) brokers_away_until: AtomicI64,
+    /// The store has lost something that it had acknowledged.
+    pub(crate) store_lost: AtomicBool,
     begin: tokio::time::Instant,
 }
 
@@ -64,13 +72,28 @@ impl World {
             bad: Mutex::default(),
             ends: Mutex::default(),
             fault_in: AtomicU64::new(rng.random_range(4..60)),
+            slow_letters: rng.random_ratio(1, 4),
+            brokers_away_until: AtomicI64::new(0),
+            store_lost: AtomicBool::new(false),
             begin: tokio::time::Instant::now(),
         })
+    }
+
+    /// The store comes back empty, or as it was a write ago.
+    pub(crate) fn lose(&self, everything: bool) {
+        self.store_lost.store(true, SeqCst);
+        if everything { self.store.clear() } else { self.store.lose_last_writes() }
+    }
+
+    /// For so long no broker takes a message.
+    pub(crate) fn lose_brokers(&self, during: Duration) {
+        self.brokers_away_until.store(self.now().plus(during).0, SeqCst);
     }
 
     /// From here on nothing fails any more.
     pub(crate) fn heal(&self) {
         self.fault_in.store(0, SeqCst);
+        self.brokers_away_until.store(0, SeqCst);
     }
 
     /// Appends records at random moments.
@@ -115,8 +138,13 @@ impl World {
     fn told(&self, rng: &mut StdRng, partition: i32, index: u32) -> Told {
         let WallMs(now) = self.now();
         let at_ms = now - rng.random_range(0..3_000) + rng.random_range(0..200);
+        // Some trade all the time, some for a few seconds only.
+        let token = match rng.random_range(0..4) {
+            0 => format!("brief-{}", now / 4_000),
+            _ => format!("token-{}", rng.random_range(0..12_u8).min(rng.random_range(0..12))),
+        };
         Told {
-            token: format!("token-{}", rng.random_range(0..12_u8).min(rng.random_range(0..12))),
+            token,
             buy: rng.random(),
             native: format!("{}.{}", rng.random_range(0..100), rng.random_range(0..1_000)),
             amount: format!("{}e-{}", rng.random_range(0..10_000), rng.random_range(0..18)),
@@ -143,6 +171,11 @@ impl Process {
             ends.push(Vec::new());
             ends.len() - 1
         };
+        let first = number == 0;
+        if !first && world.store.shards() < usize::from(SHARDS) {
+            // A process was killed before it could write: what it has published, nobody knows.
+            world.store_lost.store(true, SeqCst);
+        }
         let gate = Arc::new(Gate::new(Arc::clone(world), number, seed));
         let status = Arc::new(Status::new(world.now()));
         let shared = Arc::new(Shared {
@@ -176,11 +209,12 @@ impl Process {
     }
 
     pub(crate) fn freeze(&self) {
-        self.gate.frozen.send_replace(true);
+        self.gate.frozen.store(true, SeqCst);
     }
 
     pub(crate) fn thaw(&self) {
-        self.gate.frozen.send_replace(false);
+        self.gate.frozen.store(false, SeqCst);
+        self.gate.thawed.notify_waiters();
     }
 
     /// A successor has claimed its shards: it must notice, but where the claim was lost.
@@ -234,7 +268,7 @@ fn settings() -> Settings {
     Settings {
         topic: "trade-info".to_owned(),
         windows: Windows::new(SPANS.map(window).to_vec()).unwrap(),
-        publish_interval: Duration::from_secs(1),
+        publish_interval: Duration::from_secs(TICK.unsigned_abs()),
         checkpoint_interval: Duration::from_millis(250),
         max_future_skew: Duration::from_secs(300),
         start_from: StartFrom::Window,
@@ -251,6 +285,3 @@ impl std::fmt::Debug for Process {
         f.debug_struct("Process").field("status", &self.status).finish_non_exhaustive()
     }
 }
-
-/// Whether a process still has effects.
-pub(crate) type Dead = AtomicBool;

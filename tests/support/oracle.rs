@@ -27,7 +27,8 @@ impl Told {
         i64::try_from(self.at_ns.div_euclid(1_000_000_000)).unwrap()
     }
 
-    fn order(&self) -> (i128, (i32, i64, u32)) {
+    /// What decides between open and close.
+    pub fn order(&self) -> (i128, (i32, i64, u32)) {
         (self.at_ns, self.position)
     }
 
@@ -102,20 +103,24 @@ pub fn same(left: &Value, right: &Value) -> bool {
     }
 }
 
-fn price(told: &Told) -> BigDecimal {
+/// A price as it is kept.
+pub fn price(told: &Told) -> BigDecimal {
     let exact = BigDecimal::from_str(&told.price).unwrap();
     exact.with_precision_round(28.try_into().unwrap(), RoundingMode::HalfEven)
 }
 
-fn amount(text: &str) -> BigDecimal {
+/// An amount as it is held.
+pub fn amount(text: &str) -> BigDecimal {
     rounded(BigDecimal::from_str(text).unwrap())
 }
 
-fn rounded(exact: BigDecimal) -> BigDecimal {
+/// As amounts and products are held: at 18 fractional digits.
+pub fn rounded(exact: BigDecimal) -> BigDecimal {
     exact.with_scale_round(18, RoundingMode::HalfEven)
 }
 
-fn change(open: &BigDecimal, close: &BigDecimal) -> f64 {
+/// `price_change`, in percent.
+pub fn change(open: &BigDecimal, close: &BigDecimal) -> f64 {
     if open.is_zero() {
         return 0.0;
     }
@@ -124,7 +129,7 @@ fn change(open: &BigDecimal, close: &BigDecimal) -> f64 {
 }
 
 /// Plain notation, at least 6 fractional digits.
-fn plain(value: &BigDecimal) -> String {
+pub fn plain(value: &BigDecimal) -> String {
     let text = value.normalized().to_plain_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     format!("{whole}.{fraction:0<6}")

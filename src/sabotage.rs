@@ -1,0 +1,100 @@
+//! Deliberate bugs, to prove that the simulation's judge would find them. Compiled in with the
+//! feature `sabotage` alone; without it every question is answered `false` at compile time.
+
+/// A bug that can be switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A fenced owner goes on.
+    FenceSkipped,
+    /// A gap in the checkpoint is taken for an acknowledgement.
+    GapIgnored,
+    /// After an unknown answer the flush is given up and the next one takes its place.
+    UnknownFlushDropped,
+    /// Positions are stored, half of the panes are not.
+    PositionsBeforePanes,
+    /// A snapshot holds half of the panes.
+    SnapshotCut,
+    /// Entries are trimmed that a window still needs.
+    TrimmedTooEarly,
+    /// A flush does not wait for the dead letters before it.
+    DeadLettersNotAwaited,
+    /// A dead letter is not sent again after an error.
+    DeadLetterDropped,
+    /// A trade that was counted before is counted again.
+    DuplicateCounted,
+    /// A trade into a second that is folded already is forgotten.
+    LatePaneForgotten,
+    /// A batch of messages is not sent again after an error.
+    BatchDropped,
+    /// An old message takes the place of a newer one.
+    OldMessageWins,
+    /// It publishes before it has caught up.
+    PublishedTooEarly,
+    /// The windows end a second after the tick.
+    TickOffByOne,
+    /// A record is skipped after a failed fetch.
+    RecordSkippedAfterError,
+    /// A recovered shard goes on at the end of the log.
+    RecoveredAtTheEnd,
+    /// No closing message is sent.
+    ClosingForgotten,
+    /// Trades that a shard refuses or rejects have no dead letter when they stand in an array.
+    ArrayRejectsSwallowed,
+}
+
+impl Bug {
+    /// All bugs.
+    pub const ALL: [Self; 18] = [
+        Self::FenceSkipped,
+        Self::GapIgnored,
+        Self::UnknownFlushDropped,
+        Self::PositionsBeforePanes,
+        Self::SnapshotCut,
+        Self::TrimmedTooEarly,
+        Self::DeadLettersNotAwaited,
+        Self::DeadLetterDropped,
+        Self::DuplicateCounted,
+        Self::LatePaneForgotten,
+        Self::BatchDropped,
+        Self::OldMessageWins,
+        Self::PublishedTooEarly,
+        Self::TickOffByOne,
+        Self::RecordSkippedAfterError,
+        Self::RecoveredAtTheEnd,
+        Self::ClosingForgotten,
+        Self::ArrayRejectsSwallowed,
+    ];
+}
+
+#[cfg(not(feature = "sabotage"))]
+impl Bug {
+    /// Whether the bug is switched on: never.
+    #[must_use]
+    pub const fn on(self) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "sabotage")]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static ON: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    impl Bug {
+        /// Whether the bug is switched on in this thread.
+        #[must_use]
+        pub fn on(self) -> bool {
+            ON.get() == Some(self)
+        }
+
+        /// Switches one bug on in this thread, or all off.
+        pub fn switch(bug: Option<Self>) {
+            ON.set(bug);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What a scenario plays on: the one broker of this test binary, a Redis and topics of its own, and
+//! the notes that the judge needs. Scenarios take turns: the machine is the stage, too.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rskafka::client::partition::Compression;
+
+use crate::judge::{self, Life, Said, Verdict};
+use crate::model::Model;
+use crate::service::Service;
+use crate::support::kafka::{KafkaBroker, console_produce};
+use crate::support::oracle::Span;
+use crate::support::redis::RedisServer;
+use crate::topic::{Cursor, PARTITIONS, Stored, Topic, now};
+use crate::workload::{self, Planned, mark, marks};
+
+/// Seconds between ticks.
+pub(crate) const INTERVAL: i64 = 2;
+
+/// A scenario's world.
+pub(crate) struct Stage {
+    pub(crate) kafka: MutexGuard<'static, KafkaBroker>,
+    pub(crate) redis: RedisServer,
+    pub(crate) trades: Arc<Topic>,
+    pub(crate) aggregates: Topic,
+    pub(crate) letters: Topic,
+    pub(crate) rng: StdRng,
+    spans: Vec<Span>,
+    lives: Vec<Life>,
+    planned: Vec<Planned>,
+    said: Vec<Said>,
+    cursor: Cursor,
+    rounds: usize,
+}
+
+impl Stage {
+    /// The stage of the scenario `name`, whose windows are `spans`.
+    pub(crate) fn set(name: &str, spans: &[Span], seed: u64) -> Self {
+        static BROKER: OnceLock<Mutex<KafkaBroker>> = OnceLock::new();
+        let broker = BROKER.get_or_init(|| Mutex::new(KafkaBroker::start_for_load(&[])));
+        let kafka = broker.lock().unwrap_or_else(PoisonError::into_inner);
+        println!("{name}: seed {seed}");
+        let topic = |kind: &str| Topic::open(&kafka, &format!("{name}-{kind}"));
+        Self {
+            redis: RedisServer::start(),
+            trades: Arc::new(topic("trades")),
+            aggregates: topic("aggregates"),
+            letters: topic("letters"),
+            kafka,
+            rng: StdRng::seed_from_u64(seed),
+            spans: spans.to_vec(),
+            lives: Vec::new(),
+            planned: Vec::new(),
+            said: Vec::new(),
+            cursor: Cursor::default(),
+            rounds: 0,
+        }
+    }
+
+    /// Starts the service; what is published from now on is its own.
+    pub(crate) fn service(&mut self) -> Service {
+        let ends = self.trades.ends();
+        self.lives.push(Life { since_ms: now().timestamp_millis(), ends });
+        self.beside()
+    }
+
+    /// Starts the service beside one that runs.
+    pub(crate) fn beside(&self) -> Service {
+        let names: Vec<_> = self.spans.iter().map(|(name, _)| *name).collect();
+        let variables = [
+            ("KAFKA_BROKERS", self.kafka.address()),
+            ("REDIS_ADDR", self.redis.addr()),
+            ("KAFKA_TOPIC", self.trades.name.clone()),
+            ("AGGREGATE_TOPIC", self.aggregates.name.clone()),
+            ("DLQ_TOPIC", self.letters.name.clone()),
+            ("TIME_WINDOWS", names.join(",")),
+            ("AGGREGATE_PUBLISH_INTERVAL", format!("{INTERVAL}s")),
+            ("SHUTDOWN_TIMEOUT", "60s".to_owned()),
+        ];
+        let program = Path::new(env!("CARGO_BIN_EXE_aggregator-service"));
+        Service::start(program, &variables.map(|(name, value)| (name.to_owned(), value)))
+    }
+
+    /// Notes what is going to be produced.
+    pub(crate) fn plan(&mut self, records: &[Planned]) {
+        self.planned.extend_from_slice(records);
+    }
+
+    /// Produces records by `rskafka`.
+    pub(crate) fn load(&mut self, records: &[Planned]) {
+        let mut rng = StdRng::seed_from_u64(self.rng.random());
+        workload::load(&self.trades, &mut rng, records);
+    }
+
+    /// Produces records while `meanwhile` happens.
+    pub(crate) fn load_while<T>(
+        &mut self,
+        records: &[Planned],
+        meanwhile: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let mut rng = StdRng::seed_from_u64(self.rng.random());
+        let trades = Arc::clone(&self.trades);
+        std::thread::scope(|scope| {
+            scope.spawn(move || workload::load(&trades, &mut rng, records));
+            meanwhile(self)
+        })
+    }
+
+    /// Produces records by Java's console producer: those that are one line of text.
+    pub(crate) fn load_foreign(&mut self, records: &[Planned]) {
+        let line = |record: &Planned| {
+            let text = String::from_utf8(record.value.clone()?).ok()?;
+            (record.key.is_none() && !text.contains(['\r', '\n'])).then_some(text)
+        };
+        let (foreign, ours): (Vec<_>, Vec<_>) =
+            records.iter().cloned().partition(|record| line(record).is_some());
+        let lines: Vec<_> = foreign.iter().filter_map(line).collect();
+        let properties = ["compression.type=lz4"];
+        console_produce(&self.kafka, &self.trades.name, &properties, &[], &lines.join("\n"));
+        self.load(&ours);
+    }
+
+    /// Marks the log's end in each partition, by trades of the second `at`.
+    pub(crate) fn mark(&mut self, at: i64) {
+        self.rounds += 1;
+        let mark = mark(self.rounds, at);
+        for partition in 0..usize::try_from(PARTITIONS).unwrap() {
+            self.trades.produce(partition, vec![mark.record()], Compression::Snappy);
+        }
+        self.planned.push(mark);
+    }
+
+    /// Waits until all that was produced is counted; answers the first tick's second that tells so.
+    pub(crate) fn quiet(&mut self, service: &Service) -> i64 {
+        self.mark(now().timestamp() - 1);
+        let marks = marks(self.rounds);
+        let mut quiet = None;
+        service.until("everything to be counted", || {
+            self.listen();
+            let counted = |one: &&Said| one.trades() >= PARTITIONS.unsigned_abs().into();
+            let seen = |mark: &String| {
+                self.said.iter().filter(|one| one.token == *mark).find(counted).map(|one| one.end)
+            };
+            quiet = marks.iter().map(seen).collect::<Option<Vec<_>>>();
+            quiet.is_some()
+        });
+        quiet.into_iter().flatten().max().unwrap()
+    }
+
+    /// Waits for `count` whole ticks of the life that is on.
+    pub(crate) fn ticks(&mut self, service: &Service, count: usize) {
+        let since = self.lives.last().unwrap().since_ms.max(now().timestamp_millis());
+        service.until("ticks", || {
+            self.listen();
+            let later = self.said.iter().filter(|one| one.at_ms >= since).map(|one| one.end);
+            // The first and the last may not be whole.
+            later.collect::<BTreeSet<_>>().len() >= count + 2
+        });
+    }
+
+    /// Stops the service in order.
+    pub(crate) fn stop(&mut self, service: Service) {
+        service.terminate();
+        assert_eq!(service.exit_code(crate::service::PATIENCE), 0, "stopped as asked");
+        assert!(!service.log().contains("stopped at the deadline"), "in order: {}", service.log());
+    }
+
+    /// What the log and the dead-letter topic hold.
+    pub(crate) fn logs(&self) -> [Vec<Stored>; 2] {
+        [&*self.trades, &self.letters].map(|topic| topic.read(&mut Cursor::default()))
+    }
+
+    /// The log, understood.
+    pub(crate) fn model<'a>(&'a self, log: &'a [Stored]) -> Model<'a> {
+        Model::new(&self.spans, log, &self.planned)
+    }
+
+    /// Judges all that was published; `quiet` is the first tick's second by which everything was
+    /// counted. Every life must have had a whole tick since.
+    pub(crate) fn judge(&mut self, quiet: i64, crashed: bool) -> Verdict {
+        self.listen();
+        let [log, letters] = self.logs();
+        let model = self.model(&log);
+        judge::dead_letters(&model, &self.trades.name, &letters, crashed);
+        let verdict = judge::messages(&model, &self.said, &self.lives, quiet);
+        println!(
+            "{}: {} records, {} trades and {} dead letters as they should be, {verdict:?}",
+            self.trades.name,
+            model.records,
+            model.counted(),
+            model.rejected.len(),
+        );
+        verdict
+    }
+
+    /// Everything published so far.
+    pub(crate) fn said(&mut self) -> &[Said] {
+        self.listen();
+        &self.said
+    }
+
+    fn listen(&mut self) {
+        let stored = self.aggregates.read(&mut self.cursor);
+        self.said.extend(stored.iter().map(|one| judge::said(one, INTERVAL)));
+    }
+
+    /// The codecs of an output partition's batches, as the broker keeps them.
+    pub(crate) fn codecs(&self, partition: i32) -> BTreeSet<u8> {
+        let segment = self.kafka.segment(&self.aggregates.name, partition);
+        let (mut rest, mut codecs) = (&segment[..], BTreeSet::new());
+        while let Some(length) = rest.get(8..12) {
+            codecs.insert(rest[22] & 7);
+            let length = u32::from_be_bytes(length.try_into().unwrap());
+            rest = &rest[12 + usize::try_from(length).unwrap()..];
+        }
+        codecs
+    }
+}

@@ -1,0 +1,118 @@
+//! A topic of the broker, written and read by `rskafka` from outside of the service. Reading goes
+//! on where it ended. Rides over a broker that is killed and comes back.
+
+use std::time::Duration;
+
+use aggregator_service::kafka::{connect, ensure_topic};
+use rskafka::chrono::{DateTime, Utc};
+use rskafka::client::error::Error;
+use rskafka::client::partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling};
+use rskafka::record::Record;
+use tokio::runtime::Runtime;
+
+use crate::support::kafka::KafkaBroker;
+
+/// Partitions of every topic here: the service's own choice.
+pub(crate) const PARTITIONS: i32 = 3;
+
+/// One topic.
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    runtime: Runtime,
+    partitions: Vec<PartitionClient>,
+}
+
+/// How far a topic was read, partition by partition.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor(Vec<i64>);
+
+/// A record as it stands in the log.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp_ms: i64,
+    pub(crate) record: Record,
+}
+
+impl Topic {
+    /// The topic, created where it is missing.
+    pub(crate) fn open(broker: &KafkaBroker, name: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let partitions = runtime.block_on(async {
+            let client = connect(&broker.config(), PATIENCE).await.unwrap();
+            ensure_topic(&client, name, PARTITIONS).await.unwrap();
+            client.list_topics().await.unwrap();
+            let mut partitions = Vec::new();
+            for at in 0..PARTITIONS {
+                let opened = client.partition_client(name, at, UnknownTopicHandling::Error);
+                partitions.push(opened.await.unwrap());
+            }
+            partitions
+        });
+        Self { name: name.to_owned(), runtime, partitions }
+    }
+
+    /// Produces one batch until it is acknowledged: twice, if an acknowledgement is lost.
+    pub(crate) fn produce(&self, partition: usize, batch: Vec<Record>, codec: Compression) {
+        self.insist(async || self.partitions[partition].produce(batch.clone(), codec).await);
+    }
+
+    /// One past the last offset of each partition.
+    pub(crate) fn ends(&self) -> Vec<i64> {
+        let end = |partition: &PartitionClient| {
+            self.insist(async || partition.get_offset(OffsetAt::Latest).await)
+        };
+        self.partitions.iter().map(end).collect()
+    }
+
+    /// What came since the cursor was here, in the order of each partition.
+    pub(crate) fn read(&self, cursor: &mut Cursor) -> Vec<Stored> {
+        let mut stored = Vec::new();
+        let Cursor(next) = cursor;
+        next.resize(self.partitions.len(), 0);
+        for ((next, end), client) in next.iter_mut().zip(self.ends()).zip(&self.partitions) {
+            while *next < end {
+                let from = *next;
+                let fetch = async || client.fetch_records(from, 1..MAX_FETCH, MAX_WAIT_MS).await;
+                let (records, _) = self.insist(fetch);
+                *next = records.last().map_or(end, |last| last.offset + 1);
+                stored.extend(records.into_iter().map(|found| Stored {
+                    partition: client.partition(),
+                    offset: found.offset,
+                    timestamp_ms: found.record.timestamp.timestamp_millis(),
+                    record: found.record,
+                }));
+            }
+        }
+        stored
+    }
+
+    fn insist<T>(&self, ask: impl AsyncFn() -> Result<T, Error>) -> T {
+        let asking = async {
+            loop {
+                if let Ok(Ok(answer)) = tokio::time::timeout(ONE_TRY, ask()).await {
+                    return answer;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await });
+        answer.unwrap_or_else(|_| panic!("the broker does not serve {}", self.name))
+    }
+}
+
+/// The wall clock as Kafka has it.
+pub(crate) fn now() -> DateTime<Utc> {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    DateTime::from_timestamp_millis(i64::try_from(since.as_millis()).unwrap()).unwrap()
+}
+
+const MAX_FETCH: i32 = 4_000_000;
+/// There is something: nothing is waited for.
+const MAX_WAIT_MS: i32 = 100;
+/// Far above a request on an idle machine, below a broker's start.
+const ONE_TRY: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(50);
+/// Far above a broker's start.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
