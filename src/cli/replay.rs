@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, LineWriter};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal};
 use std::io::{StdoutLock, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -128,29 +128,36 @@ fn write_letter(out: &mut impl Write, rejected: &Rejected<'_>) -> io::Result<()>
     out.write_all(b"\n")
 }
 
-/// Stdout. Where the bar is on the same terminal, line by line, the bar out of the way.
+/// Stdout. Where the bar is on the same terminal, the bar stands back for what is written.
 fn messages(progress: &ProgressBar) -> Box<dyn Write> {
     let stdout = io::stdout().lock();
     if progress.is_hidden() || !stdout.is_terminal() {
         return Box::new(BufWriter::with_capacity(BUFFER_BYTES, stdout));
     }
-    let above = AboveBar { stdout, progress: progress.clone() };
-    Box::new(LineWriter::with_capacity(BUFFER_BYTES, above))
+    Box::new(AboveBar { stdout, progress: progress.clone(), lines: Vec::new() })
 }
 
+/// Is handed whole lines, so that the bar never stands in one.
 struct AboveBar {
     stdout: StdoutLock<'static>,
     progress: ProgressBar,
+    lines: Vec<u8>,
 }
 
 impl Write for AboveBar {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Self { stdout, progress } = self;
-        progress.suspend(|| stdout.write_all(bytes).map(|()| bytes.len()))
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.lines.extend_from_slice(line);
+        if self.lines.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stdout.flush()
+        let Self { stdout, progress, lines } = self;
+        let written = progress.suspend(|| stdout.write_all(lines).and_then(|()| stdout.flush()));
+        lines.clear();
+        written
     }
 }
 
