@@ -44,7 +44,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// Trades read from the input, rejected ones not among them.
+    /// Elements read from the input: trades, and what was rejected.
     trades_consumed: IntCounter = "trades_consumed_total";
     /// Trades that were counted in a pane.
     trades_counted: IntCounter = "trades_counted_total";

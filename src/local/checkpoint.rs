@@ -12,6 +12,7 @@ use crate::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Page, Verdict}
 /// What outlives an owner: all shards' changelogs.
 #[derive(Debug, Default)]
 pub struct LocalStore {
+    remembers: bool,
     changelogs: Mutex<BTreeMap<ShardId, Changelog>>,
 }
 
@@ -33,6 +34,12 @@ struct Changelog {
 }
 
 impl LocalStore {
+    /// A store that can take its last writes back: it keeps a copy for that.
+    #[must_use]
+    pub fn remembering() -> Self {
+        Self { remembers: true, ..Self::default() }
+    }
+
     /// Forgets everything, as a server that comes back empty.
     pub fn clear(&self) {
         self.lock().clear();
@@ -90,7 +97,9 @@ impl LocalCheckpoint {
                 Verdict::Gap
             }
             (FlushBody::Append(blob), Some(changelog)) => {
-                changelog.remember();
+                if self.store.remembers {
+                    changelog.remember();
+                }
                 // As a stream's ids: never below the one before.
                 let last = changelog.entries.last().map_or(flush.newest, |(newest, _)| *newest);
                 changelog.entries.push((flush.newest.max(last), blob.clone()));

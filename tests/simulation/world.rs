@@ -66,7 +66,7 @@ impl World {
     pub(crate) fn new(rng: &mut StdRng) -> Arc<Self> {
         Arc::new(Self {
             log: LocalLog::new(3, usize::MAX),
-            store: Arc::default(),
+            store: Arc::new(LocalStore::remembering()),
             published: Mutex::default(),
             told: Mutex::default(),
             bad: Mutex::default(),
