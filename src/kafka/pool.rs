@@ -80,13 +80,14 @@ impl Pool {
 fn connection_is_sound(error: &KafkaError) -> bool {
     matches!(
         error,
-        KafkaError::Undecodable(_)
-            | KafkaError::Broker(
-                ProtocolError::OffsetOutOfRange
-                    | ProtocolError::MessageTooLarge
-                    | ProtocolError::RecordListTooLarge
-            )
+        KafkaError::Undecodable(_) | KafkaError::Broker(ProtocolError::OffsetOutOfRange)
     )
+}
+
+impl<T> fmt::Debug for Slots<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Slots").field(&self.lock().len()).finish()
+    }
 }
 
 impl fmt::Debug for Pool {

@@ -1,5 +1,6 @@
-//! A connection of our own to a partition's leader, for what `rskafka` cannot decode: requests by
-//! the codecs of `kafka-protocol`, TLS and SASL as configured. One request at a time; a
+//! A connection of our own to a partition's leader, for what `rskafka` cannot decode, and to
+//! produce without the stall that its sockets cause (see `producer`): requests by the codecs of
+//! `kafka-protocol`, TLS and SASL as configured, no delay. One request at a time; a
 //! connection on which a request failed or was cancelled must be dropped, because an answer may
 //! still be on its way. Never looks inside record batches: that is `isolate`'s.
 
@@ -10,8 +11,9 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    FetchRequest, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader,
+    FetchRequest, MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader,
     SaslAuthenticateRequest, SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
@@ -31,12 +33,19 @@ use crate::domain::position::Offset;
 /// Versions that Kafka 2.8 to 4.x and Redpanda all speak.
 const METADATA_VERSION: i16 = 4;
 const FETCH_VERSION: i16 = 4;
+const PRODUCE_VERSION: i16 = 7;
 const SASL_HANDSHAKE_VERSION: i16 = 1;
 const SASL_AUTHENTICATE_VERSION: i16 = 0;
 
 /// How much one answer holds. What stands here is the exception, and the first batch comes whole
 /// in any case.
 const FETCH_BYTES: i32 = 1 << 20;
+
+/// Acknowledged by all in-sync replicas.
+const ALL_REPLICAS: i16 = -1;
+
+/// How long a broker waits for them.
+const REPLICATION_MS: i32 = 30_000;
 
 /// The largest answer that is taken: `rskafka`'s own limit. A batch is below a broker's
 /// `message.max.bytes`, far less.
@@ -123,6 +132,31 @@ impl Connection {
             bytes: answer.records.unwrap_or_default(),
             end: Offset(answer.last_stable_offset),
         })
+    }
+
+    /// Appends one record batch; all in-sync replicas have it when this returns.
+    pub(super) async fn produce(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+    ) -> Result<(), KafkaError> {
+        let data = PartitionProduceData::default().with_index(partition).with_records(Some(batch));
+        let data = TopicProduceData::default()
+            .with_name(topic_name(topic))
+            .with_partition_data(vec![data]);
+        let request = ProduceRequest::default()
+            .with_acks(ALL_REPLICAS)
+            .with_timeout_ms(REPLICATION_MS)
+            .with_topic_data(vec![data]);
+        let response = self.request(&request, PRODUCE_VERSION).await?;
+        let answer = response
+            .responses
+            .into_iter()
+            .flat_map(|topic| topic.partition_responses)
+            .find(|answer| answer.index == partition)
+            .ok_or_else(|| KafkaError::Down("the broker held its answer back".to_owned()))?;
+        check(answer.error_code)
     }
 
     async fn metadata(
