@@ -123,7 +123,12 @@ impl Service {
     /// A figure of `/metrics`, `name` or `name{label="value"}`; of all its labels where none is
     /// named.
     pub(crate) fn figure(&self, name: &str) -> f64 {
-        let (_, text) = self.get("/metrics").unwrap();
+        self.figure_if_up(name).unwrap()
+    }
+
+    /// As [`figure`](Self::figure); `None` where nobody listens yet.
+    pub(crate) fn figure_if_up(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics")?;
         let value = |line: &str| {
             let rest = line.strip_prefix("aggregator_")?.strip_prefix(name)?;
             let (labels, value) = rest.rsplit_once(' ')?;
@@ -132,7 +137,7 @@ impl Service {
         };
         let values: Vec<_> = text.lines().filter_map(value).collect();
         assert!(!values.is_empty(), "{name} is not in\n{text}");
-        values.iter().sum()
+        Some(values.iter().sum())
     }
 
     /// Polls until `done`, within a bound.

@@ -16,7 +16,7 @@ use crate::support::kafka::{KafkaBroker, console_produce};
 use crate::support::oracle::Span;
 use crate::support::redis::RedisServer;
 use crate::topic::{Cursor, PARTITIONS, Stored, Topic, now};
-use crate::workload::{self, Planned, mark, marks};
+use crate::workload::{self, Pace, Planned, mark, marks};
 
 /// Seconds between ticks.
 pub(crate) const INTERVAL: i64 = 2;
@@ -93,10 +93,10 @@ impl Stage {
     /// Produces records by `rskafka`.
     pub(crate) fn load(&mut self, records: &[Planned]) {
         let mut rng = StdRng::seed_from_u64(self.rng.random());
-        workload::load(&self.trades, &mut rng, records);
+        workload::load(&self.trades, &mut rng, records, Pace::FAST);
     }
 
-    /// Produces records while `meanwhile` happens.
+    /// Produces records steadily; at a random moment of it `meanwhile` begins.
     pub(crate) fn load_while<T>(
         &mut self,
         records: &[Planned],
@@ -104,8 +104,10 @@ impl Stage {
     ) -> T {
         let mut rng = StdRng::seed_from_u64(self.rng.random());
         let trades = Arc::clone(&self.trades);
+        let moment = Pace::STEADY.least(records).mul_f64(self.rng.random());
         std::thread::scope(|scope| {
-            scope.spawn(move || workload::load(&trades, &mut rng, records));
+            scope.spawn(move || workload::load(&trades, &mut rng, records, Pace::STEADY));
+            std::thread::sleep(moment);
             meanwhile(self)
         })
     }

@@ -3,6 +3,7 @@
 //! log only the log knows.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aggregator_service::domain::token::{SHARDS, TokenHash};
 use rand::rngs::StdRng;
@@ -74,8 +75,6 @@ const MAX_ARRAY: usize = 60;
 const BAD_PERCENT: u32 = 2;
 /// Of so many records in a row one is a tombstone, one an empty array, one no JSON.
 const ODD_ONE_IN: usize = 200;
-/// Records a batch: some 200 kB.
-const BATCH: usize = 50;
 
 /// The records, in the order in which they are to be produced.
 pub(crate) fn records(order: &Order) -> Vec<Planned> {
@@ -89,9 +88,30 @@ pub(crate) fn records(order: &Order) -> Vec<Planned> {
     records
 }
 
+/// How fast records are produced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Records a batch.
+    pub(crate) batch: usize,
+    /// Between two batches.
+    pub(crate) pause: Duration,
+}
+
+impl Pace {
+    /// As fast as it goes, in batches of some 200 kB.
+    pub(crate) const FAST: Self = Self { batch: 50, pause: Duration::ZERO };
+    /// So that there are always trades under way, and some in no checkpoint yet.
+    pub(crate) const STEADY: Self = Self { batch: 10, pause: Duration::from_millis(6) };
+
+    /// The time that producing takes at least.
+    pub(crate) fn least(self, records: &[Planned]) -> Duration {
+        self.pause * u32::try_from(records.len() / self.batch).unwrap()
+    }
+}
+
 /// Produces records in batches: each to a partition of chance, in a codec of chance.
-pub(crate) fn load(topic: &Topic, rng: &mut StdRng, records: &[Planned]) {
-    for batch in records.chunks(BATCH) {
+pub(crate) fn load(topic: &Topic, rng: &mut StdRng, records: &[Planned], pace: Pace) {
+    for batch in records.chunks(pace.batch) {
         let codec = match rng.random_range(0..8) {
             0 => Compression::Gzip,
             1 => Compression::Lz4,
@@ -101,6 +121,7 @@ pub(crate) fn load(topic: &Topic, rng: &mut StdRng, records: &[Planned]) {
         };
         let partition = rng.random_range(0..PARTITIONS.unsigned_abs() as usize);
         topic.produce(partition, batch.iter().map(Planned::record).collect(), codec);
+        std::thread::sleep(pace.pause);
     }
 }
 
