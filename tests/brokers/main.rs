@@ -27,7 +27,7 @@ use crate::service::{PATIENCE, Service};
 use crate::stage::Stage;
 use crate::support::oracle::Span;
 use crate::topic::now;
-use crate::workload::{Order, Planned};
+use crate::workload::{Order, Pace, Planned};
 
 /// Windows of every kind of content: all new, sliding, still filling.
 const SPANS: [Span; 5] =
@@ -41,7 +41,7 @@ fn every_message_and_every_dead_letter_is_as_it_should_be() {
     let (ours, foreign) = rest.split_at(rest.len() * 3 / 4);
     stage.load(backlog);
     let service = stage.service();
-    halt_on_the_way(&stage, &service);
+    starve_while_catching_up(&service);
     let not_yet = service.ready();
     let read = service.figure("records_consumed_total");
     assert!(read >= as_f64(backlog.len()), "ready with {read} of {} records", backlog.len());
@@ -63,14 +63,21 @@ fn every_message_and_every_dead_letter_is_as_it_should_be() {
 fn ten_kills_during_the_load_lose_nothing_and_double_nothing() {
     let mut stage = Stage::set("kills", &SPANS, seed());
     let records = plan(&mut stage, trades(), 1_000);
+    // Flushes are short then, so a kill comes between those of two workers more often.
+    stage.checkpoint_interval = "20ms";
     let mut service = stage.service();
     let mut again = 0.0;
-    for slice in records.chunks(records.len().div_ceil(10)) {
-        service = stage.load_while(slice, |stage| {
+    for (turn, slice) in records.chunks(records.len().div_ceil(10)).enumerate() {
+        let crash = |stage: &mut Stage| {
             again += service.figure_if_up("trades_duplicate_total").unwrap_or_default();
             service.kill9();
             stage.service()
-        });
+        };
+        service = if turn % 2 == 0 {
+            stage.load_while(slice, Pace::STEADY, crash)
+        } else {
+            stage.load_while(slice, Pace::FAST, crash)
+        };
     }
     let quiet = stage.quiet(&service);
     stage.ticks(&service, 3);
@@ -87,10 +94,10 @@ fn a_redis_that_dies_or_comes_back_empty_costs_nothing() {
     let service = stage.service();
     service.ready();
     let quarters: Vec<_> = records.chunks(records.len().div_ceil(4)).collect();
-    stage.load_while(quarters[0], |stage| stage.redis.kill());
+    stage.load_while(quarters[0], Pace::STEADY, |stage| stage.redis.kill());
     stage.load(quarters[1]);
-    stage.load_while(quarters[2], |stage| stage.redis.restart_empty());
-    stage.load_while(quarters[3], |stage| stage.redis.restart_empty());
+    stage.load_while(quarters[2], Pace::STEADY, |stage| stage.redis.restart_empty());
+    stage.load_while(quarters[3], Pace::STEADY, |stage| stage.redis.restart_empty());
     let quiet = stage.quiet(&service);
     stage.ticks(&service, 2);
     stage.stop(service);
@@ -117,7 +124,7 @@ fn a_kafka_that_dies_and_comes_back_costs_nothing() {
     let service = stage.service();
     service.ready();
     for slice in records.chunks(records.len().div_ceil(2)) {
-        stage.load_while(slice, |stage| {
+        stage.load_while(slice, Pace::STEADY, |stage| {
             stage.kafka.kill9();
             stage.kafka.restart();
         });
@@ -135,12 +142,12 @@ fn a_stop_under_load_and_a_take_over_hand_on_exactly() {
     let (first, second) = records.split_at(records.len() / 2);
     let service = stage.service();
     service.ready();
-    let older = stage.load_while(first, |stage| {
+    let older = stage.load_while(first, Pace::STEADY, |stage| {
         stage.stop(service);
         stage.service()
     });
     older.ready();
-    let newer = stage.load_while(second, |stage| stage.beside());
+    let newer = stage.load_while(second, Pace::STEADY, |stage| stage.beside());
     newer.ready();
     assert_eq!(older.exit_code(PATIENCE), 75, "{}", older.log());
     let quiet = stage.quiet(&newer);
@@ -169,16 +176,17 @@ fn a_token_that_falls_silent_has_one_closing_message_and_then_none() {
     assert!(verdict.whole_ticks >= 10, "{verdict:?}");
 }
 
-/// Halts the broker in the middle of the catching up until a tick has passed: what was read by then
-/// must not be published.
-fn halt_on_the_way(stage: &Stage, service: &Service) {
+/// Lets the service catch up so slowly that a tick passes meanwhile: what was read by then must not
+/// be published.
+fn starve_while_catching_up(service: &Service) {
     let counted = || service.figure_if_up("trades_counted_total").unwrap_or_default();
-    service.until("the first trades", || counted() > 0.0);
-    stage.kafka.stop();
-    let halted = now().timestamp();
-    service.until("a tick to pass", || now().timestamp() > halted + stage::INTERVAL);
-    println!("halted for a tick when {} trades were counted", counted());
-    stage.kafka.cont();
+    let (mut begun, mut at_tick) = (None, 0.0);
+    service.starve(|| {
+        at_tick = counted();
+        let tick = now().timestamp() / stage::INTERVAL;
+        at_tick > 0.0 && tick > *begun.get_or_insert(tick)
+    });
+    println!("a tick passed before {at_tick} trades were counted");
 }
 
 /// A load whose trades lie from 14 minutes ago to 100 seconds ahead, so that every window slides.

@@ -69,6 +69,15 @@ impl Service {
         assert_eq!(self.exit_code(PATIENCE), 128 + 9, "killed");
     }
 
+    /// Lets it run for a moment and halts it then, again and again, until `done`; in the end it runs.
+    pub(crate) fn starve(&self, mut done: impl FnMut() -> bool) {
+        while !done() {
+            self.signal("-STOP");
+            std::thread::sleep(HALT);
+            self.signal("-CONT");
+        }
+    }
+
     /// Its exit code, once it has ended.
     pub(crate) fn exit_code(&self, within: Duration) -> i32 {
         let code = self.words.recv_timeout(within);
@@ -166,6 +175,8 @@ impl Drop for Service {
     }
 }
 
+/// Far longer than it runs in between.
+const HALT: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_millis(10);
 /// Two minutes: far above what anything here takes on a busy machine.
 const POLLS: u32 = 12_000;

@@ -3,6 +3,7 @@
 //! log only the log knows.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use aggregator_service::domain::token::{SHARDS, TokenHash};
@@ -102,15 +103,17 @@ impl Pace {
     pub(crate) const FAST: Self = Self { batch: 50, pause: Duration::ZERO };
     /// So that there are always trades under way, and some in no checkpoint yet.
     pub(crate) const STEADY: Self = Self { batch: 10, pause: Duration::from_millis(6) };
-
-    /// The time that producing takes at least.
-    pub(crate) fn least(self, records: &[Planned]) -> Duration {
-        self.pause * u32::try_from(records.len() / self.batch).unwrap()
-    }
 }
 
-/// Produces records in batches: each to a partition of chance, in a codec of chance.
-pub(crate) fn load(topic: &Topic, rng: &mut StdRng, records: &[Planned], pace: Pace) {
+/// Produces records in batches: each to a partition of chance, in a codec of chance. Counts in
+/// `produced` the records that are acknowledged.
+pub(crate) fn load(
+    topic: &Topic,
+    rng: &mut StdRng,
+    records: &[Planned],
+    pace: Pace,
+    produced: &AtomicUsize,
+) {
     for batch in records.chunks(pace.batch) {
         let codec = match rng.random_range(0..8) {
             0 => Compression::Gzip,
@@ -121,6 +124,7 @@ pub(crate) fn load(topic: &Topic, rng: &mut StdRng, records: &[Planned], pace: P
         };
         let partition = rng.random_range(0..PARTITIONS.unsigned_abs() as usize);
         topic.produce(partition, batch.iter().map(Planned::record).collect(), codec);
+        produced.fetch_add(batch.len(), SeqCst);
         std::thread::sleep(pace.pause);
     }
 }
