@@ -180,13 +180,13 @@ fn a_token_that_falls_silent_has_one_closing_message_and_then_none() {
 /// be published.
 fn starve_while_catching_up(service: &Service) {
     let counted = || service.figure_if_up("trades_counted_total").unwrap_or_default();
-    let (mut begun, mut at_tick) = (None, 0.0);
-    service.starve(|| {
-        at_tick = counted();
-        let tick = now().timestamp() / stage::INTERVAL;
-        at_tick > 0.0 && tick > *begun.get_or_insert(tick)
+    let tick = || now().timestamp() / stage::INTERVAL;
+    service.starved(|| {
+        service.until("the first trades", || counted() > 0.0);
+        let begun = tick();
+        service.until("a tick to pass", || tick() > begun);
+        println!("a tick passed when {} trades were counted", counted());
     });
-    println!("a tick passed before {at_tick} trades were counted");
 }
 
 /// A load whose trades lie from 14 minutes ago to 100 seconds ahead, so that every window slides.

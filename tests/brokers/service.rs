@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -69,13 +70,21 @@ impl Service {
         assert_eq!(self.exit_code(PATIENCE), 128 + 9, "killed");
     }
 
-    /// Lets it run for a moment and halts it then, again and again, until `done`; in the end it runs.
-    pub(crate) fn starve(&self, mut done: impl FnMut() -> bool) {
-        while !done() {
-            self.signal("-STOP");
-            std::thread::sleep(HALT);
-            self.signal("-CONT");
-        }
+    /// While `meanwhile` lasts it gets a few milliseconds of every fifth of a second.
+    pub(crate) fn starved(&self, meanwhile: impl FnOnce()) {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(SeqCst) {
+                    self.signal("-STOP");
+                    std::thread::sleep(HALT);
+                    self.signal("-CONT");
+                    std::thread::sleep(RUN);
+                }
+            });
+            let _over = Over(&over);
+            meanwhile();
+        });
     }
 
     /// Its exit code, once it has ended.
@@ -175,8 +184,17 @@ impl Drop for Service {
     }
 }
 
-/// Far longer than it runs in between.
+/// Ends the starving, also where what was waited for did not come.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 const HALT: Duration = Duration::from_millis(200);
+const RUN: Duration = Duration::from_millis(1);
 const POLL: Duration = Duration::from_millis(10);
 /// Two minutes: far above what anything here takes on a busy machine.
 const POLLS: u32 = 12_000;
