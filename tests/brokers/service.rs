@@ -61,12 +61,12 @@ impl Service {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
+        signal(&self.pid, "-TERM");
     }
 
     /// Kills it as a crash does.
     pub(crate) fn kill9(self) {
-        self.signal("-KILL");
+        signal(&self.pid, "-KILL");
         assert_eq!(self.exit_code(PATIENCE), 128 + 9, "killed");
     }
 
@@ -74,15 +74,16 @@ impl Service {
     pub(crate) fn starved(&self, meanwhile: impl FnOnce()) {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let (pid, over) = (&self.pid, &over);
+            scope.spawn(move || {
                 while !over.load(SeqCst) {
-                    self.signal("-STOP");
+                    signal(pid, "-STOP");
                     std::thread::sleep(HALT);
-                    self.signal("-CONT");
+                    signal(pid, "-CONT");
                     std::thread::sleep(RUN);
                 }
             });
-            let _over = Over(&over);
+            let _over = Over(over);
             meanwhile();
         });
     }
@@ -91,11 +92,6 @@ impl Service {
     pub(crate) fn exit_code(&self, within: Duration) -> i32 {
         let code = self.words.recv_timeout(within);
         code.unwrap_or_else(|_| panic!("it still runs:\n{}", self.log())).parse().unwrap()
-    }
-
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
     }
 
     /// What it logged.
@@ -182,6 +178,11 @@ impl Drop for Service {
         drop(self.keeper.stdin.take());
         drop(self.keeper.wait());
     }
+}
+
+fn signal(pid: &str, signal: &str) {
+    let status = Command::new("kill").args([signal, pid]).status();
+    assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
 }
 
 /// Ends the starving, also where what was waited for did not come.
