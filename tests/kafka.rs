@@ -93,6 +93,21 @@ async fn offsets_that_were_compacted_away_are_passed() {
 }
 
 #[tokio::test]
+async fn where_a_time_begins_is_never_behind_a_record_that_comes_while_it_is_asked() {
+    let (_, log, producer) = topic("begins", RACES).await;
+    for partition in (0..RACES).map(Partition) {
+        let messages = [message(None, "new")].into();
+        let coming = producer.produce(Target::Aggregates, partition, messages);
+        let (begin, produced) = tokio::join!(log.offset_at(partition, WallMs(1)), coming);
+        produced.expect("produce");
+        assert_eq!(begin.expect("offset"), Offset(0), "partition {partition}");
+    }
+}
+
+/// Partitions in which a record and the question meet.
+const RACES: i32 = 40;
+
+#[tokio::test]
 async fn an_offset_outside_the_log_is_answered_with_both_ends() {
     let (broker, log, producer) = topic("range", 1).await;
     produce_numbers(&producer, 0..10).await;

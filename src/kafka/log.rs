@@ -145,8 +145,10 @@ impl TradeLog for KafkaLog {
     async fn offset_at(&self, partition: Partition, at: WallMs) -> Result<Offset, LogError> {
         // Below zero the protocol's numbers mean something else.
         let at = DateTime::from_timestamp_millis(at.0.max(0)).unwrap_or(DateTime::UNIX_EPOCH);
+        // Asked first: afterwards it could lie behind a record that came in between.
+        let end = self.offset(partition, OffsetAt::Latest).await?;
         match self.offset(partition, OffsetAt::Timestamp(at)).await? {
-            Offset(..0) => self.offset(partition, OffsetAt::Latest).await,
+            Offset(..0) => Ok(end),
             found => Ok(found),
         }
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -60,24 +61,37 @@ impl Service {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
+        signal(&self.pid, "-TERM");
     }
 
     /// Kills it as a crash does.
     pub(crate) fn kill9(self) {
-        self.signal("-KILL");
+        signal(&self.pid, "-KILL");
         assert_eq!(self.exit_code(PATIENCE), 128 + 9, "killed");
+    }
+
+    /// While `meanwhile` lasts it gets a few milliseconds of every fifth of a second.
+    pub(crate) fn starved(&self, meanwhile: impl FnOnce()) {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (pid, over) = (&self.pid, &over);
+            scope.spawn(move || {
+                while !over.load(SeqCst) {
+                    signal(pid, "-STOP");
+                    std::thread::sleep(HALT);
+                    signal(pid, "-CONT");
+                    std::thread::sleep(RUN);
+                }
+            });
+            let _over = Over(over);
+            meanwhile();
+        });
     }
 
     /// Its exit code, once it has ended.
     pub(crate) fn exit_code(&self, within: Duration) -> i32 {
         let code = self.words.recv_timeout(within);
         code.unwrap_or_else(|_| panic!("it still runs:\n{}", self.log())).parse().unwrap()
-    }
-
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
     }
 
     /// What it logged.
@@ -123,7 +137,12 @@ impl Service {
     /// A figure of `/metrics`, `name` or `name{label="value"}`; of all its labels where none is
     /// named.
     pub(crate) fn figure(&self, name: &str) -> f64 {
-        let (_, text) = self.get("/metrics").unwrap();
+        self.figure_if_up(name).unwrap()
+    }
+
+    /// As [`figure`](Self::figure); `None` where nobody listens yet.
+    pub(crate) fn figure_if_up(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics")?;
         let value = |line: &str| {
             let rest = line.strip_prefix("aggregator_")?.strip_prefix(name)?;
             let (labels, value) = rest.rsplit_once(' ')?;
@@ -132,7 +151,7 @@ impl Service {
         };
         let values: Vec<_> = text.lines().filter_map(value).collect();
         assert!(!values.is_empty(), "{name} is not in\n{text}");
-        values.iter().sum()
+        Some(values.iter().sum())
     }
 
     /// Polls until `done`, within a bound.
@@ -161,6 +180,22 @@ impl Drop for Service {
     }
 }
 
+fn signal(pid: &str, signal: &str) {
+    let status = Command::new("kill").args([signal, pid]).status();
+    assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
+}
+
+/// Ends the starving, also where what was waited for did not come.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+const HALT: Duration = Duration::from_millis(200);
+const RUN: Duration = Duration::from_millis(1);
 const POLL: Duration = Duration::from_millis(10);
 /// Two minutes: far above what anything here takes on a busy machine.
 const POLLS: u32 = 12_000;

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -16,10 +18,12 @@ use crate::support::kafka::{KafkaBroker, console_produce};
 use crate::support::oracle::Span;
 use crate::support::redis::RedisServer;
 use crate::topic::{Cursor, PARTITIONS, Stored, Topic, now};
-use crate::workload::{self, Planned, mark, marks};
+use crate::workload::{self, Pace, Planned, mark, marks};
 
 /// Seconds between ticks.
 pub(crate) const INTERVAL: i64 = 2;
+/// Between two looks at how much is produced: far less than producing a batch takes.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A scenario's world.
 pub(crate) struct Stage {
@@ -29,6 +33,8 @@ pub(crate) struct Stage {
     pub(crate) aggregates: Topic,
     pub(crate) letters: Topic,
     pub(crate) rng: StdRng,
+    /// `CHECKPOINT_INTERVAL`.
+    pub(crate) checkpoint_interval: &'static str,
     spans: Vec<Span>,
     lives: Vec<Life>,
     planned: Vec<Planned>,
@@ -52,6 +58,7 @@ impl Stage {
             letters: topic("letters"),
             kafka,
             rng: StdRng::seed_from_u64(seed),
+            checkpoint_interval: "250ms",
             spans: spans.to_vec(),
             lives: Vec::new(),
             planned: Vec::new(),
@@ -80,6 +87,7 @@ impl Stage {
             ("TIME_WINDOWS", names.join(",")),
             ("AGGREGATE_PUBLISH_INTERVAL", format!("{INTERVAL}s")),
             ("SHUTDOWN_TIMEOUT", "60s".to_owned()),
+            ("CHECKPOINT_INTERVAL", self.checkpoint_interval.to_owned()),
         ];
         let program = Path::new(env!("CARGO_BIN_EXE_aggregator-service"));
         Service::start(program, &variables.map(|(name, value)| (name.to_owned(), value)))
@@ -93,19 +101,25 @@ impl Stage {
     /// Produces records by `rskafka`.
     pub(crate) fn load(&mut self, records: &[Planned]) {
         let mut rng = StdRng::seed_from_u64(self.rng.random());
-        workload::load(&self.trades, &mut rng, records);
+        workload::load(&self.trades, &mut rng, records, Pace::FAST, &AtomicUsize::new(0));
     }
 
-    /// Produces records while `meanwhile` happens.
+    /// Produces records; at a random moment of it `meanwhile` begins.
     pub(crate) fn load_while<T>(
         &mut self,
         records: &[Planned],
+        pace: Pace,
         meanwhile: impl FnOnce(&mut Self) -> T,
     ) -> T {
         let mut rng = StdRng::seed_from_u64(self.rng.random());
         let trades = Arc::clone(&self.trades);
+        let moment = self.rng.random_range(0..records.len());
+        let produced = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            scope.spawn(move || workload::load(&trades, &mut rng, records));
+            scope.spawn(|| workload::load(&trades, &mut rng, records, pace, &produced));
+            while produced.load(SeqCst) < moment {
+                std::thread::sleep(LOOK);
+            }
             meanwhile(self)
         })
     }

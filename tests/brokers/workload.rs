@@ -3,6 +3,8 @@
 //! log only the log knows.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use aggregator_service::domain::token::{SHARDS, TokenHash};
 use rand::rngs::StdRng;
@@ -74,8 +76,6 @@ const MAX_ARRAY: usize = 60;
 const BAD_PERCENT: u32 = 2;
 /// Of so many records in a row one is a tombstone, one an empty array, one no JSON.
 const ODD_ONE_IN: usize = 200;
-/// Records a batch: some 200 kB.
-const BATCH: usize = 50;
 
 /// The records, in the order in which they are to be produced.
 pub(crate) fn records(order: &Order) -> Vec<Planned> {
@@ -89,9 +89,32 @@ pub(crate) fn records(order: &Order) -> Vec<Planned> {
     records
 }
 
-/// Produces records in batches: each to a partition of chance, in a codec of chance.
-pub(crate) fn load(topic: &Topic, rng: &mut StdRng, records: &[Planned]) {
-    for batch in records.chunks(BATCH) {
+/// How fast records are produced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Records a batch.
+    pub(crate) batch: usize,
+    /// Between two batches.
+    pub(crate) pause: Duration,
+}
+
+impl Pace {
+    /// As fast as it goes, in batches of some 200 kB.
+    pub(crate) const FAST: Self = Self { batch: 50, pause: Duration::ZERO };
+    /// So that there are always trades under way, and some in no checkpoint yet.
+    pub(crate) const STEADY: Self = Self { batch: 10, pause: Duration::from_millis(6) };
+}
+
+/// Produces records in batches: each to a partition of chance, in a codec of chance. Counts in
+/// `produced` the records that are acknowledged.
+pub(crate) fn load(
+    topic: &Topic,
+    rng: &mut StdRng,
+    records: &[Planned],
+    pace: Pace,
+    produced: &AtomicUsize,
+) {
+    for batch in records.chunks(pace.batch) {
         let codec = match rng.random_range(0..8) {
             0 => Compression::Gzip,
             1 => Compression::Lz4,
@@ -101,6 +124,8 @@ pub(crate) fn load(topic: &Topic, rng: &mut StdRng, records: &[Planned]) {
         };
         let partition = rng.random_range(0..PARTITIONS.unsigned_abs() as usize);
         topic.produce(partition, batch.iter().map(Planned::record).collect(), codec);
+        produced.fetch_add(batch.len(), SeqCst);
+        std::thread::sleep(pace.pause);
     }
 }
 
