@@ -46,6 +46,22 @@ struct Counts {
     moved: Notify,
 }
 
+/// Room for one group.
+#[derive(Debug)]
+pub struct Room<'a> {
+    place: mpsc::Permit<'a, Vec<Message>>,
+    counts: &'a Counts,
+}
+
+impl Room<'_> {
+    /// Fills it.
+    pub fn hand_in(self, letters: Vec<Message>) {
+        let count = u64::try_from(letters.len()).unwrap_or(u64::MAX);
+        self.counts.sent.fetch_add(count, SeqCst);
+        self.place.send(letters);
+    }
+}
+
 impl DeadLetters {
     /// Both ends of an empty queue.
     #[must_use]
@@ -59,16 +75,18 @@ impl DeadLetters {
     /// Hands in the dead letters of one fetch; waits while the queue is full. They are in the
     /// queue, and count for every later ticket, before their batch goes to a worker.
     pub async fn send(&self, letters: Vec<Message>) {
-        if letters.is_empty() {
-            return;
+        if !letters.is_empty() {
+            self.room().await.hand_in(letters);
         }
-        self.counts.sent.fetch_add(u64::try_from(letters.len()).unwrap_or(u64::MAX), SeqCst);
-        if self.queue.send(letters).await.is_err() {
-            // The writer ends last; where it was aborted at the deadline, tickets stay open and
-            // no flush passes these letters.
-            warn!(
-                "dead letters after the end of their writer: they are read again after the start"
-            );
+    }
+
+    /// Waits for room in the queue. Cancel-safe.
+    pub async fn room(&self) -> Room<'_> {
+        // The writer ends last; where it was aborted at the deadline, there is no room any more,
+        // and no flush passes what was not handed in.
+        match self.queue.reserve().await {
+            Ok(place) => Room { place, counts: &self.counts },
+            Err(_) => std::future::pending().await,
         }
     }
 

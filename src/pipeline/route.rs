@@ -121,9 +121,11 @@ impl Router {
     ) -> Option<Message> {
         let trade = batch.trades.get(trade)?;
         let record = batch.records.get(trade.record)?;
-        let value = record.value.as_ref().and_then(|value| slice(value, trade.element.clone()));
-        let index = Some(trade.index);
-        let letter = self.letter(batch.partition, record, index, value, reason, message);
+        let value = record.value.as_ref()?;
+        // A single object is the whole value: it has no place in an array.
+        let index = (trade.element.len() < value.len()).then_some(trade.index);
+        let element = slice(value, trade.element.clone());
+        let letter = self.letter(batch.partition, record, index, element, reason, message);
         Some(letter.into_message(now))
     }
 

@@ -153,6 +153,7 @@ impl Crew<'_> {
             messages: Messages { windows: windows.clone(), ttl: *ttl },
             mailbox: Arc::clone(&self.mailbox),
             dead_letters: self.dead_letters.clone(),
+            refused: Vec::new(),
             router: Arc::clone(&self.router),
             targets: self.targets.clone(),
             caught_up: Some(caught_up),

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::Shared;
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{DeadLetters, Room};
 use super::engine::Engine;
 use super::flusher::{Fenced, Flusher, Replies};
 use super::mailbox::Mailbox;
@@ -24,7 +24,7 @@ use super::route::{Batch, Router};
 use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
 use crate::domain::time::{Second, WallMs};
-use crate::ports::Checkpoint;
+use crate::ports::{Checkpoint, Message};
 use crate::sabotage::Bug;
 
 /// Seconds are folded into the windows when they are this old: by then most of their trades are
@@ -47,6 +47,9 @@ pub struct Worker<C> {
     pub mailbox: Arc<Mailbox>,
     /// Where refused trades go; `None`: they are only counted.
     pub dead_letters: Option<DeadLetters>,
+    /// Refused trades that wait for room there. Until then nothing is absorbed or flushed; ticks
+    /// go on.
+    pub refused: Vec<Message>,
     /// Makes dead letters of refused trades.
     pub router: Arc<Router>,
     /// Where each partition ended at the start: until all are reached, nothing is published.
@@ -57,6 +60,18 @@ pub struct Worker<C> {
     pub publish_interval: Duration,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
+}
+
+/// What the loop waits for.
+enum Happened {
+    /// It is time to look at the clock.
+    Time,
+    /// The checkpoint has answered.
+    Replies(Replies),
+    /// A reader says something.
+    Event(Event),
+    /// The readers have ended.
+    End,
 }
 
 impl<C: Checkpoint> Worker<C> {
@@ -73,39 +88,58 @@ impl<C: Checkpoint> Worker<C> {
                 next_tick = self.tick(next_tick, now).await;
             }
             self.fold(now);
-            self.flusher.start_if_due(&mut self.engine, self.mailbox.published(), now);
-            let wake = next_tick.min(self.flusher.due_at());
-            let sleep = tokio::time::sleep(wake.since(now).min(LONGEST_SLEEP));
-            tokio::select! {
-               biased;
-                replies = self.flusher.replies() => self.settle(replies)?,
-                () = sleep => {}
-                event = events.recv() => match event {
-                    Some(Event::Batch(batch)) => self.absorb(&batch).await,
-                    Some(Event::Restart { partition, next, end }) => {
-                        self.engine.restart(partition, next);
-                        self.targets.entry(partition).and_modify(|target| *target = end);
-                        self.check_caught_up();
-                    }
-                    None => break,
-                },
+            // Not while a refused trade waits for room: the flush would pass its position.
+            let mut wake = next_tick;
+            if self.refused.is_empty() {
+                self.flusher.start_if_due(&mut self.engine, self.mailbox.published(), now);
+                wake = wake.min(self.flusher.due_at());
+            }
+            match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP)).await {
+                Happened::Time => {}
+                Happened::Replies(replies) => self.settle(replies)?,
+                Happened::Event(event) => self.apply(event),
+                Happened::End => return self.finish().await,
             }
         }
-        self.finish().await
     }
 
-    async fn absorb(&mut self, batch: &Batch) {
-        let absorbed = self.engine.absorb(batch);
-        self.shared.absorbed(&absorbed);
-        let now = self.shared.clock.now();
-        let mut letters = Vec::new();
-        for (trade, reason) in absorbed.refused {
-            letters.extend(self.router.refused(batch, trade, reason, refusal(reason), now));
+    async fn wait(&mut self, events: &mut mpsc::Receiver<Event>, longest: Duration) -> Happened {
+        let Self { flusher, dead_letters, refused, .. } = self;
+        tokio::select! {
+            biased;
+            replies = flusher.replies() => Happened::Replies(replies),
+            () = tokio::time::sleep(longest) => Happened::Time,
+            room = room(dead_letters.as_ref()), if !refused.is_empty() => {
+                room.hand_in(std::mem::take(refused));
+                Happened::Time
+            }
+            event = events.recv(), if refused.is_empty() => {
+                event.map_or(Happened::End, Happened::Event)
+            }
         }
-        if let Some(dead_letters) = &self.dead_letters {
-            dead_letters.send(letters).await;
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Batch(batch) => self.absorb(&batch),
+            Event::Restart { partition, next, end } => {
+                self.engine.restart(partition, next);
+                self.targets.entry(partition).and_modify(|target| *target = end);
+            }
         }
         self.check_caught_up();
+    }
+
+    fn absorb(&mut self, batch: &Batch) {
+        let absorbed = self.engine.absorb(batch);
+        self.shared.absorbed(&absorbed);
+        if self.dead_letters.is_some() {
+            let now = self.shared.clock.now();
+            for (trade, reason) in absorbed.refused {
+                let letter = self.router.refused(batch, trade, reason, refusal(reason), now);
+                self.refused.extend(letter);
+            }
+        }
     }
 
     /// The tick that is due, the last multiple that is not after `now`; when the next one is.
@@ -190,5 +224,13 @@ pub fn refusal(reason: Reason) -> &'static str {
         "the token's sums in the longest window would leave 128 bits"
     } else {
         "a new token, and MAX_TOKENS or MAX_PANES is reached"
+    }
+}
+
+/// Room for refused trades; never where dead letters are off, and so none wait.
+async fn room(dead_letters: Option<&DeadLetters>) -> Room<'_> {
+    match dead_letters {
+        Some(dead_letters) => dead_letters.room().await,
+        None => std::future::pending().await,
     }
 }

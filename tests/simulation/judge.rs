@@ -155,7 +155,7 @@ fn peace(heard: &[Heard], by_token: &BTreeMap<&str, Vec<&Told>>, from: i64) {
     }
 }
 
-fn dead_letters(world: &World) {
+pub(crate) fn dead_letters(world: &World) {
     let published = world.published.lock().unwrap();
     let letters = published.iter().filter(|one| one.target == Target::DeadLetters);
     let found: BTreeSet<_> = letters.map(|one| position(&one.message)).collect();
@@ -174,7 +174,7 @@ fn position(letter: &Message) -> (i32, i64, Option<u32>) {
 }
 
 /// The checkpoint's positions are the log's ends.
-fn nothing_to_read_again(world: &World) {
+pub(crate) fn nothing_to_read_again(world: &World) {
     let store = LocalCheckpoint::new(world.store.clone(), u64::MAX);
     let ends = futures::executor::block_on(world.log.partitions()).unwrap();
     for shard in (0..SHARDS).map(ShardId) {

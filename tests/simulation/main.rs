@@ -16,6 +16,7 @@ mod judge;
 mod ports;
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_service::ports::Clock;
@@ -56,6 +57,28 @@ fn a_seed_replays_to_the_very_same_messages() {
     assert_eq!(first.digest, second.digest);
 }
 
+/// Dead letters cannot go, and every trade is one: reading waits, and none is lost.
+#[test]
+fn refused_trades_wait_for_the_brokers_and_the_ticks_go_on() {
+    runtime().block_on(async {
+        let mut rng = StdRng::seed_from_u64(5);
+        let mut world = World::new(&mut rng);
+        world.max_tokens = 0;
+        let world = Arc::new(world);
+        world.heal();
+        let mut process = Process::start(&world, rng.random());
+        process.caught_up(&world, &mut rng).await;
+        world.lose_brokers(Duration::from_secs(9));
+        world.clone().trade(Duration::from_secs(8), rng.random()).await;
+        assert!(process.ticks() >= 3, "{} ticks", process.ticks());
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        process.stop().await;
+        world.call_all_bad();
+        judge::dead_letters(&world);
+        judge::nothing_to_read_again(&world);
+    });
+}
+
 /// The judge is worth its name if it finds every bug that is put in on purpose.
 #[cfg(feature = "sabotage")]
 #[test]
@@ -80,15 +103,18 @@ fn every_deliberate_bug_is_caught() {
 }
 
 fn live(seed: u64) -> judge::Lived {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.unwrap().block_on(life(seed))
+    runtime().block_on(life(seed))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
 }
 
 /// Trade for a while under faults, then in peace until every window is empty, then judge.
 async fn life(seed: u64) -> judge::Lived {
     let mut rng = StdRng::seed_from_u64(seed);
-    let world = World::new(&mut rng);
+    let world = Arc::new(World::new(&mut rng));
     let trading = Duration::from_secs(rng.random_range(8..25));
     let market = tokio::spawn(world.clone().trade(trading, rng.random()));
     let mut process = Process::start(&world, rng.random());

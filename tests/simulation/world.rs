@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) published: Mutex<Vec<Published>>,
     pub(crate) told: Mutex<Vec<Told>>,
     pub(crate) bad: Mutex<BTreeSet<(i32, i64, Option<u32>)>>,
+    /// Records that are no array.
+    singles: Mutex<BTreeSet<(i32, i64)>>,
     /// For each process where the log ended when it started.
     pub(crate) ends: Mutex<Vec<Vec<PartitionRange>>>,
     /// One fault in so many calls; 0: none any more.
@@ -53,6 +55,8 @@ pub(crate) struct World {
     pub(crate) brokers_away_until: AtomicI64,
     /// The store has lost something that it had acknowledged.
     pub(crate) store_lost: AtomicBool,
+    /// Tokens that a process may hold.
+    pub(crate) max_tokens: usize,
     begin: tokio::time::Instant,
 }
 
@@ -63,26 +67,38 @@ impl Clock for World {
 }
 
 impl World {
-    pub(crate) fn new(rng: &mut StdRng) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(rng: &mut StdRng) -> Self {
+        Self {
             log: LocalLog::new(3, usize::MAX),
             store: Arc::new(LocalStore::remembering()),
             published: Mutex::default(),
             told: Mutex::default(),
             bad: Mutex::default(),
+            singles: Mutex::default(),
             ends: Mutex::default(),
             fault_in: AtomicU64::new(rng.random_range(4..60)),
             slow_letters: rng.random_ratio(1, 4),
             brokers_away_until: AtomicI64::new(0),
             store_lost: AtomicBool::new(false),
+            max_tokens: 1_000,
             begin: tokio::time::Instant::now(),
-        })
+        }
     }
 
     /// The store comes back empty, or as it was a write ago.
     pub(crate) fn lose(&self, everything: bool) {
         self.store_lost.store(true, SeqCst);
         if everything { self.store.clear() } else { self.store.lose_last_writes() }
+    }
+
+    /// No trade may count in this world: each is as bad as the others.
+    pub(crate) fn call_all_bad(&self) {
+        let told = self.told.lock().unwrap();
+        let singles = self.singles.lock().unwrap();
+        self.bad.lock().unwrap().extend(told.iter().map(|told| {
+            let (partition, offset, index) = told.position;
+            (partition, offset, (!singles.contains(&(partition, offset))).then_some(index))
+        }));
     }
 
     /// For so long no broker takes a message.
@@ -130,6 +146,9 @@ impl World {
         let Offset(offset) = self.log.append(Partition(partition), record);
         trades.iter_mut().for_each(|told| told.position.1 = offset);
         self.told.lock().unwrap().extend(trades);
+        if single {
+            self.singles.lock().unwrap().insert((partition, offset));
+        }
         let index = |index| if single { None } else { Some(index) };
         let bad = bad.into_iter().map(|at| (partition, offset, index(at)));
         self.bad.lock().unwrap().extend(bad);
@@ -159,6 +178,7 @@ impl World {
 pub(crate) struct Process {
     gate: Arc<Gate>,
     status: Arc<Status>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
     task: JoinHandle<Option<Ended>>,
     ended: Option<Ended>,
@@ -178,9 +198,10 @@ impl Process {
         }
         let gate = Arc::new(Gate::new(Arc::clone(world), number, seed));
         let status = Arc::new(Status::new(world.now()));
+        let metrics = Arc::new(Metrics::new().unwrap());
         let shared = Arc::new(Shared {
             clock: world.clone(),
-            metrics: Arc::new(Metrics::new().unwrap()),
+            metrics: Arc::clone(&metrics),
             status: Arc::clone(&status),
         });
         let pipeline = Pipeline {
@@ -188,7 +209,7 @@ impl Process {
             producer: Arc::new(SimProducer(Arc::clone(&gate))),
             checkpoint: Arc::new(SimCheckpoint::new(Arc::clone(&gate))),
             view: Arc::new(LocalView::default()),
-            budget: Arc::new(Budget::new(1_000, 1_000_000)),
+            budget: Arc::new(Budget::new(world.max_tokens, 1_000_000)),
             shared,
             settings: settings(),
         };
@@ -200,7 +221,12 @@ impl Process {
             world.ends.lock().unwrap()[number] = ranges;
             pipeline.run(stopping).await.ok()
         });
-        Self { gate, status, stop, task, ended: None }
+        Self { gate, status, metrics, stop, task, ended: None }
+    }
+
+    /// Ticks of its workers so far.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.metrics.ticks.get()
     }
 
     /// From now on nothing that it does has an effect.
