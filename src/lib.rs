@@ -5,6 +5,7 @@
 //! app/             the composition root: real ports, HTTP, signals
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
+//!   names          reads token-info
 //!   tls            whom to trust
 //! config/          layers of text in, one validated configuration out; reads the environment
 //!   duration       durations as in Go
@@ -50,6 +51,7 @@
 //!   client         a connection that is rebuilt when it is stuck
 //!   connect        from an address to a client
 //!   load           a shard's changelog, page by page
+//!   names          token names in one hash
 //!   scripts        the three Lua scripts
 //!   view           each token's last message
 //! local/           the ports in process, for `demo` and the simulation
@@ -64,6 +66,7 @@
 //!   flusher        changes to the checkpoint
 //!   mailbox        the outbox as the publishers share it
 //!   messages       from aggregate to message
+//!   names          symbols and names, shared
 //!   outbox         the newest message of each token
 //!   reader         a partition: fetch, route, hand on
 //!   recover        claim, load, find the positions
@@ -80,6 +83,7 @@
 //!   checkpoint_pane a pane in it
 //!   dead_letter    what could not be counted
 //!   time           RFC 3339 in and out
+//!   token_info     what token-info says
 //!   trade          a record's value
 //!   trade_fields   one element's fields
 //!   varint         numbers in few bytes
@@ -87,6 +91,7 @@
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
 //!   budget         how many tokens and panes are held
+//!   name           symbols and names
 //!   pane           one token's trades of one second
 //!   position       partition, offset, index
 //!   price          prices as written

@@ -14,7 +14,7 @@ use crate::kafka::ensure_topic;
 use crate::kafka::{Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer, Mechanism, Sasl};
 use crate::pipeline::Shared;
 use crate::pipeline::backoff::Backoff;
-use crate::redis::{self, Client, RedisCheckpoint, RedisConfig, RedisView};
+use crate::redis::{self, Client, RedisCheckpoint, RedisConfig, RedisNames, RedisView};
 
 /// The real ports.
 pub(super) struct Real {
@@ -22,6 +22,16 @@ pub(super) struct Real {
     pub(super) producer: Arc<KafkaProducer>,
     pub(super) checkpoint: Arc<RedisCheckpoint>,
     pub(super) view: Arc<RedisView>,
+    /// Where names are read; `None` where `TOKEN_INFO_TOPIC` is off.
+    pub(super) names_log: Option<Arc<KafkaLog>>,
+    pub(super) names_store: Arc<RedisNames>,
+}
+
+/// What Kafka gives.
+struct KafkaPorts {
+    log: KafkaLog,
+    producer: KafkaProducer,
+    names_log: Option<KafkaLog>,
 }
 
 /// Connects to everything; `None` if it was stopped meanwhile.
@@ -42,16 +52,18 @@ pub(super) async fn all(
         () = stop.cancelled() => return Ok(None),
         kafka = kafka_ports(config, kafka, shared) => kafka?,
     };
-    let (log, producer) = kafka;
     let owner = owner(shared);
     let (prefix, group) = (&config.redis_key_prefix, &config.kafka_consumer_group);
     let checkpoint = RedisCheckpoint::new(client, prefix, group, &config.kafka_topic, owner);
+    let names_store = RedisNames::new(view.clone(), prefix);
     let view = RedisView::new(view, prefix, view_ttl_seconds(config.publish_interval));
     Ok(Some(Real {
-        log: Arc::new(log),
-        producer: Arc::new(producer),
+        log: Arc::new(kafka.log),
+        producer: Arc::new(kafka.producer),
         checkpoint: Arc::new(checkpoint),
         view: Arc::new(view),
+        names_log: kafka.names_log.map(Arc::new),
+        names_store: Arc::new(names_store),
     }))
 }
 
@@ -59,7 +71,7 @@ async fn kafka_ports(
     config: &Config,
     kafka: KafkaConfig,
     shared: &Shared,
-) -> anyhow::Result<(KafkaLog, KafkaProducer)> {
+) -> anyhow::Result<KafkaPorts> {
     let mut backoff = Backoff::new();
     loop {
         match attempt(config, kafka.clone()).await {
@@ -79,10 +91,7 @@ async fn kafka_ports(
     }
 }
 
-async fn attempt(
-    config: &Config,
-    kafka: KafkaConfig,
-) -> Result<(KafkaLog, KafkaProducer), KafkaError> {
+async fn attempt(config: &Config, kafka: KafkaConfig) -> Result<KafkaPorts, KafkaError> {
     let cluster = Cluster::connect(kafka, CONNECT_DEADLINE).await?;
     let client = cluster.client().await?;
     let topics = [Some(&config.kafka_topic), Some(&config.aggregate_topic)]
@@ -95,7 +104,9 @@ async fn attempt(
     }
     let dead_letters = config.dlq_topic.as_deref();
     let producer = KafkaProducer::new(&cluster, &config.aggregate_topic, dead_letters).await?;
-    Ok((KafkaLog::new(cluster, config.kafka_topic.as_str()), producer))
+    let log = KafkaLog::new(Arc::clone(&cluster), config.kafka_topic.as_str());
+    let names_log = config.token_info_topic.as_deref().map(|topic| KafkaLog::new(cluster, topic));
+    Ok(KafkaPorts { log, producer, names_log })
 }
 
 fn kafka_config(config: &Config) -> anyhow::Result<KafkaConfig> {

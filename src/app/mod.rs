@@ -4,6 +4,7 @@
 
 mod clock;
 mod connect;
+mod names;
 mod tls;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -16,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use clock::SystemClock;
+use names::NameReader;
 
 use crate::config::Config;
 use crate::domain::budget::Budget;
 use crate::http::{self, Facts, HttpState};
 use crate::metrics::Metrics;
+use crate::pipeline::names::SharedNames;
 use crate::pipeline::outbox::Batching;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
 use crate::ports::Clock;
@@ -53,16 +56,22 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
     if config.metrics_enabled {
         serve(config, &shared, ended.clone()).await?;
     }
-    tokio::spawn(gauge(Arc::clone(&shared), Arc::clone(&budget), ended));
+    tokio::spawn(gauge(Arc::clone(&shared), Arc::clone(&budget), ended.clone()));
     let Some(real) = connect::all(config, &shared, &stop).await? else {
         return Ok(Exit::Stopped);
     };
+    let names = Arc::new(SharedNames::new(config.max_tokens));
+    if let Some(log) = real.names_log {
+        let (store, names) = (real.names_store, Arc::clone(&names));
+        tokio::spawn(NameReader { log, store, names, stop: ended }.run());
+    }
     let pipeline = Pipeline {
         log: real.log,
         producer: real.producer,
         checkpoint: real.checkpoint,
         view: real.view,
         budget,
+        names,
         shared,
         settings: settings(config),
     };

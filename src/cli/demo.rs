@@ -21,6 +21,7 @@ use crate::domain::budget::Budget;
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
 use crate::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView};
+use crate::pipeline::names::SharedNames;
 use crate::pipeline::{Ended, Pipeline, Shared, StartError};
 use crate::ports::{Record, Target};
 use crate::status::Phase;
@@ -67,6 +68,7 @@ pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> a
         checkpoint: Arc::new(LocalCheckpoint::new(Arc::<LocalStore>::default(), 1)),
         view: Arc::<LocalView>::default(),
         budget,
+        names: Arc::new(SharedNames::new(0)),
         shared: Arc::clone(&shared),
         settings: app::settings(&config),
     };

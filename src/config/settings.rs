@@ -118,7 +118,7 @@ settings! {
     /// Rejected trades go out here; empty: they are only counted.
     dlq_topic: Option<String> = "DLQ_TOPIC", "trade-info-dlq", Optional, parse::topic_or_off,
         "a topic name, or empty";
-    /// Created when missing, not read yet: symbols and names stay empty. Empty: not even created.
+    /// Symbols and names of tokens come in here; empty: no further ones are read.
     token_info_topic: Option<String> = "TOKEN_INFO_TOPIC", "token-info", Optional,
         parse::topic_or_off, "a topic name, or empty";
     /// A trade further ahead of its record's timestamp is rejected.

@@ -4,6 +4,7 @@
 pub mod aggregate;
 pub mod amount;
 pub mod budget;
+pub mod name;
 pub mod pane;
 pub mod position;
 pub mod price;

@@ -32,6 +32,14 @@ const PRODUCE_LIMIT: Duration = Duration::from_secs(35);
 /// When opening a connection is given up.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
 
+/// Pauses before a leader is asked for again: an election takes some 100 ms.
+const LEADER_PAUSES: [Duration; 4] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+];
+
 /// The record batch format since Kafka 0.11.
 const BATCH_VERSION: i8 = 2;
 
@@ -151,10 +159,22 @@ impl Output {
         })
     }
 
-    /// A connection goes back after an answer only: where none came, one may still be on its way,
-    /// and an error may mean that another broker leads now.
+    /// A leader that moves, or has just been made one, is asked for again a few times: the batch
+    /// was refused, not appended.
     async fn send(&self, partition: Partition, messages: &[Message]) -> Result<(), KafkaError> {
         let batch = batch(messages)?;
+        for pause in LEADER_PAUSES {
+            match self.attempt(partition, batch.clone()).await {
+                Err(error) if has_no_leader(&error) => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+        }
+        self.attempt(partition, batch).await
+    }
+
+    /// A connection goes back after an answer only: where none came, one may still be on its way,
+    /// and an error may mean that another broker leads now.
+    async fn attempt(&self, partition: Partition, batch: Bytes) -> Result<(), KafkaError> {
         let mut connection = match self.idle.take(partition) {
             Some(connection) => connection,
             None => {
@@ -183,6 +203,13 @@ const fn is_too_large(error: &KafkaError) -> bool {
     matches!(
         error,
         KafkaError::Broker(ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge)
+    )
+}
+
+const fn has_no_leader(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::Broker(ProtocolError::NotLeaderOrFollower | ProtocolError::LeaderNotAvailable)
     )
 }
 

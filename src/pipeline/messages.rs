@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::names::SharedNames;
 use super::outbox::Outgoing;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::time::{Second, WallMs};
@@ -17,6 +18,8 @@ use crate::wire::aggregate::{self, TokenNames};
 pub struct Messages {
     /// The configured windows.
     pub windows: Windows,
+    /// Symbols and names.
+    pub names: Arc<SharedNames>,
     /// `AGGREGATE_TTL`, shown in headers.
     pub ttl: Option<Duration>,
 }
@@ -26,7 +29,10 @@ impl Messages {
     #[must_use]
     pub fn make(&self, aggregate: &Aggregate<'_>, tick: Second, now: WallMs) -> Outgoing {
         let mut value = Vec::with_capacity(TYPICAL_BYTES);
-        aggregate::encode(&mut value, aggregate, &self.windows, TokenNames::default(), now);
+        self.names.with(aggregate.token, |symbol, name| {
+            let names = TokenNames { symbol, name };
+            aggregate::encode(&mut value, aggregate, &self.windows, names, now);
+        });
         let message = Message {
             key: Some(Bytes::copy_from_slice(aggregate.token.as_bytes())),
             value: Some(value.into()),

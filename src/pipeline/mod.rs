@@ -13,6 +13,7 @@ pub mod engine;
 pub mod flusher;
 pub mod mailbox;
 pub mod messages;
+pub mod names;
 pub mod outbox;
 pub mod reader;
 pub mod recover;

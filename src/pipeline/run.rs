@@ -12,6 +12,7 @@ use tracing::warn;
 use super::Shared;
 use super::backoff::Backoff;
 use super::flusher::Fenced;
+use super::names::SharedNames;
 use super::outbox::Batching;
 use super::recover::{Recovered, Recovery};
 use super::tasks::Tasks;
@@ -62,6 +63,8 @@ pub struct Pipeline<L, P, C, V> {
     pub view: Arc<V>,
     /// What all shards together may hold.
     pub budget: Arc<Budget>,
+    /// Symbols and names of tokens.
+    pub names: Arc<SharedNames>,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
     /// What it is told.

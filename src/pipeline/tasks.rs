@@ -17,6 +17,7 @@ use super::engine::Engine;
 use super::flusher::{Fenced, Flusher};
 use super::mailbox::Mailbox;
 use super::messages::Messages;
+use super::names::SharedNames;
 use super::outbox::Outbox;
 use super::reader::{Event, Reader};
 use super::recover::Recovered;
@@ -67,6 +68,7 @@ impl Tasks {
             }),
             targets: ranges.iter().map(|range| (range.partition, range.end)).collect(),
             settings,
+            names: &pipeline.names,
             shared,
         };
         let (queues, workers) = crew.start(checkpoint, recovered);
@@ -107,6 +109,7 @@ struct Crew<'a> {
     router: Arc<Router>,
     targets: BTreeMap<Partition, Offset>,
     settings: &'a Settings,
+    names: &'a Arc<SharedNames>,
     shared: &'a Arc<Shared>,
 }
 
@@ -150,7 +153,11 @@ impl Crew<'_> {
                 *checkpoint_interval,
                 chains,
             ),
-            messages: Messages { windows: windows.clone(), ttl: *ttl },
+            messages: Messages {
+                windows: windows.clone(),
+                names: Arc::clone(self.names),
+                ttl: *ttl,
+            },
             mailbox: Arc::clone(&self.mailbox),
             dead_letters: self.dead_letters.clone(),
             refused: Vec::new(),

@@ -7,10 +7,12 @@ mod checkpoint;
 mod client;
 mod connect;
 mod load;
+mod names;
 mod scripts;
 mod view;
 
 pub use checkpoint::RedisCheckpoint;
 pub use client::Client;
 pub use connect::{RedisConfig, RedisError, connect};
+pub use names::RedisNames;
 pub use view::RedisView;

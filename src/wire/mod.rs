@@ -6,6 +6,7 @@ pub mod checkpoint;
 mod checkpoint_pane;
 pub mod dead_letter;
 pub mod time;
+pub mod token_info;
 pub mod trade;
 mod trade_fields;
 mod varint;

@@ -12,6 +12,7 @@ use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::local::{LocalLog, LocalStore, LocalView};
 use aggregator_service::metrics::Metrics;
+use aggregator_service::pipeline::names::SharedNames;
 use aggregator_service::pipeline::outbox::Batching;
 use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
 use aggregator_service::ports::{Clock, Message, PartitionRange, Record, Target, TradeLog};
@@ -210,6 +211,7 @@ impl Process {
             checkpoint: Arc::new(SimCheckpoint::new(Arc::clone(&gate))),
             view: Arc::new(LocalView::default()),
             budget: Arc::new(Budget::new(world.max_tokens, 1_000_000)),
+            names: Arc::new(SharedNames::new(0)),
             shared,
             settings: settings(),
         };
