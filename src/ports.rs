@@ -91,7 +91,7 @@ pub enum LogError {
         end: Offset,
     },
     /// Broker away, leader moving, time-out: try again.
-    #[error("partition {partition:?} of {topic} cannot be read: {cause}")]
+    #[error("{} cannot be read: {cause}", place(topic, *partition))]
     Unavailable {
         /// The topic.
         topic: String,
@@ -100,6 +100,10 @@ pub enum LogError {
         /// What was said.
         cause: String,
     },
+}
+
+fn place(topic: &str, partition: Option<Partition>) -> String {
+    partition.map_or_else(|| topic.to_owned(), |at| format!("partition {at} of {topic}"))
 }
 
 /// The topics that the service writes to.

@@ -80,7 +80,7 @@ impl KafkaProducer {
     }
 
     /// Asks anew how many partitions the topics have. Partitions can be added at any time, and
-    /// every client's own lookup goes by the present number: call it now and then.
+    /// every client's own lookup goes by the present number. The service counts at its start.
     ///
     /// # Errors
     /// No broker answered, or a topic does not exist.

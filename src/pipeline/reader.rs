@@ -159,7 +159,6 @@ impl<L: TradeLog> Reader<L> {
 
     /// The offset asked for is not in the log: go on where it begins, and say what that costs.
     async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
-        let event = |next| Event::Restart { partition, next, end };
         if asked > end {
             error!(%partition, expected = %asked, %first, %end, "a new log: shorter than before");
         } else {
@@ -168,7 +167,7 @@ impl<L: TradeLog> Reader<L> {
             error!(%partition, from = %asked, to = %first, lost, "unread records removed");
         }
         for worker in &self.workers {
-            if worker.send(event(first)).await.is_err() {
+            if worker.send(Event::Restart { partition, next: first, end }).await.is_err() {
                 return false;
             }
         }

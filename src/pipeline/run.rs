@@ -139,7 +139,10 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         let mut backoff = Backoff::new();
         loop {
             match recovery.positions(&*self.log, &mut recovered, &ranges).await {
-                Ok(starts) => return Ok((ranges, starts, recovered)),
+                Ok(starts) => {
+                    self.shared.status.set_component("kafka", Ok(()));
+                    return Ok((ranges, starts, recovered));
+                }
                 Err(cause) => self.wait_for_log(&cause, &mut backoff).await,
             }
         }

@@ -155,6 +155,7 @@ async fn life(seed: u64) -> judge::Lived {
     world.clone().trade(Duration::from_secs(5), rng.random()).await;
     let healed = world.now();
     tokio::time::sleep(Duration::from_secs(14)).await;
+    assert_eq!(process.ready(&world), Ok(()), "in peace it is ready again");
     process.stop().await;
     assert!(!process.was_fenced(), "nobody else is there any more");
     judge::judge(&world, healed)

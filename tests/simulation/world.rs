@@ -226,6 +226,11 @@ impl Process {
         Self { gate, status, metrics, stop, task, ended: None }
     }
 
+    /// Whether it calls itself ready, or all reasons why not.
+    pub(crate) fn ready(&self, world: &World) -> Result<(), Vec<String>> {
+        self.status.ready(world.now())
+    }
+
     /// Ticks of its workers so far.
     pub(crate) fn ticks(&self) -> u64 {
         self.metrics.ticks.get()
