@@ -38,6 +38,8 @@ pub enum Bug {
     RecoveredAtTheEnd,
     /// No closing message is sent.
     ClosingForgotten,
+    /// A clock that was set back is not noticed, nor a checkpoint of one that was ahead.
+    ClockTrusted,
     /// Trades that a shard refuses or rejects have no dead letter when they stand in an array.
     ArrayRejectsSwallowed,
 }
