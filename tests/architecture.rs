@@ -116,6 +116,42 @@ fn assert_none(broken: &[String]) {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
 
+/// The README's table of faults names a test in each row, and each of them exists.
+#[test]
+fn every_fault_in_the_readme_has_its_test() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, table) = readme.split_once("| fault | outcome | test |").expect("the table of faults");
+    let rows: Vec<&str> =
+        table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 30, "{} faults", rows.len());
+    let tests: String = rust_files().into_iter().map(|source| source.text).collect();
+    for row in rows {
+        let name = row.trim_end_matches([' ', '|']).rsplit("| ").next().unwrap().trim_matches('`');
+        assert!(tests.contains(&format!("fn {name}(")), "no test of this name: {row}");
+    }
+}
+
+/// Every crate that we name has a reason, and nothing else has one.
+#[test]
+fn every_dependency_is_justified() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let mut named = BTreeSet::new();
+    let mut section = "";
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.ends_with("dependencies]")
+            && let Some((name, _)) = line.split_once(" = ")
+        {
+            named.insert(name);
+        }
+    }
+    let table = fs::read_to_string(root().join(".cargo/dependencies.md")).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let crates = rows.flat_map(|(crates, _)| crates.split(", ")).filter(|name| *name != "crate");
+    assert_eq!(named, crates.collect());
+}
+
 #[test]
 fn no_folder_uses_what_it_must_not() {
     let mut broken = Vec::new();
