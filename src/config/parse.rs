@@ -167,6 +167,7 @@ pub(super) fn sasl_mechanism(text: &str) -> Option<Option<SaslMechanism>> {
         "PLAIN" => Some(Some(SaslMechanism::Plain)),
         "SCRAM-SHA-256" => Some(Some(SaslMechanism::ScramSha256)),
         "SCRAM-SHA-512" => Some(Some(SaslMechanism::ScramSha512)),
+        "OAUTHBEARER" => Some(Some(SaslMechanism::OauthBearer)),
         _ => None,
     }
 }

@@ -63,7 +63,7 @@ impl Client {
 
     async fn ask(&self, call: Call) -> Result<Value, RedisError> {
         match self.send(vec![call]).await.pop() {
-            Some(answer) => answer.map_err(|error| RedisError::Unanswered(error.to_string())),
+            Some(answer) => answer.map_err(|error| RedisError::said(error.to_string())),
             None => Err(RedisError::Unanswered("no answer".to_owned())),
         }
     }
