@@ -6,10 +6,14 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// PEM files, and the prefix of the variables that name them.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +42,10 @@ pub enum Roots {
 /// What a failed handshake says about the settings: trying again does not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Their certificate is not trusted, or is for another name, or not of this time.
+    /// Their certificate is not signed by anyone who is trusted, or not of this time.
     TheirCertificate,
+    /// Their certificate is for another name than the one that we connect to.
+    TheirName,
     /// They want a certificate of ours, or another one.
     OurCertificate,
     /// They do not speak TLS.
@@ -70,13 +76,34 @@ pub fn client(files: &Files<'_>) -> Result<(Arc<ClientConfig>, Roots), Vec<Strin
     Ok((Arc::new(config), from))
 }
 
+/// Whether TLS is spoken at an address, whoever it is: for who got no answer in plain text.
+pub async fn is_spoken(host: &str, port: u16) -> bool {
+    let asking = async {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .ok()?
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let name = ServerName::try_from(host.to_owned()).ok()?;
+        let tcp = TcpStream::connect((host, port)).await.ok()?;
+        let answer = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
+        // Nobody is trusted: a certificate that was refused is one that was shown.
+        let fault = Fault::of(&format!("{:?}", answer.err()?));
+        Some(fault == Some(Fault::TheirCertificate))
+    };
+    timeout(SPOKEN_LIMIT, asking).await.ok().flatten().unwrap_or(false)
+}
+
 impl Fault {
     /// Of an error's `Debug` text: `rustls` names its errors there, and some libraries hand on
     /// nothing else.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if says(&["InvalidCertificate(", "UnsupportedNameType"]) {
+        if text.contains("InvalidCertificate(NotValidForName") {
+            Some(Self::TheirName)
+        } else if text.contains("InvalidCertificate(") {
             Some(Self::TheirCertificate)
         } else if says(&OUR_CERTIFICATE) {
             Some(Self::OurCertificate)
@@ -86,22 +113,13 @@ impl Fault {
             None
         }
     }
-
-    /// The variable to look at, after its prefix.
-    #[must_use]
-    pub const fn variable(self) -> &'static str {
-        match self {
-            Self::TheirCertificate => "_CA",
-            Self::OurCertificate => "_CERT",
-            Self::NoTls => "",
-        }
-    }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TheirCertificate => "its certificate is not accepted",
+            Self::TheirCertificate => "its certificate is not trusted",
+            Self::TheirName => "its certificate is for another name",
             Self::OurCertificate => "it wants a certificate of ours that it trusts",
             Self::NoTls => "it does not speak TLS",
         })
@@ -141,12 +159,10 @@ fn identity(files: &Files<'_>) -> Result<Option<Identity>, String> {
         return Ok(None);
     };
     let chain = certificates(files.variable, "_CERT", cert)?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
-        pem::Error::NoItemsFound => {
-            let none = "holds no private key in PEM that is not encrypted";
-            problem(files.variable, "_KEY", key, &none)
-        }
-        error => problem(files.variable, "_KEY", key, &error),
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        let none = &"holds no private key in PEM that is not encrypted";
+        let missing = matches!(error, pem::Error::NoItemsFound);
+        problem(files.variable, "_KEY", key, if missing { none } else { &error })
     })?;
     Ok(Some((chain, key)))
 }
@@ -173,6 +189,9 @@ fn problem(variable: &str, which: &str, file: &Path, what: &dyn fmt::Display) ->
 fn kept<T>(result: Result<T, String>, problems: &mut Vec<String>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
 }
+
+/// A server that speaks TLS shows its certificate in milliseconds.
+const SPOKEN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Alerts about the certificate that we showed, or did not show.
 const OUR_CERTIFICATE: [&str; 8] = [

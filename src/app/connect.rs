@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::doors::{self, Doors};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::kafka::{Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer, ensure_topic};
 use crate::pipeline::Shared;
 use crate::pipeline::backoff::Backoff;
@@ -43,8 +43,9 @@ pub(super) async fn all(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Real>> {
     let Doors { kafka, redis } = doors::of(config).await?;
-    let client = redis::connect(&redis).context("REDIS_ADDR")?;
-    let view = redis::connect(&redis).context("REDIS_ADDR")?;
+    let unusable = |cause: RedisError| ConfigError(vec![format!("REDIS_ADDR: {cause}")]);
+    let client = redis::connect(&redis).map_err(unusable)?;
+    let view = redis::connect(&redis).map_err(unusable)?;
     let both = async {
         tokio::try_join!(kafka_ports(config, kafka, shared), redis_ready(&client, &redis, shared))
     };
@@ -112,10 +113,10 @@ async fn attempt(config: &Config, kafka: KafkaConfig) -> Result<KafkaPorts, Kafk
 }
 
 /// Waits for Redis; ends where it answers and refuses.
-async fn redis_ready(client: &Client, redis: &RedisConfig, shared: &Shared) -> anyhow::Result<()> {
+async fn redis_ready(client: &Client, config: &RedisConfig, shared: &Shared) -> anyhow::Result<()> {
     let mut backoff = Backoff::new();
     loop {
-        match client.admitted(&redis.key_prefix).await {
+        match redis::admitted(client, config).await {
             Ok(()) => return Ok(()),
             Err(cause @ RedisError::Refused { refusal, .. }) => {
                 return Err(cause).context(doors::redis_variables(refusal));

@@ -10,7 +10,7 @@ use tracing::info;
 use crate::config::{Config, ConfigError, SaslMechanism};
 use crate::kafka::{self, KafkaConfig, Mechanism, Refusal, Sasl};
 use crate::redis::{self, RedisConfig};
-use crate::tls::{self, Files};
+use crate::tls::{self, Fault, Files};
 
 /// What both are reached with.
 pub(super) struct Doors {
@@ -51,7 +51,7 @@ pub(super) async fn of(config: &Config) -> Result<Doors, ConfigError> {
         sasl: sasl(config),
     };
     let redis = RedisConfig {
-        addr: config.redis_addr.clone(),
+        addr: config.redis_addr.expose().to_owned(),
         password: config.redis_password.as_ref().map(|password| password.expose().to_owned()),
         username: config.redis_username.clone(),
         db: config.redis_db,
@@ -64,7 +64,7 @@ pub(super) async fn of(config: &Config) -> Result<Doors, ConfigError> {
 /// The variables that a broker's refusal is about.
 pub(super) fn kafka_variables(config: &Config, refusal: Refusal) -> String {
     match refusal {
-        Refusal::Tls(fault) => format!("KAFKA_TLS{}", fault.variable()),
+        Refusal::Tls(fault) => tls_variable(fault, "KAFKA_TLS", "KAFKA_BROKERS"),
         Refusal::WantsTls => "KAFKA_TLS".to_owned(),
         Refusal::Mechanism => "KAFKA_SASL_MECHANISM".to_owned(),
         Refusal::Login if config.kafka_sasl_oauth_token_file.is_some() => {
@@ -77,10 +77,20 @@ pub(super) fn kafka_variables(config: &Config, refusal: Refusal) -> String {
 /// The variables that Redis' refusal is about.
 pub(super) fn redis_variables(refusal: redis::Refusal) -> String {
     match refusal {
-        redis::Refusal::Tls(fault) => format!("REDIS_TLS{}", fault.variable()),
+        redis::Refusal::Tls(fault) => tls_variable(fault, "REDIS_TLS", "REDIS_ADDR"),
+        redis::Refusal::WantsTls => "REDIS_TLS".to_owned(),
         redis::Refusal::Login | redis::Refusal::Permission => {
             "REDIS_USERNAME, REDIS_PASSWORD".to_owned()
         }
+    }
+}
+
+fn tls_variable(fault: Fault, prefix: &str, address: &str) -> String {
+    match fault {
+        Fault::TheirCertificate => format!("{prefix}_CA"),
+        Fault::TheirName => address.to_owned(),
+        Fault::OurCertificate => format!("{prefix}_CERT"),
+        Fault::NoTls => prefix.to_owned(),
     }
 }
 

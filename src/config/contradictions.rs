@@ -81,6 +81,7 @@ fn sasl(config: &Config) -> Option<String> {
 }
 
 fn has_redis_password(config: &Config) -> bool {
-    let in_url = || Url::parse(&config.redis_addr).is_ok_and(|url| url.password().is_some());
+    let in_url =
+        || Url::parse(config.redis_addr.expose()).is_ok_and(|url| url.password().is_some());
     config.redis_password.is_some() || in_url()
 }

@@ -91,7 +91,7 @@ impl Config {
     /// Whether connections to Redis are encrypted.
     #[must_use]
     pub fn redis_over_tls(&self) -> bool {
-        self.redis_tls || self.redis_addr.starts_with("rediss")
+        self.redis_tls || self.redis_addr.expose().starts_with("rediss")
     }
 }
 

@@ -143,7 +143,7 @@ settings! {
     max_panes: usize = "MAX_PANES", "30000000", Needed, parse::bound,
         "a whole number, 1 to 4000000000";
     /// The Redis with the checkpoint and the query view.
-    redis_addr: String = "REDIS_ADDR", "localhost:6379", Needed, parse::redis_address,
+    redis_addr: Secret = "REDIS_ADDR", "localhost:6379", Needed, parse::redis_address,
         "host:port, or a redis, rediss, redis-cluster or redis-sentinel URL";
     /// The user that logs in to Redis; empty: the default one.
     redis_username: Option<String> = "REDIS_USERNAME", "", Optional, parse::optional,

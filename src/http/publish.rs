@@ -59,9 +59,9 @@ async fn answer(state: &Arc<HttpState>, request: Request) -> Result<Published, F
     let body = Bytes::from_request(request, state).await;
     let body = body.map_err(|cause| Failure(cause.status(), cause.body_text()))?;
     let wanted = wanted(&body).map_err(|cause| Failure(StatusCode::BAD_REQUEST, cause))?;
-    match state.status.phase() {
-        Phase::Running => {}
-        phase => return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, phase.name().to_owned())),
+    let phase = state.status.phase();
+    if phase != Phase::Running {
+        return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, phase.name().to_owned()));
     }
     let published = (state.publish)(wanted).await;
     published.map_err(|cause| Failure(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()))

@@ -28,7 +28,7 @@ use tokio_rustls::TlsConnector;
 use super::connect::{KafkaConfig, KafkaError, Refusal};
 use super::login::{self, Sasl};
 use crate::domain::position::Offset;
-use crate::tls::Fault;
+use crate::tls::{self, Fault};
 
 /// Versions that Kafka 2.8 to 4.x and Redpanda all speak.
 const METADATA_VERSION: i16 = 4;
@@ -50,9 +50,6 @@ const REPLICATION_MS: i32 = 30_000;
 /// The largest answer that is taken: `rskafka`'s own limit. A batch is below a broker's
 /// `message.max.bytes`, far less.
 const MAX_FRAME_BYTES: usize = 100 << 20;
-
-/// The first bytes of an alert where a length should stand: TLS 1.0 to 1.2, whose header all use.
-const TLS_ALERTS: std::ops::RangeInclusive<u32> = 0x1503_0000..=0x1503_04ff;
 
 /// What one bootstrap address has to answer: a silent one must leave time for the next.
 const METADATA_LIMIT: Duration = Duration::from_secs(3);
@@ -177,9 +174,22 @@ impl Connection {
 
     /// Connects and logs in, and sees that an answer comes.
     pub(super) async fn probe(config: &KafkaConfig, address: &str) -> Result<(), KafkaError> {
-        let request = MetadataRequest::default().with_topics(Some(Vec::new()));
-        let mut connection = Self::open(config, address).await?;
-        connection.request(&request, METADATA_VERSION).await.map(drop)
+        let asking = async {
+            let request = MetadataRequest::default().with_topics(Some(Vec::new()));
+            let mut connection = Self::open(config, address).await?;
+            connection.request(&request, METADATA_VERSION).await
+        };
+        match asking.await {
+            Ok(_) => Ok(()),
+            Err(KafkaError::Down(cause)) if config.tls.is_none() => {
+                let (host, port) = host_and_port(address);
+                Err(match tls::is_spoken(host, port).await {
+                    true => refused(Refusal::WantsTls, cause),
+                    false => KafkaError::Down(cause),
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn open(config: &KafkaConfig, address: &str) -> Result<Self, KafkaError> {
@@ -188,11 +198,10 @@ impl Connection {
         let stream: Box<dyn Stream> = match &config.tls {
             None => Box::new(tcp),
             Some(tls) => {
-                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-                let host = host.trim_matches(['[', ']']);
+                let (host, _) = host_and_port(address);
                 let host = ServerName::try_from(host.to_owned()).map_err(down)?;
                 let connector = TlsConnector::from(Arc::clone(tls));
-                Box::new(connector.connect(host, tcp).await.map_err(broken)?)
+                Box::new(connector.connect(host, tcp).await.map_err(shaken)?)
             }
         };
         let mut connection = Self {
@@ -211,7 +220,7 @@ impl Connection {
         let answer = self.request(&request, SASL_HANDSHAKE_VERSION).await?;
         if answer.error_code != 0 {
             let known: Vec<_> = answer.mechanisms.iter().map(|name| &**name).collect();
-            let cause = format!("{} is not among {}", sasl.name(), known.join(", "));
+            let cause = format!("{} is not among [{}]", sasl.name(), known.join(", "));
             return Err(refused(Refusal::Mechanism, cause));
         }
         let (mechanism, username, password) = match sasl {
@@ -262,9 +271,6 @@ impl Connection {
         self.stream.write_all(&frame).await.map_err(broken)?;
         self.stream.flush().await.map_err(broken)?;
         let length = self.stream.read_u32().await.map_err(broken)?;
-        if TLS_ALERTS.contains(&length) {
-            return Err(refused(Refusal::WantsTls, "it answers with an alert of TLS"));
-        }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > MAX_FRAME_BYTES {
             return Err(down(format_args!("an answer of {length} bytes")));
@@ -313,6 +319,12 @@ fn leader(metadata: &MetadataResponse, partition: i32) -> Result<String, KafkaEr
         .ok_or(KafkaError::Broker(ProtocolError::LeaderNotAvailable))
 }
 
+/// Addresses in metadata have a port always, and those that are configured, too.
+fn host_and_port(address: &str) -> (&str, u16) {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    (host.trim_matches(['[', ']']), port.parse().unwrap_or_default())
+}
+
 fn topic_name(topic: &str) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_owned()))
 }
@@ -327,6 +339,14 @@ fn down(cause: impl fmt::Display) -> KafkaError {
 
 fn refused(refusal: Refusal, cause: impl fmt::Display) -> KafkaError {
     KafkaError::Refused { refusal, cause: cause.to_string() }
+}
+
+/// A handshake that broke.
+fn shaken(error: io::Error) -> KafkaError {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return down("it closed the connection in the middle of the TLS handshake");
+    }
+    broken(error)
 }
 
 /// A connection that broke. With TLS 1.3 what is wrong with our certificate is told only to the

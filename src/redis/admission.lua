@@ -8,10 +8,14 @@ local commands = {
   {'PERSIST', key}, {'EXPIRE', key, '1'}, {'UNLINK', key}, {'SET', key, 'v', 'EX', '1'},
   {'UNLINK', key}
 }
+-- As Redis 6.2, 7.0, and later ones word it.
+local words = {'NOPERM', 'The user executing the script', 'ACL failure in script'}
 for _, command in ipairs(commands) do
   local answer = redis.pcall(unpack(command))
-  if type(answer) == 'table' and answer.err and string.find(answer.err, 'NOPERM') then
-    return redis.error_reply('NOPERM ' .. command[1] .. ': ' .. answer.err)
+  for _, word in ipairs(words) do
+    if type(answer) == 'table' and answer.err and string.find(answer.err, word, 1, true) then
+      return redis.error_reply('NOPERM ' .. command[1] .. ': ' .. answer.err)
+    end
   end
 end
 return 'OK'

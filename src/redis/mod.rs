@@ -12,7 +12,7 @@ mod names;
 mod scripts;
 mod view;
 
-pub use admission::Refusal;
+pub use admission::{Refusal, admitted};
 pub use checkpoint::RedisCheckpoint;
 pub use client::Client;
 pub use connect::{RedisConfig, RedisError, connect};

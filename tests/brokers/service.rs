@@ -111,6 +111,23 @@ impl Service {
         Some((answer.status().as_u16(), body))
     }
 
+    /// Posts JSON, with a bearer token where there is one: status and body.
+    pub(crate) fn post(&self, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build();
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let mut request = ureq::Agent::new_with_config(config)
+            .post(url)
+            .header("content-type", "application/json");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut answer = request.send(body).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
     /// Asks for JSON that is there.
     pub(crate) fn json(&self, path: &str) -> Value {
         let (status, body) = self.get(path).unwrap();
