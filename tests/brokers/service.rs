@@ -29,7 +29,7 @@ pub(crate) struct Service {
     words: Receiver<String>,
     pub(crate) pid: String,
     dir: TempDir,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Service {
@@ -109,23 +109,6 @@ impl Service {
         let mut answer = ureq::Agent::new_with_config(config).get(url).call().ok()?;
         let body = answer.body_mut().read_to_string().ok()?;
         Some((answer.status().as_u16(), body))
-    }
-
-    /// Posts JSON, with a bearer token where there is one: status and body.
-    pub(crate) fn post(&self, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .build();
-        let url = format!("http://127.0.0.1:{}{path}", self.port);
-        let mut request = ureq::Agent::new_with_config(config)
-            .post(url)
-            .header("content-type", "application/json");
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let mut answer = request.send(body).unwrap();
-        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
     }
 
     /// Asks for JSON that is there.

@@ -60,3 +60,19 @@ fn ends(variables: &[&Variables<'_>], code: i32, words: &[&str]) {
         assert!(complaint.contains(word), "{word:?} is not in {complaint:?}");
     }
 }
+
+/// Posts JSON, with a bearer token where there is one: status and body.
+fn post(service: &Service, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
+        .build();
+    let url = format!("http://127.0.0.1:{}{path}", service.port);
+    let mut request =
+        ureq::Agent::new_with_config(config).post(url).header("content-type", "application/json");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let mut answer = request.send(body).unwrap();
+    (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+}

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::support::kafka::secure::TOKEN;
 use crate::support::redis::RedisServer;
 use crate::topic::{Cursor, Topic, now};
-use crate::{secure, start};
+use crate::{post, secure, start};
 
 #[test]
 fn publish_answers_when_the_messages_stand_in_the_topic() {
@@ -40,8 +40,8 @@ fn publish_answers_when_the_messages_stand_in_the_topic() {
             ("AGGREGATE_PUBLISH_INTERVAL", "24h"),
         ]],
     );
-    let post = |body: Value| {
-        let (status, body) = service.post("/publish", None, &body.to_string());
+    let order = |body: Value| {
+        let (status, body) = post(&service, "/publish", None, &body.to_string());
         (status, serde_json::from_str(&body).unwrap())
     };
     service.ready();
@@ -59,12 +59,12 @@ fn publish_answers_when_the_messages_stand_in_the_topic() {
         heard
     };
     let [a, b] = [("a".to_owned(), 2), ("b".to_owned(), 1)];
-    let said = post(json!({"tokens": ["a", "nobody"]}));
+    let said = order(json!({"tokens": ["a", "nobody"]}));
     assert_eq!(said, (200, json!({"published": 1, "unknown": ["nobody"]})));
     assert_eq!(heard(), std::slice::from_ref(&a));
-    assert_eq!(post(json!({"token": "nobody"})).1, json!({"published": 0, "unknown": ["nobody"]}));
+    assert_eq!(order(json!({"token": "nobody"})).1, json!({"published": 0, "unknown": ["nobody"]}));
     assert_eq!(heard(), []);
-    assert_eq!(post(json!({"all": true})), (200, json!({"published": 2, "unknown": []})));
+    assert_eq!(order(json!({"all": true})), (200, json!({"published": 2, "unknown": []})));
     assert_eq!(heard(), [a, b]);
 }
 

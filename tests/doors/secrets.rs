@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use crate::service::{PATIENCE, Service};
 use crate::support::kafka::secure::TOKEN;
 use crate::support::redis::RedisServer;
-use crate::{Variables, secure, start};
+use crate::{Variables, post, secure, start};
 
 /// Parts of every secret that is used here.
 const SECRETS: [&str; 5] = ["hush", "hu-sh", "sEcReT", "PRIVATE KEY", TOKEN_PART];
@@ -60,7 +60,7 @@ fn a_service_that_works_shows_no_secret() {
     service.ready();
     assert_hidden("the process list", &process_list(&service));
     for (token, status) in [(None, 401), (Some("hush-wrong"), 401), (Some("hush-admin"), 200)] {
-        let (found, body) = service.post("/publish", token, r#"{"all":true}"#);
+        let (found, body) = post(&service, "/publish", token, r#"{"all":true}"#);
         assert_eq!(found, status, "{body}");
         assert_hidden("the answer", &body);
     }
