@@ -5,9 +5,10 @@
 //! app/             the composition root: real ports, HTTP, signals
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
+//!   doors          TLS and logins from the configuration
 //!   names          reads token-info
-//!   tls            whom to trust
 //! config/          layers of text in, one validated configuration out; reads the environment
+//!   contradictions settings that are fine alone and not together
 //!   duration       durations as in Go
 //!   layers         defaults, file, environment, flags: which value wins, and where it is from
 //!   parse          one reader for each kind of value
@@ -32,9 +33,11 @@
 //! metrics          figures
 //! sabotage         deliberate bugs, for the simulation's judge to find
 //! status           how the service is doing
+//! tls              whom to trust, what to show
 //! http/            what the service says of itself
 //!   health         live, ready, health
 //!   metrics        figures as text and JSON
+//!   publish        publish now: who may, and what they say
 //!   server         the bounded server round the router
 //!   stats          the producer's statistics
 //! kafka/           the log and the producer over Kafka
@@ -42,11 +45,13 @@
 //!   connect        from addresses to a client that is rebuilt
 //!   isolate        one batch that the client cannot decode
 //!   log            fetching, partition by partition
+//!   login          the mechanisms of SASL
 //!   pool           one connection for each partition and purpose
 //!   producer       one batch in flight
 //!   raw            a fetch on a connection of our own
 //!   topics         topics, created when missing
 //! redis/           the checkpoint and the query view in Redis
+//!   admission      are we let in, may we do what we need
 //!   checkpoint     claim and flush, fenced and chained
 //!   client         a connection that is rebuilt when it is stuck
 //!   connect        from an address to a client
@@ -67,6 +72,7 @@
 //!   mailbox        the outbox as the publishers share it
 //!   messages       from aggregate to message
 //!   names          symbols and names, shared
+//!   orders         what is to be published between ticks
 //!   outbox         the newest message of each token
 //!   reader         a partition: fetch, route, hand on
 //!   recover        claim, load, find the positions
@@ -131,4 +137,5 @@ pub mod replay;
 pub mod sabotage;
 pub mod status;
 pub mod telemetry;
+pub mod tls;
 pub mod wire;

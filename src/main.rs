@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     };
     match perform(&args, &config) {
         Ok(exit) => ExitCode::from(exit as u8),
-        Err(error) => cli::complain(&format!("{error:#}"), Exit::Failed),
+        Err(error) => cli::complain(&format!("{error:#}"), app::exit_of(&error)),
     }
 }
 

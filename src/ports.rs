@@ -2,6 +2,7 @@
 //! Each has two implementations today: the real one (`kafka`, `redis`) and the in-process one
 //! (`local`), over which `demo`, `replay` and the simulation run the very same pipeline.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
@@ -278,6 +279,29 @@ impl CheckpointError {
         matches!(self, Self::NewerFormat { .. })
     }
 }
+
+/// Whose aggregates are to be published between ticks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Every active token's.
+    All,
+    /// These tokens'.
+    Tokens(BTreeSet<String>),
+}
+
+/// What was published, and has been acknowledged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// How many messages.
+    pub published: usize,
+    /// Tokens that were wanted and are not active.
+    pub unknown: Vec<String>,
+}
+
+/// Why an order was not fulfilled, or is not known to be. Ordering the same again does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotPublished(pub &'static str);
 
 /// The query view: each token's last published message, for any program to read.
 pub trait View: Send + Sync + 'static {

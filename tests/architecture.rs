@@ -40,8 +40,9 @@ const USES: &[(&str, &[&str])] = &[
     ("metrics", &["domain"]),
     ("telemetry", &["config"]),
     ("http", &["domain", "metrics", "ports", "status", "wire"]),
-    ("kafka", &["config", "domain", "metrics", "ports", "status", "wire"]),
-    ("redis", &["config", "domain", "metrics", "ports", "status", "wire"]),
+    ("tls", &[]),
+    ("kafka", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),
+    ("redis", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),
     ("local", &["domain", "metrics", "ports", "wire"]),
     ("pipeline", &["domain", "metrics", "ports", "sabotage", "status", "wire"]),
 ];

@@ -163,15 +163,27 @@ fn secrets_are_shown_nowhere() {
     assert!(printed.contains("REDIS_ADDR=rediss://***@redis:6380/1"), "{printed}");
     assert!(printed.contains("ADMIN_TOKEN=***"), "{printed}");
     assert!(!printed.contains("hush"), "{printed}");
-    let debugged = format!("{:?}", (&config.redis_password, &config.admin_token));
-    assert!(!debugged.contains("hush"), "{debugged}");
+    let debugged = format!("{config:?}");
+    assert!(!debugged.contains("hush") && !debugged.contains("hu@sh"), "{debugged}");
     let problems = load(&[("REDIS_ADDR", "amqp://me:hush@redis")]).unwrap_err();
     assert!(!problems[0].contains("hush"), "{problems:?}");
 }
 
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
-    let cases: [&[(&str, &str)]; 5] = [
+    let cases: [&[(&str, &str)]; 12] = [
+        &[("KAFKA_SASL_MECHANISM", "OAUTHBEARER")],
+        &[("KAFKA_SASL_OAUTH_TOKEN_FILE", "token")],
+        &[
+            ("KAFKA_SASL_MECHANISM", "PLAIN"),
+            ("KAFKA_SASL_USERNAME", "me"),
+            ("KAFKA_SASL_PASSWORD", "hush"),
+            ("KAFKA_SASL_OAUTH_TOKEN_FILE", "token"),
+        ],
+        &[("KAFKA_TLS", "true"), ("KAFKA_TLS_CERT", "cert.pem")],
+        &[("REDIS_TLS", "true"), ("REDIS_TLS_KEY", "key.pem")],
+        &[("KAFKA_TLS_CERT", "cert.pem"), ("KAFKA_TLS_KEY", "key.pem")],
+        &[("REDIS_USERNAME", "me")],
         &[("AGGREGATE_TOPIC", "trade-info")],
         &[("KAFKA_SASL_USERNAME", "me")],
         &[("KAFKA_SASL_MECHANISM", "PLAIN"), ("KAFKA_SASL_USERNAME", "me")],
@@ -182,6 +194,8 @@ fn settings_that_contradict_each_other_are_refused() {
         assert_eq!(load(case).unwrap_err().len(), 1, "{case:?}");
     }
     assert!(load(&[("REDIS_TLS_CA", "ca.pem"), ("REDIS_ADDR", "rediss://r:1")]).is_ok());
+    let url = ("REDIS_ADDR", "redis://:hush@redis");
+    assert!(load(&[url, ("REDIS_USERNAME", "me")]).is_ok());
 }
 
 #[test]

@@ -1,18 +1,15 @@
-//! The Kafka edge when the broker is silent, gone, made anew, or wants a login.
+//! The Kafka edge when the broker is silent, gone, or made anew.
 #![cfg(test)]
 
 mod support;
 
 use aggregator_service::domain::position::Offset;
-use aggregator_service::kafka::{
-    Cluster, KafkaError, KafkaLog, KafkaProducer, Mechanism, connect, ensure_topic,
-};
+use aggregator_service::kafka::{KafkaLog, KafkaProducer, ensure_topic};
 use aggregator_service::ports::{Fetched, LogError, ProduceError, TradeLog};
-use support::kafka::secure::start_secure;
 use support::kafka::topic::{
     P0, PATIENCE, cluster, drain, message, produce, produce_numbers, topic, values,
 };
-use support::kafka::{KafkaBroker, console_produce, foreign};
+use support::kafka::{KafkaBroker, foreign};
 
 #[tokio::test]
 async fn a_topic_that_was_made_again_is_out_of_range_and_then_read() {
@@ -90,22 +87,4 @@ async fn a_killed_broker_is_unavailable_and_is_used_again_when_it_is_back() {
     tokio::time::timeout(PATIENCE, produced).await.expect("produced");
     let read = fetch_until_answered(&log, 0).await;
     assert_eq!(values(&read.records), ["0", "1", "2", "3", "4", "5"]);
-}
-
-#[tokio::test]
-async fn every_login_works_over_tls_on_both_ways_of_reading_and_a_wrong_one_is_named() {
-    let secure = tokio::task::spawn_blocking(start_secure);
-    let (broker, config) = secure.await.expect("broker");
-    let client = cluster(&broker).await.client().await.expect("client");
-    ensure_topic(&client, "t", 1).await.expect("topic");
-    let reader = ["parse.headers=true", "null.marker=NULL"];
-    console_produce(&broker, "t", &[], &reader, "a:NULL\tunreadable for rskafka\n");
-    let mechanisms = [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512];
-    for mechanism in mechanisms {
-        let right = Cluster::connect(config(mechanism, "secret"), PATIENCE).await.expect("login");
-        let read = drain(&KafkaLog::new(right, "t"), 0).await;
-        assert_eq!(values(&read.records), ["unreadable for rskafka"], "{mechanism:?}");
-        let wrong = connect(&config(mechanism, "wrong"), PATIENCE).await.expect_err("refused");
-        assert!(matches!(wrong, KafkaError::Login { .. }), "{mechanism:?}: {wrong}");
-    }
 }

@@ -8,13 +8,12 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::tls;
-use crate::config::{Config, SaslMechanism};
-use crate::kafka::ensure_topic;
-use crate::kafka::{Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer, Mechanism, Sasl};
+use super::doors::{self, Doors};
+use crate::config::{Config, ConfigError};
+use crate::kafka::{Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer, ensure_topic};
 use crate::pipeline::Shared;
 use crate::pipeline::backoff::Backoff;
-use crate::redis::{self, Client, RedisCheckpoint, RedisConfig, RedisNames, RedisView};
+use crate::redis::{self, Client, RedisCheckpoint, RedisConfig, RedisError, RedisNames, RedisView};
 
 /// The real ports.
 pub(super) struct Real {
@@ -43,15 +42,18 @@ pub(super) async fn all(
     shared: &Shared,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Real>> {
-    let redis = redis_config(config)?;
-    let client = redis::connect(&redis).context("REDIS_ADDR")?;
-    let view = redis::connect(&redis).context("REDIS_ADDR")?;
-    tokio::spawn(warn_of_eviction(client.clone()));
-    let kafka = kafka_config(config)?;
-    let kafka = tokio::select! {
-        () = stop.cancelled() => return Ok(None),
-        kafka = kafka_ports(config, kafka, shared) => kafka?,
+    let Doors { kafka, redis } = doors::of(config).await?;
+    let unusable = |cause: RedisError| ConfigError(vec![format!("REDIS_ADDR: {cause}")]);
+    let client = redis::connect(&redis).map_err(unusable)?;
+    let view = redis::connect(&redis).map_err(unusable)?;
+    let both = async {
+        tokio::try_join!(kafka_ports(config, kafka, shared), redis_ready(&client, &redis, shared))
     };
+    let (kafka, ()) = tokio::select! {
+        () = stop.cancelled() => return Ok(None),
+        both = both => both?,
+    };
+    tokio::spawn(warn_of_eviction(client.clone()));
     let owner = owner(shared);
     let (prefix, group) = (&config.redis_key_prefix, &config.kafka_consumer_group);
     let checkpoint = RedisCheckpoint::new(client, prefix, group, &config.kafka_topic, owner);
@@ -76,9 +78,10 @@ async fn kafka_ports(
     loop {
         match attempt(config, kafka.clone()).await {
             Ok(ports) => return Ok(ports),
-            Err(cause @ (KafkaError::Login { .. } | KafkaError::NoTopic { .. })) => {
-                return Err(cause).context("Kafka");
+            Err(cause @ KafkaError::Refused { refusal, .. }) => {
+                return Err(cause).context(doors::kafka_variables(config, refusal));
             }
+            Err(cause @ KafkaError::NoTopic { .. }) => return Err(cause).context("Kafka"),
             Err(cause) => {
                 shared.status.progressed(shared.clock.now());
                 shared.status.set_component("kafka", Err(format!("waiting for it: {cause}")));
@@ -109,41 +112,25 @@ async fn attempt(config: &Config, kafka: KafkaConfig) -> Result<KafkaPorts, Kafk
     Ok(KafkaPorts { log, producer, names_log })
 }
 
-fn kafka_config(config: &Config) -> anyhow::Result<KafkaConfig> {
-    let ca = config.kafka_tls_ca.as_deref();
-    let tls = config.kafka_tls.then(|| tls::client(ca).context("KAFKA_TLS_CA")).transpose()?;
-    let sasl = match (
-        config.kafka_sasl_mechanism,
-        &config.kafka_sasl_username,
-        &config.kafka_sasl_password,
-    ) {
-        (Some(mechanism), Some(username), Some(password)) => Some(Sasl {
-            mechanism: match mechanism {
-                SaslMechanism::Plain => Mechanism::Plain,
-                SaslMechanism::ScramSha256 => Mechanism::ScramSha256,
-                SaslMechanism::ScramSha512 => Mechanism::ScramSha512,
-            },
-            username: username.clone(),
-            password: password.expose().to_owned(),
-        }),
-        _ => None,
-    };
-    let client_id = config.kafka_consumer_group.clone();
-    Ok(KafkaConfig { brokers: config.kafka_brokers.clone(), client_id, tls, sasl })
-}
-
-fn redis_config(config: &Config) -> anyhow::Result<RedisConfig> {
-    let wanted = config.redis_tls || config.redis_addr.starts_with("rediss");
-    let ca = config.redis_tls_ca.as_deref();
-    let tls = wanted.then(|| tls::client(ca).context("REDIS_TLS_CA")).transpose()?;
-    Ok(RedisConfig {
-        addr: config.redis_addr.clone(),
-        password: config.redis_password.as_ref().map(|password| password.expose().to_owned()),
-        username: config.redis_username.clone(),
-        db: config.redis_db,
-        tls,
-        key_prefix: config.redis_key_prefix.clone(),
-    })
+/// Waits for Redis; ends where it answers and refuses.
+async fn redis_ready(client: &Client, config: &RedisConfig, shared: &Shared) -> anyhow::Result<()> {
+    let mut backoff = Backoff::new();
+    loop {
+        match redis::admitted(client, config).await {
+            Ok(()) => return Ok(()),
+            Err(cause @ RedisError::Refused { refusal, .. }) => {
+                return Err(cause).context(doors::redis_variables(refusal));
+            }
+            Err(cause) => {
+                shared.status.progressed(shared.clock.now());
+                shared.status.set_component("checkpoint", Err(format!("waiting for it: {cause}")));
+                if backoff.worth_a_line() {
+                    warn!(%cause, "the start waits for the checkpoint");
+                }
+                backoff.wait().await;
+            }
+        }
+    }
 }
 
 /// A fencing token that never was: no two share one, after Redis came back empty neither.

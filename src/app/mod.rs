@@ -4,14 +4,15 @@
 
 mod clock;
 mod connect;
+mod doors;
 mod names;
-mod tls;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -19,11 +20,12 @@ use tracing::{error, info, warn};
 pub use clock::SystemClock;
 use names::NameReader;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::domain::budget::Budget;
 use crate::http::{self, Facts, HttpState};
 use crate::metrics::Metrics;
 use crate::pipeline::names::SharedNames;
+use crate::pipeline::orders::Orders;
 use crate::pipeline::outbox::Batching;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
 use crate::ports::Clock;
@@ -50,11 +52,12 @@ pub enum Exit {
 pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exit> {
     introduce(config);
     let shared = shared()?;
+    let orders = Arc::<Orders>::default();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
     if config.metrics_enabled {
-        serve(config, &shared, ended.clone()).await?;
+        serve(config, &shared, &orders, ended.clone()).await?;
     }
     tokio::spawn(gauge(Arc::clone(&shared), Arc::clone(&budget), ended.clone()));
     let Some(real) = connect::all(config, &shared, &stop).await? else {
@@ -72,6 +75,7 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
         view: real.view,
         budget,
         names,
+        orders,
         shared,
         settings: settings(config),
     };
@@ -94,6 +98,12 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
             }
         });
     }
+}
+
+/// How a program ends that could not do what was asked.
+#[must_use]
+pub fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.is::<ConfigError>() { Exit::Usage } else { Exit::Failed }
 }
 
 /// Clock, metrics and status of a process that starts now.
@@ -136,6 +146,7 @@ pub fn settings(config: &Config) -> Settings {
 pub async fn serve(
     config: &Config,
     shared: &Arc<Shared>,
+    orders: &Arc<Orders>,
     stop: CancellationToken,
 ) -> anyhow::Result<SocketAddr> {
     let port = config.metrics_port;
@@ -143,6 +154,7 @@ pub async fn serve(
     let listener = listener.with_context(|| format!("METRICS_PORT {port} cannot be used"))?;
     let address = listener.local_addr()?;
     let clock = Arc::clone(&shared.clock);
+    let orders = Arc::clone(orders);
     let state = HttpState {
         status: Arc::clone(&shared.status),
         metrics: Arc::clone(&shared.metrics),
@@ -151,6 +163,11 @@ pub async fn serve(
             topic: config.aggregate_topic.clone(),
         },
         clock: Arc::new(move || clock.now()),
+        admin_token: config.admin_token.as_ref().map(|token| token.expose().to_owned()),
+        publish: Arc::new(move |wanted| {
+            let orders = Arc::clone(&orders);
+            async move { orders.place(wanted).await }.boxed()
+        }),
     };
     tokio::spawn(http::serve(listener, http::router(Arc::new(state)), stop));
     info!(port = address.port(), "health and metrics over HTTP");

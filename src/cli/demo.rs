@@ -22,6 +22,7 @@ use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
 use crate::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView};
 use crate::pipeline::names::SharedNames;
+use crate::pipeline::orders::Orders;
 use crate::pipeline::{Ended, Pipeline, Shared, StartError};
 use crate::ports::{Record, Target};
 use crate::status::Phase;
@@ -58,7 +59,8 @@ pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> a
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
-    let page = serve(&config, &shared, ended.clone()).await;
+    let orders = Arc::<Orders>::default();
+    let page = serve(&config, &shared, &orders, ended.clone()).await;
     tokio::spawn(app::gauge(Arc::clone(&shared), Arc::clone(&budget), ended.clone()));
     tokio::spawn(stop_after(args.seconds, stop.clone(), ended));
     let producer = Arc::new(LocalProducer::new(PARTITIONS.unsigned_abs()));
@@ -69,6 +71,7 @@ pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> a
         view: Arc::<LocalView>::default(),
         budget,
         names: Arc::new(SharedNames::new(0)),
+        orders,
         shared: Arc::clone(&shared),
         settings: app::settings(&config),
     };
@@ -97,11 +100,16 @@ async fn stop_after(seconds: Option<u64>, stop: CancellationToken, ended: Cancel
 }
 
 /// Serves HTTP where it can; says in a few words where, or why not.
-async fn serve(config: &Config, shared: &Arc<Shared>, stop: CancellationToken) -> String {
+async fn serve(
+    config: &Config,
+    shared: &Arc<Shared>,
+    orders: &Arc<Orders>,
+    stop: CancellationToken,
+) -> String {
     if !config.metrics_enabled {
         return "no HTTP: METRICS_ENABLED is false".to_owned();
     }
-    match app::serve(config, shared, stop).await {
+    match app::serve(config, shared, orders, stop).await {
         Ok(address) => format!("http://localhost:{}/health", address.port()),
         Err(error) => format!("no HTTP: {error:#}"),
     }

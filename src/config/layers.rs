@@ -69,10 +69,18 @@ impl Values {
         self.add(Layer::of_texts(Origin::Environment, pairs));
     }
 
-    /// Lays `--set NAME=VALUE` flags on top.
+    /// Lays `--set NAME=VALUE` flags on top. Everybody on the host can read a command line: what
+    /// has to be hidden must not come by it.
     pub(super) fn add_flags(&mut self, flags: &[(String, String)]) {
-        for (name, _) in flags.iter().filter(|(name, _)| setting_of_name(name).is_none()) {
-            self.problems.push(format!("{name}: no such setting"));
+        for (name, value) in flags {
+            match setting_of_name(name) {
+                None => self.problems.push(format!("{name}: no such setting")),
+                Some(setting) if shown(setting, value) != *value => self.problems.push(format!(
+                    "{name}: a secret on the command line stands in the process list; \
+                     accepted: in the environment, or in the file"
+                )),
+                Some(_) => {}
+            }
         }
         let pairs = flags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         self.add(Layer::of_texts(Origin::Flag, pairs));
@@ -111,17 +119,21 @@ impl Values {
     }
 }
 
-/// A value that may be shown: secrets, and passwords inside of URLs, are hidden.
+/// A value that may be shown: secrets, and those inside of addresses, are hidden.
 pub(super) fn shown(setting: &Setting, text: &str) -> String {
     if setting.kind == Kind::Secret && !text.is_empty() {
         return HIDDEN.to_owned();
     }
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let (before, after) = text.split_at(at);
-            format!("{}://{HIDDEN}{after}", before.split("://").next().unwrap_or_default())
-        }
-        _ => text.to_owned(),
+    if !text.contains("://") && !ADDRESSES.contains(&setting.name) {
+        return text.to_owned();
+    }
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + "://".len()));
+    if rest.to_ascii_lowercase().contains("password=") {
+        return format!("{scheme}{HIDDEN}");
+    }
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}{HIDDEN}@{host}"),
+        None => text.to_owned(),
     }
 }
 
@@ -203,3 +215,6 @@ fn one_line(error: &Error) -> String {
 const ORIGINS: [Origin; 4] = [Origin::Default, Origin::File, Origin::Environment, Origin::Flag];
 
 const HIDDEN: &str = "***";
+
+/// Settings into which people write a user and a password.
+const ADDRESSES: [&str; 2] = ["KAFKA_BROKERS", "REDIS_ADDR"];

@@ -2,6 +2,7 @@
 //! the only place where the environment is read. Never logs, never reaches for the network.
 //! Invariant: a `Config` exists only where every setting was accepted.
 
+mod contradictions;
 pub mod duration;
 mod layers;
 mod parse;
@@ -67,7 +68,7 @@ impl Config {
         values.add_flags(&args.set);
         let built = settings::build(&mut values);
         let mut problems = std::mem::take(&mut values.problems);
-        problems.extend(built.iter().flat_map(contradictions));
+        problems.extend(built.iter().flat_map(contradictions::of));
         match built {
             Some(config) if problems.is_empty() => Ok(Self {
                 ignored: ignored(&env),
@@ -85,6 +86,12 @@ impl Config {
     pub fn from_process(args: &ConfigArgs) -> Result<Self, ConfigError> {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
         Self::load(args, std::env::vars_os().map(|(name, value)| (text(name), text(value))))
+    }
+
+    /// Whether connections to Redis are encrypted.
+    #[must_use]
+    pub fn redis_over_tls(&self) -> bool {
+        self.redis_tls || self.redis_addr.expose().starts_with("rediss")
     }
 }
 
@@ -110,44 +117,6 @@ fn ignored(env: &[(String, String)]) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-/// Settings that are fine alone and not together. Each would otherwise be wrong in silence.
-fn contradictions(config: &Config) -> Vec<String> {
-    let mut found = Vec::new();
-    let topics = [
-        ("KAFKA_TOPIC", Some(&config.kafka_topic)),
-        ("AGGREGATE_TOPIC", Some(&config.aggregate_topic)),
-        ("DLQ_TOPIC", config.dlq_topic.as_ref()),
-        ("TOKEN_INFO_TOPIC", config.token_info_topic.as_ref()),
-    ];
-    for (place, (name, topic)) in topics.iter().enumerate() {
-        for (other, _) in topics.iter().take(place).filter(|(_, that)| that == topic) {
-            if let Some(topic) = topic {
-                found.push(format!("{name}: {topic:?} is {other} too; accepted: another topic"));
-            }
-        }
-    }
-    let sasl = [
-        config.kafka_sasl_mechanism.is_some(),
-        config.kafka_sasl_username.is_some(),
-        config.kafka_sasl_password.is_some(),
-    ];
-    if sasl.contains(&true) && sasl.contains(&false) {
-        found.push(
-            "KAFKA_SASL_MECHANISM: goes together with KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD; \
-             accepted: all three, or none"
-                .to_owned(),
-        );
-    }
-    if config.kafka_tls_ca.is_some() && !config.kafka_tls {
-        found.push("KAFKA_TLS_CA: is set and KAFKA_TLS is false; accepted: both".to_owned());
-    }
-    let redis_tls = config.redis_tls || config.redis_addr.starts_with("rediss");
-    if config.redis_tls_ca.is_some() && !redis_tls {
-        found.push("REDIS_TLS_CA: is set and REDIS_TLS is false; accepted: both".to_owned());
-    }
-    found
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {

@@ -19,12 +19,12 @@ pub(super) fn addresses(text: &str) -> Option<Vec<String>> {
 }
 
 /// `host:port`, or a URL of one of [`REDIS_SCHEMES`] with a host.
-pub(super) fn redis_address(text: &str) -> Option<String> {
+pub(super) fn redis_address(text: &str) -> Option<Secret> {
     let is_url = || {
         Url::parse(text)
             .is_ok_and(|url| REDIS_SCHEMES.contains(&url.scheme()) && url.host().is_some())
     };
-    (is_address(text) || is_url()).then(|| text.to_owned())
+    (is_address(text) || is_url()).then(|| Secret::new(text))
 }
 
 /// Kafka's rule for topic names.
@@ -167,6 +167,7 @@ pub(super) fn sasl_mechanism(text: &str) -> Option<Option<SaslMechanism>> {
         "PLAIN" => Some(Some(SaslMechanism::Plain)),
         "SCRAM-SHA-256" => Some(Some(SaslMechanism::ScramSha256)),
         "SCRAM-SHA-512" => Some(Some(SaslMechanism::ScramSha512)),
+        "OAUTHBEARER" => Some(Some(SaslMechanism::OauthBearer)),
         _ => None,
     }
 }

@@ -87,15 +87,24 @@ settings! {
     /// PEM file of the authorities that may sign the brokers' certificates; empty: the system's.
     kafka_tls_ca: Option<PathBuf> = "KAFKA_TLS_CA", "", Optional, parse::path,
         "a path, or empty";
+    /// PEM file of our own certificate and its chain, for brokers that want one.
+    kafka_tls_cert: Option<PathBuf> = "KAFKA_TLS_CERT", "", Optional, parse::path,
+        "a path, or empty";
+    /// PEM file of its private key.
+    kafka_tls_key: Option<PathBuf> = "KAFKA_TLS_KEY", "", Optional, parse::path,
+        "a path, or empty";
     /// How to log in to Kafka; empty: not at all.
     kafka_sasl_mechanism: Option<SaslMechanism> = "KAFKA_SASL_MECHANISM", "", Optional,
-        parse::sasl_mechanism, "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or empty";
+        parse::sasl_mechanism, "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, or empty";
     /// The user that logs in to Kafka.
     kafka_sasl_username: Option<String> = "KAFKA_SASL_USERNAME", "", Optional, parse::optional,
         "any text, or empty";
     /// Its password.
     kafka_sasl_password: Option<Secret> = "KAFKA_SASL_PASSWORD", "", Secret, parse::secret,
         "any text, or empty";
+    /// File with the token of `OAUTHBEARER`, read anew for each login.
+    kafka_sasl_oauth_token_file: Option<PathBuf> = "KAFKA_SASL_OAUTH_TOKEN_FILE", "", Optional,
+        parse::path, "a path, or empty";
     /// Aggregates go out here.
     aggregate_topic: String = "AGGREGATE_TOPIC", "aggregate-info", Needed, parse::topic,
         "a topic name";
@@ -134,7 +143,7 @@ settings! {
     max_panes: usize = "MAX_PANES", "30000000", Needed, parse::bound,
         "a whole number, 1 to 4000000000";
     /// The Redis with the checkpoint and the query view.
-    redis_addr: String = "REDIS_ADDR", "localhost:6379", Needed, parse::redis_address,
+    redis_addr: Secret = "REDIS_ADDR", "localhost:6379", Needed, parse::redis_address,
         "host:port, or a redis, rediss, redis-cluster or redis-sentinel URL";
     /// The user that logs in to Redis; empty: the default one.
     redis_username: Option<String> = "REDIS_USERNAME", "", Optional, parse::optional,
@@ -153,6 +162,12 @@ settings! {
         "true or false";
     /// PEM file of the authorities that may sign Redis' certificate; empty: the system's.
     redis_tls_ca: Option<PathBuf> = "REDIS_TLS_CA", "", Optional, parse::path,
+        "a path, or empty";
+    /// PEM file of our own certificate and its chain, for a Redis that wants one.
+    redis_tls_cert: Option<PathBuf> = "REDIS_TLS_CERT", "", Optional, parse::path,
+        "a path, or empty";
+    /// PEM file of its private key.
+    redis_tls_key: Option<PathBuf> = "REDIS_TLS_KEY", "", Optional, parse::path,
         "a path, or empty";
     /// How often what changed is written to the checkpoint.
     checkpoint_interval: Duration = "CHECKPOINT_INTERVAL", "250ms", Needed, parse::short,

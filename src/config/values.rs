@@ -41,6 +41,8 @@ pub enum SaslMechanism {
     ScramSha256,
     /// `SCRAM-SHA-512`.
     ScramSha512,
+    /// `OAUTHBEARER`.
+    OauthBearer,
 }
 
 impl Secret {

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::aggregate::Aggregate;
+use super::aggregate::{Aggregate, Figures};
 use super::budget::Budget;
 use super::pane::{Pane, Sums};
 use super::position::{Offset, Partition, Position};
@@ -196,6 +196,41 @@ impl Shard {
         for slot in closed {
             self.remove(slot);
         }
+    }
+
+    /// What a tick would publish of every active token if it came now. Changes nothing: the tick
+    /// still owes what it owed.
+    pub fn active(&self, mut each: impl FnMut(&Aggregate<'_>)) {
+        let mut figures = Vec::with_capacity(self.windows.count());
+        for token in self.tokens.iter() {
+            self.aggregate(token, &mut figures, &mut each);
+        }
+    }
+
+    /// As [`active`](Self::active), of one token; false where it is not active.
+    pub fn active_one(
+        &self,
+        hash: TokenHash,
+        address: &str,
+        mut each: impl FnMut(&Aggregate<'_>),
+    ) -> bool {
+        let token = self.tokens.find(hash, address).and_then(|slot| self.tokens.get(slot));
+        token.is_some_and(|token| self.aggregate(token, &mut Vec::new(), &mut each))
+    }
+
+    fn aggregate(
+        &self,
+        token: &Token,
+        figures: &mut Vec<Figures>,
+        each: &mut impl FnMut(&Aggregate<'_>),
+    ) -> bool {
+        let active = token.newest_until(self.end).is_some();
+        if active {
+            token.figures(&self.panes, &self.windows, self.end, figures);
+            let (address, hash) = (&*token.address, token.hash);
+            each(&Aggregate { token: address, hash, end: self.end, windows: figures });
+        }
+        active
     }
 
     /// Whether anything changed since [`clear_changes`](Self::clear_changes).

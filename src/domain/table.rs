@@ -138,6 +138,11 @@ impl TokenTable {
         self.slots.get_mut(index(slot))?.as_mut()
     }
 
+    /// All tokens.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Token> {
+        self.slots.iter().flatten()
+    }
+
     /// All tokens with their slots.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Token)> {
         (0_u32..).zip(&mut self.slots).filter_map(|(slot, token)| Some((slot, token.as_mut()?)))

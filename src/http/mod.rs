@@ -1,9 +1,10 @@
-//! HTTP: what the service says of itself. Reads the status and the figures, changes nothing.
-//! Errors are JSON, `{"error": …}`. What grows later (`/tokens`, `/publish`, the page) is one more
+//! HTTP: what the service says of itself. Reads the status and the figures; changes nothing but by
+//! `publish`. Errors are JSON, `{"error": …}`. What grows later (`/tokens`, the page) is one more
 //! file here with its own `routes()`, merged in [`router`].
 
 mod health;
 mod metrics;
+mod publish;
 mod server;
 mod stats;
 
@@ -15,6 +16,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures::future::BoxFuture;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -23,6 +25,7 @@ pub use server::{Limits, serve, serve_within};
 
 use crate::domain::time::WallMs;
 use crate::metrics::Metrics;
+use crate::ports::{NotPublished, Published, Wanted};
 use crate::status::Status;
 
 /// What the pages are made of.
@@ -35,7 +38,15 @@ pub struct HttpState {
     pub facts: Facts,
     /// The present.
     pub clock: Arc<dyn Fn() -> WallMs + Send + Sync>,
+    /// `ADMIN_TOKEN`; never shown.
+    pub admin_token: Option<String>,
+    /// Publishes between ticks.
+    pub publish: Publish,
 }
+
+/// Publishes between ticks, and answers when the brokers have acknowledged.
+pub type Publish =
+    Arc<dyn Fn(Wanted) -> BoxFuture<'static, Result<Published, NotPublished>> + Send + Sync>;
 
 /// What the configuration says, as far as pages show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +66,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
         .route("/version", get(version))
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(publish::routes())
         .merge(stats::routes())
         .fallback(async || Failure(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {

@@ -1,31 +1,41 @@
 //! The server round the router: connections, headers, bodies and time are bounded, so that no
-//! client can take from the pipeline more than it is worth. The socket is passed in.
+//! client can take from the pipeline more than it is worth, and none can keep another out: with all
+//! places taken, the connection that is open longest makes room. The socket is passed in.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::Failure;
+
+/// Who opened the connection that a request came by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// What a client may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once; further ones wait in the kernel's queue.
+    /// Connections at once; a further one takes the place of the oldest.
     pub connections: usize,
     /// How long a request's headers may take; an idle connection is closed after it too.
     pub header_time: Duration,
@@ -66,13 +76,20 @@ pub async fn serve_within(
     stop: CancellationToken,
 ) {
     let router = bounded(router, limits);
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let open = TaskTracker::new();
-    while let Some((stream, place)) = next(&listener, &places, &stop).await {
-        open.spawn(connection(stream, place, router.clone(), limits, stop.clone()));
+    let mut open = JoinSet::new();
+    let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
+    while let Some((stream, peer)) = next(&listener, &stop).await {
+        while open.try_join_next().is_some() {}
+        oldest_first.retain(|connection| !connection.is_finished());
+        if oldest_first.len() >= limits.connections
+            && let Some(oldest) = oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
+        let served = connection(stream, peer, router.clone(), limits, stop.clone());
+        oldest_first.push_back(open.spawn(served));
     }
-    open.close();
-    open.wait().await;
+    while open.join_next().await.is_some() {}
 }
 
 fn bounded(router: Router, limits: Limits) -> Router {
@@ -82,20 +99,26 @@ fn bounded(router: Router, limits: Limits) -> Router {
             Failure(StatusCode::GATEWAY_TIMEOUT, "took too long".to_owned()).into_response()
         }))
     };
-    router.layer(DefaultBodyLimit::max(limits.body_bytes)).layer(from_fn(in_time))
+    router
+        .layer(DefaultBodyLimit::max(limits.body_bytes))
+        .layer(from_fn(in_time))
+        .layer(map_response(guarded))
 }
 
-/// The next connection with its place; `None` once it is time to stop.
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+/// What an answer may be used for: nothing is guessed, framed, kept or loaded from elsewhere.
+async fn guarded(mut answer: Response) -> Response {
+    for (name, value) in GUARDS {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// The next connection, and who opened it; `None` once it is time to stop.
+async fn next(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, IpAddr)> {
     let accepted = async {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, place)),
+                Ok((stream, peer)) => return (stream, peer.ip()),
                 Err(error) => {
                     tracing::debug!(%error, "connection not accepted");
                     sleep(ACCEPT_PAUSE).await;
@@ -105,22 +128,27 @@ async fn next(
     };
     tokio::select! {
         () = stop.cancelled() => None,
-        found = accepted => found,
+        found = accepted => Some(found),
     }
 }
 
 async fn connection(
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
+    peer: IpAddr,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
 ) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        router.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time)
         .max_header_size(limits.header_bytes)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     // A connection that ends in an error is the client's affair: it left, or broke a limit.
     tokio::select! {
@@ -130,12 +158,24 @@ async fn connection(
             drop(timeout(limits.request_time, served).await);
         }
     }
-    drop(place);
 }
 
 async fn stopped_or_old(stop: &CancellationToken, limits: Limits) {
     drop(timeout(limits.connection_time, stop.cancelled()).await);
 }
+
+/// On every answer. `script-src` and its kin are for the page; the answers of today load nothing.
+const GUARDS: [(HeaderName, &str); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (CACHE_CONTROL, "no-store"),
+    (REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+];
 
 /// Accepting fails for want of file handles, mostly: the next try waits until some may be back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -5,12 +5,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{FuturesUnordered, StreamExt};
 use rskafka::BackoffConfig;
 use rskafka::client::error::{Error, ProtocolError, RequestError};
 use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
-use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
+use rskafka::client::{Client, ClientBuilder};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
+
+use super::login::Sasl;
+use super::raw::Connection;
+use crate::tls::Fault;
 
 /// One attempt to connect, or to open a partition: a silent peer would hang it for ever.
 pub(super) const OPEN_LIMIT: Duration = Duration::from_secs(10);
@@ -27,12 +32,9 @@ const BACKOFF: BackoffConfig = BackoffConfig {
     deadline: Some(Duration::from_secs(3)),
 };
 
-/// How `rskafka` words a refused login. Its error types for that are private.
-const REFUSALS: [&str; 3] = [
-    "Sasl handshake failed: API error",
-    "Sasl handshake failed: Sasl session error",
-    "Sasl handshake failed: unsupported sasl mechanism",
-];
+/// What a broker has to answer to the first question: below the 3 s that an attempt to connect
+/// has at the start, so that a silent one is named.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where the cluster is and how to log in.
 #[derive(Clone)]
@@ -47,36 +49,27 @@ pub struct KafkaConfig {
     pub sasl: Option<Sasl>,
 }
 
-/// A SASL login.
-#[derive(Clone)]
-pub struct Sasl {
-    /// How the password is shown to the broker.
-    pub mechanism: Mechanism,
-    /// User.
-    pub username: String,
-    /// Password.
-    pub password: String,
-}
-
-/// A SASL mechanism.
+/// What brokers that answer do not agree to: asking again does not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// `PLAIN`: in clear, for use inside TLS.
-    Plain,
-    /// `SCRAM-SHA-256`.
-    ScramSha256,
-    /// `SCRAM-SHA-512`.
-    ScramSha512,
+pub enum Refusal {
+    /// The TLS that we speak, or theirs.
+    Tls(Fault),
+    /// That we speak no TLS.
+    WantsTls,
+    /// The way to log in.
+    Mechanism,
+    /// User, password or token.
+    Login,
 }
 
 /// Why Kafka did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
-    /// The brokers answer and refuse the login: asking again will not help.
-    #[error("the brokers {brokers} refuse the login: {cause}")]
-    Login {
-        /// Bootstrap addresses.
-        brokers: String,
+    /// The brokers answer and refuse, or are refused: asking again will not help.
+    #[error("{refusal}: {cause}")]
+    Refused {
+        /// What is refused.
+        refusal: Refusal,
         /// What was said.
         cause: String,
     },
@@ -116,28 +109,56 @@ pub struct Cluster {
 /// Connects to any of the brokers, trying again until `deadline` has passed.
 ///
 /// # Errors
-/// `Login` as soon as a broker refuses it, `Unreachable` at the deadline.
+/// `Refused` as soon as brokers refuse and none agrees, `Unreachable` at the deadline.
 pub async fn connect(config: &KafkaConfig, deadline: Duration) -> Result<Client, KafkaError> {
     let mut cause = format!("no answer within {deadline:?}");
     let attempts = async {
         loop {
-            match timeout(OPEN_LIMIT, builder(config).build()).await {
-                Ok(Ok(client)) => return Ok(client),
-                Ok(Err(error)) => cause = error.to_string(),
-                Err(_) => cause = format!("no answer within {OPEN_LIMIT:?}"),
-            }
-            if REFUSALS.iter().any(|refusal| cause.contains(refusal)) {
-                return Err(());
+            match attempt(config).await {
+                Err(error) if !matches!(error, KafkaError::Refused { .. }) => {
+                    cause = error.to_string();
+                }
+                decided => return decided,
             }
             sleep(CONNECT_PAUSE).await;
         }
     };
-    let brokers = config.brokers.join(",");
-    match timeout(deadline, attempts).await {
-        Ok(Ok(client)) => Ok(client),
-        Ok(Err(())) => Err(KafkaError::Login { brokers, cause }),
-        Err(_) => Err(KafkaError::Unreachable { brokers, cause }),
+    if let Ok(decided) = timeout(deadline, attempts).await {
+        return decided;
     }
+    Err(KafkaError::Unreachable { brokers: config.brokers.join(","), cause })
+}
+
+async fn attempt(config: &KafkaConfig) -> Result<Client, KafkaError> {
+    probe(config).await?;
+    match timeout(OPEN_LIMIT, builder(config).build()).await {
+        Ok(built) => Ok(built?),
+        Err(_) => Err(KafkaError::Down(format!("no answer within {OPEN_LIMIT:?}"))),
+    }
+}
+
+/// Whether any of the brokers lets us in; a refusal before any other failure. `rskafka` tries on
+/// after a refusal, and hands on neither its kind nor what the broker said.
+async fn probe(config: &KafkaConfig) -> Result<(), KafkaError> {
+    let asked = config.brokers.iter().map(|address| async move {
+        match timeout(PROBE_LIMIT, Connection::probe(config, address)).await {
+            Ok(Err(KafkaError::Refused { refusal, cause })) => {
+                Err(KafkaError::Refused { refusal, cause: format!("{address}: {cause}") })
+            }
+            Ok(answer) => answer,
+            Err(_) => Err(KafkaError::Down(format!("no answer within {PROBE_LIMIT:?}"))),
+        }
+    });
+    let mut answers: FuturesUnordered<_> = asked.collect();
+    let mut failure = KafkaError::Down("no broker is configured".to_owned());
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(()) => return Ok(()),
+            Err(_) if matches!(failure, KafkaError::Refused { .. }) => {}
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 fn builder(config: &KafkaConfig) -> ClientBuilder {
@@ -147,15 +168,10 @@ fn builder(config: &KafkaConfig) -> ClientBuilder {
     if let Some(tls) = &config.tls {
         builder = builder.tls_config(Arc::clone(tls));
     }
-    if let Some(sasl) = &config.sasl {
-        let login = Credentials::new(sasl.username.clone(), sasl.password.clone());
-        builder = builder.sasl_config(match sasl.mechanism {
-            Mechanism::Plain => SaslConfig::Plain(login),
-            Mechanism::ScramSha256 => SaslConfig::ScramSha256(login),
-            Mechanism::ScramSha512 => SaslConfig::ScramSha512(login),
-        });
+    match &config.sasl {
+        Some(sasl) => builder.sasl_config(sasl.config()),
+        None => builder,
     }
-    builder
 }
 
 impl Cluster {
@@ -264,38 +280,19 @@ impl fmt::Debug for KafkaConfig {
     }
 }
 
-impl fmt::Debug for Sasl {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sasl")
-            .field("mechanism", &self.mechanism)
-            .field("username", &self.username)
-            .field("password", &"***")
-            .finish()
+        match self {
+            Self::Tls(fault) => write!(f, "{fault}"),
+            Self::WantsTls => f.write_str("it wants TLS"),
+            Self::Mechanism => f.write_str("it does not know the mechanism"),
+            Self::Login => f.write_str("it refuses the login"),
+        }
     }
 }
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Cluster").field(&self.config).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_never_shown() {
-        let config = KafkaConfig {
-            brokers: vec!["localhost:9092".to_owned()],
-            client_id: "test".to_owned(),
-            tls: None,
-            sasl: Some(Sasl {
-                mechanism: Mechanism::Plain,
-                username: "user".to_owned(),
-                password: "hunter2".to_owned(),
-            }),
-        };
-        assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

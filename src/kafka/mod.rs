@@ -14,12 +14,14 @@ mod batch;
 mod connect;
 mod isolate;
 mod log;
+mod login;
 mod pool;
 mod producer;
 mod raw;
 mod topics;
 
-pub use connect::{Cluster, KafkaConfig, KafkaError, Mechanism, Sasl, connect};
+pub use connect::{Cluster, KafkaConfig, KafkaError, Refusal, connect};
 pub use log::KafkaLog;
+pub use login::{Mechanism, Sasl, token};
 pub use producer::KafkaProducer;
 pub use topics::ensure_topic;

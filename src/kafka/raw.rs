@@ -5,6 +5,7 @@
 //! still be on its way. Never looks inside record batches: that is `isolate`'s.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,6 @@ use kafka_protocol::messages::{
     SaslAuthenticateRequest, SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use rsasl::config::SASLConfig;
-use rsasl::mechname::Mechname;
-use rsasl::prelude::SASLClient;
 use rskafka::client::error::ProtocolError;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -27,8 +25,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::connect::{KafkaConfig, KafkaError, Mechanism, Sasl};
+use super::connect::{KafkaConfig, KafkaError, Refusal};
+use super::login::{self, Sasl};
 use crate::domain::position::Offset;
+use crate::tls::{self, Fault};
 
 /// Versions that Kafka 2.8 to 4.x and Redpanda all speak.
 const METADATA_VERSION: i16 = 4;
@@ -172,16 +172,36 @@ impl Connection {
         connection.request(&request, METADATA_VERSION).await
     }
 
+    /// Connects and logs in, and sees that an answer comes.
+    pub(super) async fn probe(config: &KafkaConfig, address: &str) -> Result<(), KafkaError> {
+        let asking = async {
+            let request = MetadataRequest::default().with_topics(Some(Vec::new()));
+            let mut connection = Self::open(config, address).await?;
+            connection.request(&request, METADATA_VERSION).await
+        };
+        match asking.await {
+            Ok(_) => Ok(()),
+            Err(KafkaError::Down(cause)) if config.tls.is_none() => {
+                let (host, port) = host_and_port(address);
+                Err(match tls::is_spoken(host, port).await {
+                    true => refused(Refusal::WantsTls, cause),
+                    false => KafkaError::Down(cause),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn open(config: &KafkaConfig, address: &str) -> Result<Self, KafkaError> {
         let tcp = TcpStream::connect(address).await.map_err(down)?;
         tcp.set_nodelay(true).map_err(down)?;
         let stream: Box<dyn Stream> = match &config.tls {
             None => Box::new(tcp),
             Some(tls) => {
-                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+                let (host, _) = host_and_port(address);
                 let host = ServerName::try_from(host.to_owned()).map_err(down)?;
                 let connector = TlsConnector::from(Arc::clone(tls));
-                Box::new(connector.connect(host, tcp).await.map_err(down)?)
+                Box::new(connector.connect(host, tcp).await.map_err(shaken)?)
             }
         };
         let mut connection = Self {
@@ -196,30 +216,48 @@ impl Connection {
     }
 
     async fn log_in(&mut self, sasl: &Sasl) -> Result<(), KafkaError> {
-        let name = match sasl.mechanism {
-            Mechanism::Plain => "PLAIN",
-            Mechanism::ScramSha256 => "SCRAM-SHA-256",
-            Mechanism::ScramSha512 => "SCRAM-SHA-512",
+        let request = SaslHandshakeRequest::default().with_mechanism(sasl.name().into());
+        let answer = self.request(&request, SASL_HANDSHAKE_VERSION).await?;
+        if answer.error_code != 0 {
+            let known: Vec<_> = answer.mechanisms.iter().map(|name| &**name).collect();
+            let cause = format!("{} is not among [{}]", sasl.name(), known.join(", "));
+            return Err(refused(Refusal::Mechanism, cause));
+        }
+        let (mechanism, username, password) = match sasl {
+            Sasl::Password { mechanism, username, password } => (mechanism, username, password),
+            Sasl::TokenFile(file) => {
+                let shown = login::initial_response(file).await.map_err(down)?;
+                let answer = self.authenticate(shown).await?;
+                // Success is silent.
+                return match &*answer {
+                    [] => Ok(()),
+                    said => Err(refused(Refusal::Login, String::from_utf8_lossy(said))),
+                };
+            }
         };
-        let request = SaslHandshakeRequest::default().with_mechanism(name.into());
-        check(self.request(&request, SASL_HANDSHAKE_VERSION).await?.error_code)?;
-        let (username, password) = (sasl.username.clone(), sasl.password.clone());
-        let config = SASLConfig::with_credentials(None, username, password).map_err(down)?;
-        let name = Mechname::parse(name.as_bytes()).map_err(down)?;
-        let mut session = SASLClient::new(config).start_suggested(&[name]).map_err(down)?;
+        let mut session = mechanism.session(username, password).map_err(down)?;
         let mut received: Option<Bytes> = None;
         loop {
             let mut sent = Vec::new();
-            let state = session.step(received.as_deref(), &mut sent).map_err(down)?;
+            let state = session
+                .step(received.as_deref(), &mut sent)
+                .map_err(|error| refused(Refusal::Login, error))?;
             if state.has_sent_message() {
-                let request = SaslAuthenticateRequest::default().with_auth_bytes(sent.into());
-                let answer = self.request(&request, SASL_AUTHENTICATE_VERSION).await?;
-                check(answer.error_code)?;
-                received = Some(answer.auth_bytes);
+                received = Some(self.authenticate(sent).await?);
             }
             if state.is_finished() {
                 return Ok(());
             }
+        }
+    }
+
+    async fn authenticate(&mut self, shown: Vec<u8>) -> Result<Bytes, KafkaError> {
+        let request = SaslAuthenticateRequest::default().with_auth_bytes(shown.into());
+        let answer = self.request(&request, SASL_AUTHENTICATE_VERSION).await?;
+        match (ProtocolError::new(answer.error_code), answer.error_message) {
+            (None, _) => Ok(answer.auth_bytes),
+            (Some(_), Some(said)) => Err(refused(Refusal::Login, &*said)),
+            (Some(error), None) => Err(refused(Refusal::Login, error)),
         }
     }
 
@@ -230,15 +268,15 @@ impl Connection {
     ) -> Result<R::Response, KafkaError> {
         self.correlation = self.correlation.wrapping_add(1);
         let frame = self.frame(request, version).map_err(down)?;
-        self.stream.write_all(&frame).await.map_err(down)?;
-        self.stream.flush().await.map_err(down)?;
-        let length = self.stream.read_u32().await.map_err(down)?;
+        self.stream.write_all(&frame).await.map_err(broken)?;
+        self.stream.flush().await.map_err(broken)?;
+        let length = self.stream.read_u32().await.map_err(broken)?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > MAX_FRAME_BYTES {
             return Err(down(format_args!("an answer of {length} bytes")));
         }
         let mut answer = BytesMut::zeroed(length);
-        self.stream.read_exact(&mut answer).await.map_err(down)?;
+        self.stream.read_exact(&mut answer).await.map_err(broken)?;
         let mut answer = answer.freeze();
         let header = R::Response::header_version(version);
         let header = ResponseHeader::decode(&mut answer, header).map_err(down)?;
@@ -281,6 +319,12 @@ fn leader(metadata: &MetadataResponse, partition: i32) -> Result<String, KafkaEr
         .ok_or(KafkaError::Broker(ProtocolError::LeaderNotAvailable))
 }
 
+/// Addresses in metadata have a port always, and those that are configured, too.
+fn host_and_port(address: &str) -> (&str, u16) {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    (host.trim_matches(['[', ']']), port.parse().unwrap_or_default())
+}
+
 fn topic_name(topic: &str) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_owned()))
 }
@@ -291,4 +335,26 @@ fn check(code: i16) -> Result<(), KafkaError> {
 
 fn down(cause: impl fmt::Display) -> KafkaError {
     KafkaError::Down(cause.to_string())
+}
+
+fn refused(refusal: Refusal, cause: impl fmt::Display) -> KafkaError {
+    KafkaError::Refused { refusal, cause: cause.to_string() }
+}
+
+/// A handshake that broke.
+fn shaken(error: io::Error) -> KafkaError {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return down("it closed the connection in the middle of the TLS handshake");
+    }
+    broken(error)
+}
+
+/// A connection that broke. With TLS 1.3 what is wrong with our certificate is told only to the
+/// first read.
+fn broken(error: io::Error) -> KafkaError {
+    match Fault::of(&format!("{error:?}")) {
+        Some(fault) => refused(Refusal::Tls(fault), error),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => down("it closed the connection"),
+        None => down(error),
+    }
 }

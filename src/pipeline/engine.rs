@@ -10,7 +10,7 @@ use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::reject::Reason;
 use crate::domain::shard::{Outcome, Shard};
 use crate::domain::time::Second;
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::{SHARDS, ShardId, TokenHash};
 use crate::domain::trade::Trade;
 use crate::sabotage::Bug;
 use crate::wire::checkpoint::{self, PaneAt};
@@ -112,6 +112,23 @@ impl Engine {
         if let Some(shard) = self.shards.get_mut(at) {
             shard.due(each);
         }
+    }
+
+    /// As [`due`](Self::due), of the tokens that are active at the windows' end; takes nothing from
+    /// the tick.
+    pub fn active(&self, at: usize, each: impl FnMut(&Aggregate<'_>)) {
+        if let Some(shard) = self.shards.get(at) {
+            shard.active(each);
+        }
+    }
+
+    /// As [`active`](Self::active), of one token; false where it is not active, or not here.
+    pub fn active_one(&self, token: &str, each: impl FnMut(&Aggregate<'_>)) -> bool {
+        let hash = TokenHash::of(token);
+        let ShardId(id) = hash.shard();
+        let shard = self.shards.get(usize::from(id / self.workers));
+        id % self.workers == self.me
+            && shard.is_some_and(|shard| shard.active_one(hash, token, each))
     }
 
     /// Whether the shard at a place has panes that changed since its last flush.

@@ -22,6 +22,7 @@ pub struct Mailbox {
     outbox: Mutex<Outbox>,
     wake: Vec<Notify>,
     closed: AtomicBool,
+    acknowledged: Notify,
 }
 
 impl Mailbox {
@@ -29,7 +30,12 @@ impl Mailbox {
     #[must_use]
     pub fn new(outbox: Outbox) -> Self {
         let wake = (0..outbox.lanes()).map(|_| Notify::new()).collect();
-        Self { outbox: Mutex::new(outbox), wake, closed: AtomicBool::new(false) }
+        Self {
+            outbox: Mutex::new(outbox),
+            wake,
+            closed: AtomicBool::new(false),
+            acknowledged: Notify::new(),
+        }
     }
 
     /// Adds one worker's messages of a tick; each goes to its key's partition.
@@ -46,6 +52,22 @@ impl Mailbox {
     pub fn end_tick(&self, tick: Second) {
         self.lock().end_tick(tick);
         self.wake_all();
+    }
+
+    /// Begins an order: its number, for the messages that it is about to add.
+    pub fn begin_order(&self) -> u64 {
+        self.lock().begin_order()
+    }
+
+    /// Returns when the brokers have all messages that were added for an order.
+    pub async fn fulfilled(&self, order: u64) {
+        loop {
+            let acknowledged = self.acknowledged.notified();
+            if self.lock().is_fulfilled(order) {
+                return;
+            }
+            acknowledged.await;
+        }
     }
 
     /// Nothing more will come: publishers end when they have sent what is here.
@@ -151,6 +173,8 @@ impl Mailbox {
             let took = now.since(WallMs(tick.saturating_mul(1_000)));
             shared.metrics.publish_tick_seconds.observe(took.as_secs_f64());
         }
+        drop(outbox);
+        self.acknowledged.notify_waiters();
     }
 
     /// A batch that brokers refuse for its size goes in single messages; a single one is dropped,
@@ -161,7 +185,7 @@ impl Mailbox {
             [single] => {
                 let token = &*single.token;
                 error!(topic, cause, token, "message dropped: too large for its topic");
-                outbox.acknowledge(&batch);
+                outbox.discard(single);
             }
             _ => outbox.put_back_alone(lane, batch),
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::names::SharedNames;
-use super::outbox::Outgoing;
+use super::outbox::{Cause, Outgoing};
 use crate::domain::aggregate::Aggregate;
-use crate::domain::time::{Second, WallMs};
+use crate::domain::time::WallMs;
 use crate::domain::window::Windows;
 use crate::ports::Message;
 use crate::wire::aggregate::{self, TokenNames};
@@ -25,9 +25,9 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// The message of an aggregate at a tick, generated at `now`.
+    /// The message of an aggregate, generated at `now` for `cause`.
     #[must_use]
-    pub fn make(&self, aggregate: &Aggregate<'_>, tick: Second, now: WallMs) -> Outgoing {
+    pub fn make(&self, aggregate: &Aggregate<'_>, cause: Cause, now: WallMs) -> Outgoing {
         let mut value = Vec::with_capacity(TYPICAL_BYTES);
         self.names.with(aggregate.token, |symbol, name| {
             let names = TokenNames { symbol, name };
@@ -39,7 +39,7 @@ impl Messages {
             headers: aggregate::headers(aggregate.token, self.ttl, now),
             timestamp: now,
         };
-        Outgoing { token: Arc::from(aggregate.token), tick, message }
+        Outgoing { token: Arc::from(aggregate.token), cause, message }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod flusher;
 pub mod mailbox;
 pub mod messages;
 pub mod names;
+pub mod orders;
 pub mod outbox;
 pub mod reader;
 pub mod recover;

@@ -3,7 +3,8 @@
 //! goes out when they are back. Pure: time is an argument.
 //!
 //! It also knows the last tick whose messages are all acknowledged (or replaced by newer ones that
-//! are), which the checkpoint keeps.
+//! are), which the checkpoint keeps, and how many messages of the last order are not. Messages
+//! that were ordered between ticks belong to none: they move no tick on.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,15 +14,24 @@ use crate::domain::time::{Second, WallMs};
 use crate::ports::Message;
 use crate::sabotage::Bug;
 
-/// A token's message of one tick.
+/// A token's message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     /// Token address.
     pub token: Arc<str>,
-    /// The tick's second.
-    pub tick: Second,
+    /// Why it is sent.
+    pub cause: Cause,
     /// What to send.
     pub message: Message,
+}
+
+/// Why a message is sent: a tick, an order, or a tick that came before an order was fulfilled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// The tick's second.
+    pub tick: Option<Second>,
+    /// The order's number.
+    pub order: Option<u64>,
 }
 
 /// What a lane's publisher does next.
@@ -52,6 +62,14 @@ pub struct Outbox {
     workers: usize,
     ticks: BTreeMap<Second, Tick>,
     published: Second,
+    order: Order,
+}
+
+/// The last order: only one is under way.
+#[derive(Debug, Default)]
+struct Order {
+    number: u64,
+    outstanding: usize,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +93,8 @@ impl Outbox {
     #[must_use]
     pub fn new(lanes: u32, workers: usize, batching: Batching, published: Second) -> Self {
         let lanes = (0..lanes).map(|_| Lane::default()).collect();
-        Self { lanes, batching, workers, ticks: BTreeMap::new(), published }
+        let (ticks, order) = (BTreeMap::new(), Order::default());
+        Self { lanes, batching, workers, ticks, published, order }
     }
 
     /// How many output partitions.
@@ -84,23 +103,44 @@ impl Outbox {
         u32::try_from(self.lanes.len()).unwrap_or(u32::MAX)
     }
 
-    /// Adds a message, in place of an unsent one of the same token.
-    pub fn push(&mut self, lane: u32, outgoing: Outgoing, now: WallMs) {
-        self.ticks.entry(outgoing.tick).or_default().outstanding += 1;
+    /// Adds a message, in place of an unsent one of the same token. An order for that one is
+    /// fulfilled by the newer.
+    pub fn push(&mut self, lane: u32, mut outgoing: Outgoing, now: WallMs) {
+        if let Some(tick) = outgoing.cause.tick {
+            self.ticks.entry(tick).or_default().outstanding += 1;
+        }
+        if outgoing.cause.order == Some(self.order.number) {
+            self.order.outstanding += 1;
+        }
         let replaced = self.lane(lane).and_then(|lane| {
             if lane.order.is_empty() {
                 lane.since = now;
             }
             let token = Arc::clone(&outgoing.token);
-            let replaced = lane.waiting_by_token.insert(Arc::clone(&token), outgoing);
-            if replaced.is_none() {
-                lane.order.push_back(token);
+            let replaced = lane.waiting_by_token.get(&token).map(|waiting| waiting.cause);
+            if let Some(replaced) = replaced {
+                outgoing.cause.order = outgoing.cause.order.or(replaced.order);
+            } else {
+                lane.order.push_back(Arc::clone(&token));
             }
+            lane.waiting_by_token.insert(token, outgoing);
             replaced
         });
-        if let Some(replaced) = replaced {
-            self.settle(replaced.tick, 1);
+        if let Some(tick) = replaced.and_then(|replaced| replaced.tick) {
+            self.settle(tick, 1);
         }
+    }
+
+    /// Begins an order: its number, for the messages that it is about to add.
+    pub const fn begin_order(&mut self) -> u64 {
+        self.order = Order { number: self.order.number + 1, outstanding: 0 };
+        self.order.number
+    }
+
+    /// Whether the brokers have every message that was added for an order, or a newer one.
+    #[must_use]
+    pub const fn is_fulfilled(&self, order: u64) -> bool {
+        self.order.number == order && self.order.outstanding == 0
     }
 
     /// One worker has pushed all that it has for this tick.
@@ -136,7 +176,17 @@ impl Outbox {
     /// The brokers have these.
     pub fn acknowledge(&mut self, batch: &[Outgoing]) {
         for outgoing in batch {
-            self.settle(outgoing.tick, 1);
+            if outgoing.cause.order == Some(self.order.number) {
+                self.order.outstanding = self.order.outstanding.saturating_sub(1);
+            }
+            self.discard(outgoing);
+        }
+    }
+
+    /// Nobody will have this message: its tick does not wait for it. Its order does, in vain.
+    pub fn discard(&mut self, outgoing: &Outgoing) {
+        if let Some(tick) = outgoing.cause.tick {
+            self.settle(tick, 1);
         }
     }
 
@@ -144,10 +194,11 @@ impl Outbox {
     /// their token has replaced meanwhile.
     pub fn put_back(&mut self, lane: u32, batch: Vec<Outgoing>) {
         for outgoing in batch.into_iter().rev() {
-            let tick = outgoing.tick;
             let Some(lane) = self.lane(lane) else { return };
-            if lane.waiting_by_token.contains_key(&outgoing.token) && !Bug::OldMessageWins.on() {
-                self.settle(tick, 1);
+            let newer = lane.waiting_by_token.get_mut(&outgoing.token);
+            if let Some(newer) = newer.filter(|_| !Bug::OldMessageWins.on()) {
+                newer.cause.order = newer.cause.order.or(outgoing.cause.order);
+                self.discard(&outgoing);
             } else {
                 lane.order.push_front(Arc::clone(&outgoing.token));
                 lane.waiting_by_token.insert(Arc::clone(&outgoing.token), outgoing);
@@ -213,7 +264,13 @@ mod tests {
             headers: Vec::new(),
             timestamp: WallMs(tick * 1_000),
         };
-        Outgoing { token: token.into(), tick: Second(tick), message }
+        let cause = Cause { tick: Some(Second(tick)), order: None };
+        Outgoing { token: token.into(), cause, message }
+    }
+
+    fn ordered(token: &str, number: u64) -> Outgoing {
+        let cause = Cause { tick: None, order: Some(number) };
+        Outgoing { cause, ..outgoing(token, 45) }
     }
 
     fn outbox() -> Outbox {
@@ -223,7 +280,8 @@ mod tests {
 
     fn tokens(next: Next) -> Vec<(String, i64)> {
         let Next::Send(batch) = next else { panic!("nothing to send: {next:?}") };
-        batch.iter().map(|outgoing| (outgoing.token.to_string(), outgoing.tick.0)).collect()
+        let tick = |outgoing: &Outgoing| outgoing.cause.tick.map_or(0, |Second(tick)| tick);
+        batch.iter().map(|outgoing| (outgoing.token.to_string(), tick(outgoing))).collect()
     }
 
     #[test]
@@ -270,5 +328,48 @@ mod tests {
         assert_eq!(outbox.published(), Second(0));
         outbox.acknowledge(&first);
         assert_eq!(outbox.published(), Second(60));
+    }
+
+    #[test]
+    fn an_order_goes_at_once_and_moves_no_tick_on() {
+        let mut outbox = outbox();
+        let order = outbox.begin_order();
+        outbox.push(0, ordered("a", order), WallMs(45_000));
+        assert!(!outbox.is_fulfilled(order));
+        let Next::Send(batch) = outbox.next(0, WallMs(45_000)) else { panic!("it was due") };
+        outbox.acknowledge(&batch);
+        assert!(outbox.is_fulfilled(order));
+        assert_eq!(outbox.published(), Second(0));
+    }
+
+    #[test]
+    fn a_newer_message_fulfils_an_order_when_it_is_acknowledged_not_before() {
+        let mut outbox = outbox();
+        let order = outbox.begin_order();
+        outbox.push(0, ordered("a", order), WallMs(45_000));
+        outbox.push(0, ordered("b", order), WallMs(45_000));
+        let Next::Send(failed) = outbox.next(0, WallMs(45_000)) else { panic!("it was due") };
+        outbox.push(0, outgoing("a", 60), WallMs(60_000));
+        outbox.put_back(0, failed);
+        outbox.push(0, outgoing("b", 60), WallMs(60_000));
+        outbox.end_tick(Second(60));
+        assert!(!outbox.is_fulfilled(order));
+        let Next::Send(batch) = outbox.next(0, WallMs(60_000)) else { panic!("it was due") };
+        assert_eq!(batch.len(), 2);
+        outbox.acknowledge(&batch);
+        assert!(outbox.is_fulfilled(order));
+        assert_eq!(outbox.published(), Second(60));
+    }
+
+    #[test]
+    fn an_order_whose_message_nobody_takes_is_never_fulfilled() {
+        let mut outbox = outbox();
+        let order = outbox.begin_order();
+        outbox.push(0, ordered("a", order), WallMs(45_000));
+        let Next::Send(batch) = outbox.next(0, WallMs(45_000)) else { panic!("it was due") };
+        outbox.discard(&batch[0]);
+        assert!(!outbox.is_fulfilled(order));
+        let next = outbox.begin_order();
+        assert!(outbox.is_fulfilled(next) && !outbox.is_fulfilled(order));
     }
 }

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::Shared;
 use super::backoff::Backoff;
 use super::dead_letters::DeadLetters;
+use super::orders::Order;
 use super::route::{Batch, Router};
 use crate::domain::position::{Offset, Partition};
 use crate::ports::{Fetched, LogError, TradeLog};
@@ -30,6 +31,8 @@ pub enum Event {
         /// Its end.
         end: Offset,
     },
+    /// Publish between ticks.
+    Order(Order),
 }
 
 /// What every reader needs.

@@ -12,6 +12,7 @@ use tracing::warn;
 use super::Shared;
 use super::backoff::Backoff;
 use super::names::SharedNames;
+use super::orders::Orders;
 use super::outbox::Batching;
 use super::recover::{Recovered, Recovery};
 use super::tasks::Tasks;
@@ -65,6 +66,8 @@ pub struct Pipeline<L, P, C, V> {
     pub budget: Arc<Budget>,
     /// Symbols and names of tokens.
     pub names: Arc<SharedNames>,
+    /// Orders to publish between ticks.
+    pub orders: Arc<Orders>,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
     /// What it is told.

@@ -76,6 +76,7 @@ impl Tasks {
             shared,
         };
         let (queues, workers) = crew.start(checkpoint, recovered);
+        pipeline.orders.open(&queues, &crew.mailbox);
         let reader = Reader {
             log: Arc::clone(log),
             router: crew.router,

@@ -1,9 +1,12 @@
 //! The loop of one worker: wait for one event, apply it to the engine, perform what follows.
-//! Events: a batch, the time (tick, flush, fold), the verdicts of a flush, the end of the input.
+//! Events: a batch, an order to publish, the time (tick, flush, fold), the verdicts of a flush, the
+//! end of the input.
 //!
 //! Invariants:
 //! - Ticks lie at wall-clock multiples of the interval; one that was missed is skipped.
 //! - Nothing is published before every partition has been read to where it ended at the start.
+//! - An order is fulfilled between ticks: its messages end before the next tick's, and it takes
+//!   nothing from that tick.
 //! - One flush of all changed shards is in flight; it waits for the dead letters before it.
 //! - Windows never end earlier than windows did before: after a clock that was set back, ticks wait
 //!   for it, or the worker ends and all is rebuilt.
@@ -21,13 +24,16 @@ use super::engine::Engine;
 use super::flusher::{Fenced, Flusher, Replies};
 use super::mailbox::Mailbox;
 use super::messages::Messages;
+use super::orders::{Done, Order};
+use super::outbox::Cause;
 use super::reader::Event;
 use super::route::{Batch, Router};
 use super::shared::CLOCK_WAIT;
+use crate::domain::aggregate::Aggregate;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
 use crate::domain::time::{Second, WallMs};
-use crate::ports::{Checkpoint, Message};
+use crate::ports::{Checkpoint, Message, Wanted};
 use crate::sabotage::Bug;
 
 /// Seconds are folded into the windows when they are this old: by then most of their trades are
@@ -99,6 +105,7 @@ impl<C: Checkpoint> Worker<C> {
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Halted> {
         // Not before `latest`: what had expired by then is missing from windows that end before.
         let mut next_tick = self.look().max(self.latest).next_multiple(self.publish_interval);
+        let mut order = None;
         self.check_caught_up();
         loop {
             let now = self.look();
@@ -107,6 +114,9 @@ impl<C: Checkpoint> Worker<C> {
             }
             if now >= next_tick {
                 next_tick = self.tick(next_tick, now).await;
+            }
+            if let Some(order) = order.take() {
+                self.fulfil(order, now).await;
             }
             self.fold(now);
             // Not while a refused trade waits for room: the flush would pass its position.
@@ -118,7 +128,7 @@ impl<C: Checkpoint> Worker<C> {
             match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP)).await {
                 Happened::Time => {}
                 Happened::Replies(replies) => self.settle(replies)?,
-                Happened::Event(event) => self.apply(event),
+                Happened::Event(event) => order = self.apply(event),
                 Happened::End => return self.finish().await,
             }
         }
@@ -140,15 +150,18 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
-    fn apply(&mut self, event: Event) {
+    /// An order is handed back: it comes after the tick that may be due.
+    fn apply(&mut self, event: Event) -> Option<Order> {
         match event {
             Event::Batch(batch) => self.absorb(&batch),
             Event::Restart { partition, next, end } => {
                 self.engine.restart(partition, next);
                 self.targets.entry(partition).and_modify(|target| *target = end);
             }
+            Event::Order(order) => return Some(order),
         }
         self.check_caught_up();
+        None
     }
 
     fn absorb(&mut self, batch: &Batch) {
@@ -179,6 +192,7 @@ impl<C: Checkpoint> Worker<C> {
 
     async fn publish(&mut self, tick: Second) {
         self.engine.advance(tick.plus(Bug::TickOffByOne.on().into()));
+        let cause = Cause { tick: Some(tick), order: None };
         for at in 0..self.engine.count() {
             let now = self.shared.clock.now();
             let mut outgoing = Vec::new();
@@ -189,13 +203,51 @@ impl<C: Checkpoint> Worker<C> {
                     return;
                 }
                 let lane = aggregate.hash.partition(lanes);
-                outgoing.push((lane, self.messages.make(aggregate, tick, now)));
+                outgoing.push((lane, self.messages.make(aggregate, cause, now)));
             });
             self.mailbox.push(outgoing, now);
             tokio::task::yield_now().await;
         }
         self.mailbox.end_tick(tick);
         self.shared.metrics.ticks.inc();
+    }
+
+    /// Publishes what a tick at this moment would, but for closing messages. The next tick's end is
+    /// later: it was not due yet.
+    async fn fulfil(&mut self, order: Order, now: WallMs) {
+        if self.caught_up.is_some() {
+            return;
+        }
+        self.engine.advance(now.second());
+        let cause = Cause { tick: None, order: Some(order.number) };
+        let (messages, lanes) = (&self.messages, self.mailbox.lanes());
+        let make = |aggregate: &Aggregate<'_>| {
+            (aggregate.hash.partition(lanes), messages.make(aggregate, cause, now))
+        };
+        let mut done = Done::default();
+        match &*order.wanted {
+            Wanted::Tokens(tokens) => {
+                let mut outgoing = Vec::new();
+                for token in tokens {
+                    if self.engine.active_one(token, |aggregate| outgoing.push(make(aggregate))) {
+                        done.known.insert(token.clone());
+                    }
+                }
+                done.published = outgoing.len();
+                self.mailbox.push(outgoing, now);
+            }
+            Wanted::All => {
+                for at in 0..self.engine.count() {
+                    let mut outgoing = Vec::new();
+                    self.engine.active(at, |aggregate| outgoing.push(make(aggregate)));
+                    done.published += outgoing.len();
+                    self.mailbox.push(outgoing, now);
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        // Whoever asked may have given up.
+        drop(order.done.send(done));
     }
 
     /// Folds what has become old enough, so that the tick has little left to do.

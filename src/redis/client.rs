@@ -35,19 +35,20 @@ impl Client {
         self.ask(Call::anywhere("PING", vec![])).await.map(drop)
     }
 
-    /// Returns as soon as Redis answers, at the latest after `deadline`.
+    /// Returns as soon as Redis answers or refuses, at the latest after `deadline`.
     pub async fn wait_until_reachable(&self, deadline: Duration) -> Result<(), RedisError> {
         let mut last = RedisError::Unanswered("no answer yet".to_owned());
         let answered = async {
-            while let Err(error) = self.ping().await {
-                last = error;
+            loop {
+                match self.ping().await {
+                    Err(error @ RedisError::Unanswered(_)) => last = error,
+                    decided => return decided,
+                }
                 tokio::time::sleep(REACHABLE_POLL).await;
             }
         };
-        match tokio::time::timeout(deadline, answered).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(last),
-        }
+        let decided = tokio::time::timeout(deadline, answered).await;
+        decided.unwrap_or(Err(last))
     }
 
     /// The server's `maxmemory-policy`. With any but `noeviction` it may drop a checkpoint.
@@ -63,7 +64,7 @@ impl Client {
 
     async fn ask(&self, call: Call) -> Result<Value, RedisError> {
         match self.send(vec![call]).await.pop() {
-            Some(answer) => answer.map_err(|error| RedisError::Unanswered(error.to_string())),
+            Some(answer) => answer.map_err(|error| RedisError::said(error.to_string())),
             None => Err(RedisError::Unanswered("no answer".to_owned())),
         }
     }

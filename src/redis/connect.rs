@@ -13,6 +13,7 @@ use fred::types::config::{
 };
 use rustls::ClientConfig;
 
+use super::admission::Refusal;
 use super::client::Client;
 
 /// Where Redis is and how to talk to it.
@@ -42,7 +43,15 @@ pub enum RedisError {
     /// A scheme that asks for TLS, and no TLS settings.
     #[error("rediss asks for TLS, and TLS is not configured")]
     TlsMissing,
-    /// It is not there, or refused.
+    /// It answers, and refuses or is refused: asking again does not help.
+    #[error("{refusal}: {cause}")]
+    Refused {
+        /// What is refused.
+        refusal: Refusal,
+        /// What was said.
+        cause: String,
+    },
+    /// It is not there, or says something unexpected.
     #[error("{0}")]
     Unanswered(String),
 }

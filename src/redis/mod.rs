@@ -3,6 +3,7 @@
 //! nothing: who owns a shard and whether a flush continues the chain is decided by the scripts
 //! inside Redis, atomically. Needs Redis 6.2 or newer (`XTRIM MINID`).
 
+mod admission;
 mod checkpoint;
 mod client;
 mod connect;
@@ -11,6 +12,7 @@ mod names;
 mod scripts;
 mod view;
 
+pub use admission::{Refusal, admitted};
 pub use checkpoint::RedisCheckpoint;
 pub use client::Client;
 pub use connect::{RedisConfig, RedisError, connect};

@@ -7,6 +7,9 @@ use fred::types::Value;
 
 use super::client::{Call, Client, SendError};
 
+/// Tries every command.
+pub(super) static ADMISSION: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("admission.lua")));
 /// Takes a shard over.
 pub(super) static CLAIM: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("claim.lua")));

@@ -29,7 +29,7 @@ pub(crate) struct Service {
     words: Receiver<String>,
     pub(crate) pid: String,
     dir: TempDir,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Service {

@@ -212,6 +212,7 @@ impl Process {
             view: Arc::new(LocalView::default()),
             budget: Arc::new(Budget::new(world.max_tokens, 1_000_000)),
             names: Arc::new(SharedNames::new(0)),
+            orders: Arc::default(),
             shared,
             settings: settings(),
         };

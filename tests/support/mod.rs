@@ -9,5 +9,6 @@
 pub mod checkpoint;
 pub mod install;
 pub mod kafka;
+pub mod keys;
 pub mod oracle;
 pub mod redis;

@@ -4,6 +4,7 @@
 //   delete NAME                            deletes a topic
 //   truncate NAME OFFSET                   deletes the records of partition 0 before an offset
 //   scram USER PASSWORD                    makes a user for both SCRAM mechanisms
+//   unscram USER MECHANISM                 takes one of them back
 //   keyed NAME KEY...                      one record for each key, by the default partitioner;
 //                                          writes the partition of each
 //   transactions NAME RECORDS STEP...      to partition 0; each step is commit, abort or open:
@@ -58,6 +59,12 @@ public class Foreign {
                                 new UserScramCredentialUpsertion(name, credential, rest.get(0));
                         admin.alterUserScramCredentials(List.of(made)).all().get();
                     }
+                }
+                case "unscram" -> {
+                    var mechanism = ScramMechanism.fromMechanismName(rest.get(0));
+                    UserScramCredentialAlteration taken =
+                            new UserScramCredentialDeletion(name, mechanism);
+                    admin.alterUserScramCredentials(List.of(taken)).all().get();
                 }
                 default -> throw new IllegalArgumentException(order);
             }

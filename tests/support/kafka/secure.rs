@@ -1,82 +1,80 @@
-//! A broker that wants TLS and a login.
-
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
-
-use aggregator_service::kafka::{KafkaConfig, Mechanism, Sasl};
+//! A broker that wants TLS, and a login or a certificate.
 
 use super::foreign::foreign;
 use super::{KafkaBroker, free_ports};
-use crate::support::install;
+use crate::support::keys::Keys;
 
-/// A broker with a second listener for TLS and SASL, the user `alice` with the password
-/// `secret`, and how to connect there.
-pub fn start_secure() -> (KafkaBroker, impl Fn(Mechanism, &str) -> KafkaConfig) {
-    let keys = tempfile::tempdir().expect("directory").keep();
-    let store = keys.join("keys.p12");
-    let [port, _] = free_ports();
-    let certificate = make_certificate(&store);
-    let listener = format!(",SECURE://127.0.0.1:{port}");
-    let jaas = "org.apache.kafka.common.security";
-    let broker = KafkaBroker::start_with(&[
-        ("+listeners", &listener),
-        ("+advertised.listeners", &listener),
-        ("+listener.security.protocol.map", ",SECURE:SASL_SSL"),
-        ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"),
-        (
-            "listener.name.secure.plain.sasl.jaas.config",
-            &format!("{jaas}.plain.PlainLoginModule required user_alice=\"secret\";"),
-        ),
-        (
-            "listener.name.secure.scram-sha-256.sasl.jaas.config",
-            &format!("{jaas}.scram.ScramLoginModule required;"),
-        ),
-        (
-            "listener.name.secure.scram-sha-512.sasl.jaas.config",
-            &format!("{jaas}.scram.ScramLoginModule required;"),
-        ),
-        ("ssl.keystore.type", "PKCS12"),
-        ("ssl.keystore.location", &store.display().to_string()),
-        ("ssl.keystore.password", "password"),
-    ]);
-    drop(fs::remove_dir_all(keys));
-    foreign(&broker, &["scram", "alice", "secret"]);
-    let config = move |mechanism, password: &str| KafkaConfig {
-        brokers: vec![format!("127.0.0.1:{port}")],
-        client_id: "test".to_owned(),
-        tls: Some(trusting(&certificate)),
-        sasl: Some(Sasl { mechanism, username: "alice".to_owned(), password: password.to_owned() }),
-    };
-    (broker, config)
+/// A broker with two listeners more: one for TLS and SASL, the users `alice` and `bob` with the
+/// password `secret` (`bob` in SCRAM only); one for TLS with a client's certificate.
+pub struct SecureKafka {
+    /// The broker; its own listener wants nothing.
+    pub broker: KafkaBroker,
+    /// What signed its certificate.
+    pub keys: Keys,
+    login_port: u16,
+    mutual_port: u16,
 }
 
-/// A key for 127.0.0.1 in a new key store, and its certificate.
-fn make_certificate(store: &Path) -> Vec<u8> {
-    let keytool = |arguments: &str| {
-        let done = Command::new("keytool")
-            .args(["-keystore", &store.display().to_string(), "-storepass", "password"])
-            .args(["-storetype", "PKCS12", "-alias", "broker"])
-            .args(arguments.split(' '))
-            .output()
-            .expect("keytool");
-        assert!(done.status.success(), "keytool: {done:?}");
-        done.stdout
-    };
-    install::ensure("java", &["openjdk-17-jre-headless"]);
-    keytool("-genkeypair -keyalg EC -groupname secp256r1 -dname CN=test -ext san=ip:127.0.0.1");
-    keytool("-exportcert")
+/// An unsecured JWS of `alice` that lasts until 2100.
+pub const TOKEN: &str =
+    "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImlhdCI6MSwiZXhwIjo0MTAyNDQ0ODAwfQ.";
+
+/// One that lasted until 1970.
+pub const EXPIRED_TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImlhdCI6MSwiZXhwIjoyfQ.";
+
+impl SecureKafka {
+    /// Starts it.
+    pub fn start() -> Self {
+        let keys = Keys::make();
+        let [login_port, mutual_port] = free_ports();
+        let listeners = format!(",LOGIN://127.0.0.1:{login_port},MUTUAL://127.0.0.1:{mutual_port}");
+        let jaas = |module: &str, options: &str| {
+            format!("org.apache.kafka.common.security.{module} required{options};")
+        };
+        let broker = KafkaBroker::start_with(&[
+            ("+listeners", &listeners),
+            ("+advertised.listeners", &listeners),
+            ("+listener.security.protocol.map", ",LOGIN:SASL_SSL,MUTUAL:SSL"),
+            ("listener.name.login.sasl.enabled.mechanisms", MECHANISMS),
+            (
+                "listener.name.login.plain.sasl.jaas.config",
+                &jaas("plain.PlainLoginModule", " user_alice=\"secret\""),
+            ),
+            (
+                "listener.name.login.scram-sha-256.sasl.jaas.config",
+                &jaas("scram.ScramLoginModule", ""),
+            ),
+            (
+                "listener.name.login.scram-sha-512.sasl.jaas.config",
+                &jaas("scram.ScramLoginModule", ""),
+            ),
+            (
+                "listener.name.login.oauthbearer.sasl.jaas.config",
+                &jaas("oauthbearer.OAuthBearerLoginModule", ""),
+            ),
+            // So that a login that was revoked is asked for again.
+            ("listener.name.login.scram-sha-256.connections.max.reauth.ms", "1000"),
+            ("listener.name.mutual.ssl.client.auth", "required"),
+            ("ssl.keystore.type", "PEM"),
+            ("ssl.keystore.location", &keys.path("server.both")),
+            ("ssl.truststore.type", "PEM"),
+            ("ssl.truststore.location", &keys.path("ca.pem")),
+        ]);
+        for user in ["alice", "bob"] {
+            foreign(&broker, &["scram", user, "secret"]);
+        }
+        Self { broker, keys, login_port, mutual_port }
+    }
+
+    /// Where a login is wanted.
+    pub fn login(&self) -> String {
+        format!("127.0.0.1:{}", self.login_port)
+    }
+
+    /// Where a certificate is wanted.
+    pub fn mutual(&self) -> String {
+        format!("127.0.0.1:{}", self.mutual_port)
+    }
 }
 
-fn trusting(certificate: &[u8]) -> Arc<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate.to_vec().into()).expect("certificate");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Arc::new(config)
-}
+const MECHANISMS: &str = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER";

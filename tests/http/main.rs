@@ -1,71 +1,21 @@
 //! HTTP from the outside, over real sockets: shapes, codes, and that no client can hold the server.
 #![cfg(test)]
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+mod publish;
+mod server;
+mod slow;
+
+use std::sync::atomic::Ordering;
 
 use aggregator_service::domain::reject::Reason;
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
-use aggregator_service::metrics::Metrics;
-use aggregator_service::status::{Phase, STUCK_AFTER, Status};
-use serde_json::{Value, json};
+use aggregator_service::http::Limits;
+use aggregator_service::status::{Phase, STUCK_AFTER};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpStream;
 
-/// 2025-01-08T10:30:00Z.
-const START: i64 = 1_736_332_200_000;
-
-struct Server {
-    address: SocketAddr,
-    status: Arc<Status>,
-    metrics: Arc<Metrics>,
-    clock: Arc<AtomicI64>,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    async fn start(limits: Limits) -> Self {
-        let status = Arc::new(Status::new(WallMs(START)));
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let clock = Arc::new(AtomicI64::new(START));
-        let now = Arc::clone(&clock);
-        let state = HttpState {
-            status: Arc::clone(&status),
-            metrics: Arc::clone(&metrics),
-            facts: Facts { brokers: vec!["b:9092".to_owned()], topic: "aggregate-info".to_owned() },
-            clock: Arc::new(move || WallMs(now.load(Ordering::Relaxed))),
-        };
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let served = serve_within(limits, listener, router(Arc::new(state)), stop.clone());
-        let task = tokio::spawn(served);
-        Self { address, status, metrics, clock, stop, task }
-    }
-
-    async fn ask(&self, request: &str) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let head = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, head.to_ascii_lowercase(), body.to_owned())
-    }
-
-    async fn json(&self, path: &str) -> (u16, Value) {
-        let (status, head, body) = self.ask(&format!("GET {path}")).await;
-        assert!(head.contains("content-type: application/json"), "{head}");
-        (status, serde_json::from_str(&body).unwrap())
-    }
-}
+use server::{START, Server};
 
 #[tokio::test]
 async fn liveness_and_readiness_are_different_questions() {
@@ -167,32 +117,10 @@ async fn errors_are_json_too() {
 }
 
 #[tokio::test]
-async fn headers_that_never_end_are_cut_off_and_give_their_place_back() {
-    let limits =
-        Limits { connections: 1, header_time: Duration::from_millis(50), ..Limits::default() };
-    let server = Server::start(limits).await;
-    let mut slow = TcpStream::connect(server.address).await.unwrap();
-    slow.write_all(b"GET /livez HTTP/1.1\r\nHost:").await.unwrap();
-    // The only place is taken: this waits until it is free again.
-    assert_eq!(server.json("/livez").await.0, 200);
-    let mut rest = Vec::new();
-    slow.read_to_end(&mut rest).await.unwrap();
-}
-
-#[tokio::test]
 async fn headers_beyond_the_limit_are_refused() {
     let server = Server::start(Limits { header_bytes: 1_024, ..Limits::default() }).await;
     let (status, ..) = server.ask(&format!("GET /livez?{}", "x".repeat(2_048))).await;
     assert!((400..500).contains(&status), "{status}");
-}
-
-#[tokio::test]
-async fn a_connection_that_lasts_too_long_is_closed() {
-    let limits = Limits { connection_time: Duration::from_millis(50), ..Limits::default() };
-    let server = Server::start(limits).await;
-    let mut idle = TcpStream::connect(server.address).await.unwrap();
-    let mut rest = Vec::new();
-    assert_eq!(idle.read_to_end(&mut rest).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -207,4 +135,21 @@ async fn the_stop_ends_idle_connections_and_the_server() {
     server.task.await.unwrap();
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_answer_says_that_nothing_may_guess_frame_or_keep_it() {
+    let server = Server::start(Limits::default()).await;
+    for request in ["GET /livez", "GET /readyz", "GET /nowhere", "DELETE /stats", "GET /publish"] {
+        let (_, head, _) = server.ask(request).await;
+        for guard in [
+            "x-content-type-options: nosniff",
+            "cache-control: no-store",
+            "referrer-policy: no-referrer",
+            "cross-origin-resource-policy: same-origin",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(head.contains(guard), "{request}: {guard} is not in {head}");
+        }
+    }
 }

@@ -1,0 +1,200 @@
+//! Orders to publish between ticks, over ports in process and on virtual time: what they publish,
+//! and that the ticks around them stay as they are.
+#![cfg(test)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aggregator_service::domain::budget::Budget;
+use aggregator_service::domain::position::{Partition, StartFrom};
+use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::window::{Window, Windows};
+use aggregator_service::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView};
+use aggregator_service::metrics::Metrics;
+use aggregator_service::pipeline::names::SharedNames;
+use aggregator_service::pipeline::orders::Orders;
+use aggregator_service::pipeline::outbox::Batching;
+use aggregator_service::pipeline::{Pipeline, Settings, Shared};
+use aggregator_service::ports::{Clock, NotPublished, Published, Record, Wanted};
+use aggregator_service::status::Status;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// 2025-01-08T10:30:00Z, a multiple of every interval here.
+const START: i64 = 1_736_332_200_000;
+
+struct VirtualClock(Instant);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> WallMs {
+        WallMs(START).plus(self.0.elapsed())
+    }
+}
+
+struct World {
+    began: Instant,
+    log: Arc<LocalLog>,
+    producer: Arc<LocalProducer>,
+    orders: Arc<Orders>,
+    status: Arc<Status>,
+    stop: CancellationToken,
+}
+
+impl World {
+    /// A pipeline that has caught up, and whose first tick comes after `interval`.
+    async fn start(interval: u64) -> Self {
+        let began = Instant::now();
+        let clock = VirtualClock(began);
+        let status = Arc::new(Status::new(clock.now()));
+        let world = Self {
+            began,
+            log: Arc::new(LocalLog::new(1, 1_000)),
+            producer: Arc::new(LocalProducer::new(2)),
+            orders: Arc::default(),
+            status: Arc::clone(&status),
+            stop: CancellationToken::new(),
+        };
+        assert_eq!(world.order(&["a"]).await, Err(NotPublished("starting")));
+        let window = |(name, seconds): (&str, u32)| Window { name: name.to_owned(), seconds };
+        let pipeline = Pipeline {
+            log: Arc::clone(&world.log),
+            producer: Arc::clone(&world.producer),
+            checkpoint: Arc::new(LocalCheckpoint::new(Arc::<LocalStore>::default(), 1)),
+            view: Arc::<LocalView>::default(),
+            budget: Arc::new(Budget::new(100, 1_000)),
+            names: Arc::new(SharedNames::new(0)),
+            orders: Arc::clone(&world.orders),
+            shared: Arc::new(Shared {
+                clock: Arc::new(clock),
+                metrics: Arc::new(Metrics::new().unwrap()),
+                status,
+            }),
+            settings: Settings {
+                topic: "trade-info".to_owned(),
+                windows: Windows::new([("10s", 10), ("20s", 20)].map(window).to_vec()).unwrap(),
+                publish_interval: Duration::from_secs(interval),
+                checkpoint_interval: Duration::from_millis(250),
+                max_future_skew: Duration::from_secs(300),
+                start_from: StartFrom::Window,
+                batching: Batching { size: 4, timeout: Duration::from_millis(100) },
+                ttl: None,
+                dead_letters: false,
+                workers: 2,
+                shutdown_timeout: Duration::from_secs(30),
+            },
+        };
+        tokio::spawn(pipeline.run(world.stop.clone()));
+        world.at(500).await;
+        world
+    }
+
+    /// Waits until so many milliseconds after the start.
+    async fn at(&self, ms: u64) {
+        sleep_until(self.began + Duration::from_millis(ms)).await;
+    }
+
+    /// A trade of now.
+    fn trade(&self, token: &str, price: &str) {
+        let now = WallMs(START).plus(self.began.elapsed());
+        let at = time::OffsetDateTime::from_unix_timestamp(now.second().0).unwrap();
+        let at = at.format(&time::format_description::well_known::Rfc3339).unwrap();
+        let value = json!({
+            "Token": token, "Wallet": "w", "SellBuy": "buy", "NativeAmount": "1",
+            "TokenAmount": "1", "PriceUsd": price, "TransTime": at, "TxHash": "t",
+        });
+        let value = Some(value.to_string().into());
+        let record = Record { timestamp: Some(now), value, ..Record::default() };
+        self.log.append(Partition(0), record);
+    }
+
+    async fn order(&self, tokens: &[&str]) -> Result<Published, NotPublished> {
+        let tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
+        self.orders.place(Wanted::Tokens(tokens)).await
+    }
+
+    /// What was published since the last call, by token.
+    fn said(&self) -> Vec<(String, String)> {
+        let messages = self.producer.take().into_iter().flat_map(|sent| sent.messages.to_vec());
+        let mut said: Vec<_> = messages
+            .map(|message| String::from_utf8(message.value.unwrap().to_vec()).unwrap())
+            .map(|text| {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                (value["token"].as_str().unwrap().to_owned(), text)
+            })
+            .collect();
+        said.sort();
+        said
+    }
+}
+
+fn published(published: usize, unknown: &[&str]) -> Result<Published, NotPublished> {
+    let unknown = unknown.iter().map(|token| (*token).to_owned()).collect();
+    Ok(Published { published, unknown })
+}
+
+/// The trades that every test here begins with: one each of `a` and `b`, then one more of `a`.
+async fn trades(world: &World) {
+    world.trade("a", "1");
+    world.trade("b", "2");
+    world.at(3_000).await;
+    world.trade("a", "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_has_the_bytes_of_a_tick_at_that_moment() {
+    let ticking = World::start(5).await;
+    trades(&ticking).await;
+    ticking.at(5_500).await;
+    let tick = ticking.said();
+    assert_eq!(tick.len(), 2);
+
+    let asked = World::start(30).await;
+    trades(&asked).await;
+    asked.at(5_000).await;
+    assert_eq!(asked.order(&["a", "b", "nobody"]).await, published(2, &["nobody"]));
+    assert_eq!(asked.said(), tick);
+    assert_eq!(asked.orders.place(Wanted::All).await, published(2, &[]));
+    assert_eq!(asked.said(), tick);
+    assert_eq!(asked.order(&["b"]).await, published(1, &[]));
+    assert_eq!(asked.said(), tick[1..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_are_the_same_with_and_without_orders_and_close_what_fell_silent() {
+    let mut said = Vec::new();
+    for orders in [false, true] {
+        let world = World::start(10).await;
+        trades(&world).await;
+        let mut ticks = Vec::new();
+        for second in 4..60 {
+            world.at(second * 1_000).await;
+            if second % 10 == 0 {
+                world.at(second * 1_000 + 400).await;
+                ticks.push(world.said());
+            } else if orders {
+                world.orders.place(Wanted::All).await.unwrap();
+                assert!(world.said().len() <= 2);
+            }
+        }
+        said.push(ticks);
+    }
+    let counts: Vec<_> = said[0].iter().map(Vec::len).collect();
+    assert_eq!(counts, [2, 2, 1, 0, 0], "both, one and a closing one, a closing one");
+    assert_eq!(said[0], said[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_order_at_a_time_and_none_after_the_stop() {
+    let world = World::start(30).await;
+    trades(&world).await;
+    world.at(5_000).await;
+    let both = tokio::join!(world.order(&["a"]), world.order(&["b"]));
+    assert_eq!(both, (published(1, &[]), Err(NotPublished("another order is under way"))));
+    world.stop.cancel();
+    world.at(9_000).await;
+    assert_eq!(world.order(&["a"]).await, Err(NotPublished("stopping")));
+    let left: BTreeSet<_> = world.said().into_iter().map(|(token, _)| token).collect();
+    assert_eq!(left, BTreeSet::from(["a".to_owned()]), "{:?}", world.status);
+}
