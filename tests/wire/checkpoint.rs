@@ -136,7 +136,7 @@ fn error(bytes: &[u8]) -> Option<CodecError> {
 fn what_is_no_entry_has_a_name() {
     assert_eq!(error(&[]), Some(CodecError::Truncated));
     assert_eq!(error(&[1, 0, 0]), Some(CodecError::Truncated));
-    assert_eq!(error(&[2, 0, 0, 0, 0, 0, 0]), Some(CodecError::UnknownVersion(2)));
+    assert_eq!(error(&sealed(vec![9, 0, 0])), Some(CodecError::UnknownVersion(9)));
     assert_eq!(error(&[1, 0, 0, 0, 0, 0, 0]), Some(CodecError::Checksum));
     let malformed = |body: &[u8]| {
         let error = error(&sealed([&[1, 0, 0], body].concat()));
@@ -147,6 +147,11 @@ fn what_is_no_entry_has_a_name() {
     assert!(malformed(&[0x20, 0]), "an empty token");
     assert!(malformed(&[0x20, 1, 0xff]), "a token of no text");
     assert!(malformed(&[&[0x20][..], &[0xff; 30]].concat()), "a number without end");
+}
+
+#[test]
+fn a_damaged_first_byte_is_not_taken_for_a_newer_version() {
+    assert_eq!(error(&[9, 0, 0, 0, 0, 0, 0]), Some(CodecError::Checksum));
 }
 
 #[test]
