@@ -167,6 +167,7 @@ impl Recovery {
                 Ok(Recovered { shard: loaded, chain, published: Some(published) })
             }
             Err(CheckpointError::Damaged { cause, .. }) => {
+                self.shared.metrics.checkpoint_damaged.inc();
                 error!(
                     shard = id.0,
                     cause, "checkpoint damaged: this shard is rebuilt from the log"
