@@ -86,6 +86,8 @@ metrics! {
     flush_errors: IntCounter = "flush_errors_total";
     /// Bytes flushed.
     flush_bytes: IntCounter = "flush_bytes_total";
+    /// Shards whose checkpoint was damaged at a start; they were rebuilt from the log.
+    checkpoint_damaged: IntCounter = "checkpoint_damaged_total";
     /// Age of the oldest change that is in no checkpoint yet.
     checkpoint_age_seconds: Gauge = "checkpoint_age_seconds";
     /// Offsets between what was read and the partition's end.

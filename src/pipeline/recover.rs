@@ -192,6 +192,7 @@ impl Recovery {
                 Ok(Recovered { shard, chain, published, clock, handled: BTreeMap::new() })
             }
             Err(CheckpointError::Damaged { cause, .. }) => {
+                self.shared.metrics.checkpoint_damaged.inc();
                 error!(
                     shard = id.0,
                     cause, "checkpoint damaged: this shard is rebuilt from the log"

@@ -12,6 +12,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{Options, Server};
 use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Value};
+use fred::util::redis_keyslot;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
@@ -111,8 +112,10 @@ pub(super) struct Call {
 impl Call {
     /// A command whose first key is the argument at `key_at`.
     pub(super) fn keyed(name: &'static str, key_at: usize, args: Vec<Value>) -> Self {
-        let command = CustomCommand::new_static(name, ClusterHash::Offset(key_at), false);
-        Self { command, args }
+        // The slot itself: of a custom command the driver minds no other way to tell it.
+        let key = args.get(key_at).and_then(Value::as_bytes).unwrap_or_default();
+        let slot = ClusterHash::Custom(redis_keyslot(key));
+        Self { command: CustomCommand::new_static(name, slot, false), args }
     }
 
     /// A command that any node can answer.
@@ -181,6 +184,10 @@ impl Live {
 
     /// The error with what the connection attempts said last, which is the cause one looks for.
     fn explain(&mut self, error: &Error) -> SendError {
+        if error.details().contains(REDIRECTED) {
+            let text = "its slot of the cluster moves to another node".to_owned();
+            return SendError { text, disconnected: false };
+        }
         let disconnected = is_disconnect(error.kind());
         let text = match (disconnected, self.said()) {
             (true, Some(said)) => format!("{error} ({said})"),
@@ -249,6 +256,9 @@ fn is_disconnect(kind: &ErrorKind) -> bool {
             | ErrorKind::Tls
     )
 }
+
+/// What the driver says of a command that a node of a cluster sent elsewhere.
+const REDIRECTED: &str = "Too many redirections";
 
 /// How often `wait_until_reachable` asks: small beside a start, and without a connection free.
 const REACHABLE_POLL: Duration = Duration::from_millis(20);

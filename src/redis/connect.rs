@@ -114,6 +114,9 @@ fn connection_config() -> ConnectionConfig {
         connection_timeout: CONNECT_TIMEOUT,
         internal_command_timeout: CONNECT_TIMEOUT,
         max_command_attempts: 1,
+        // Following one ends the driver's task when a slot is on its way. An error teaches the
+        // driver the slot's new node all the same, and the caller sends again.
+        max_redirections: 0,
         // Its counter leaks and wedges the client; bounded by the callers instead.
         max_command_buffer_len: 0,
         unresponsive: UnresponsiveConfig {

@@ -6,6 +6,9 @@
 //! ```text
 //! entry = version:u8 count (partition offset)* published (clock − published) pane* crc32:u32le
 //! ```
+//!
+//! Every version begins with its number and ends with the checksum of what stands before: a
+//! damaged entry is never taken for one of another version.
 
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::Second;
@@ -77,17 +80,15 @@ pub fn encode<'a>(
 /// # Errors
 /// The bytes are not what [`encode`] writes.
 pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
-    match bytes.first() {
-        None => return Err(CodecError::Truncated),
-        Some(&VERSION) => {}
-        Some(&other) => return Err(CodecError::UnknownVersion(other)),
-    }
     let (body, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or(CodecError::Truncated)?;
     if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
         return Err(CodecError::Checksum);
     }
     let mut reader = Reader(body);
-    reader.byte()?;
+    let version = reader.byte()?;
+    if version != VERSION {
+        return Err(CodecError::UnknownVersion(version));
+    }
     let count: usize = reader.number("number of positions")?;
     // Not reserved: the count is not proven until every position was read.
     let mut positions = Vec::new();

@@ -11,4 +11,5 @@ pub mod install;
 pub mod kafka;
 pub mod keys;
 pub mod oracle;
+pub mod proxy;
 pub mod redis;

@@ -158,6 +158,11 @@ fn what_is_no_entry_has_a_name() {
 }
 
 #[test]
+fn a_damaged_first_byte_is_not_taken_for_a_newer_version() {
+    assert_eq!(error(&[9, 0, 0, 0, 0, 0, 0]), Some(CodecError::Checksum));
+}
+
+#[test]
 fn a_hostile_length_costs_nothing() {
     let mut many = vec![VERSION];
     many.extend([0xff; 9]);
