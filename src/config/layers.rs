@@ -48,7 +48,9 @@ impl Values {
         let mut known = Dict::new();
         for (key, value) in table {
             match (setting_of_key(&key), text_of(&value)) {
-                (None, _) => self.problems.push(format!("{key}: unknown key in the file")),
+                (None, _) => {
+                    self.problems.push(format!("{}: unknown key in the file", key.escape_debug()));
+                }
                 (Some(setting), None) => self.problems.push(format!(
                     "{}: a table in the file; accepted: {}",
                     setting.name, setting.accepts

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, warn};
 
@@ -14,15 +15,15 @@ use crate::domain::position::Partition;
 use crate::ports::{Message, ProduceError, Producer, Target};
 use crate::sabotage::Bug;
 
-/// Groups of dead letters that may wait (a group: those of one fetch): when it is full, reading
-/// waits too.
+/// Groups of dead letters that may wait (a group: those of one fetch, a batch at most): when it is
+/// full, reading waits too.
 const QUEUE: usize = 64;
 
 /// Dead letters in one produce request.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 
 /// Bytes in one produce request: half of what brokers take by default.
-const BATCH_BYTES: usize = 512 * 1024;
+pub(super) const BATCH_BYTES: usize = 512 * 1024;
 
 /// Where dead letters are handed in. Cheap to clone; the writer ends when all clones are gone.
 #[derive(Clone, Debug)]
@@ -129,7 +130,7 @@ fn batches(letters: Vec<Message>) -> Vec<Vec<Message>> {
     let mut batches: Vec<Vec<Message>> = Vec::new();
     let mut room = 0;
     for letter in letters {
-        let size = letter.value.as_ref().map_or(0, |value| value.len());
+        let size = size(&letter);
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH && size <= room => {
                 room -= size;
@@ -142,6 +143,13 @@ fn batches(letters: Vec<Message>) -> Vec<Vec<Message>> {
         }
     }
     batches
+}
+
+/// A dead letter's bytes in a produce request, but for lengths.
+pub(super) fn size(letter: &Message) -> usize {
+    let [key, value] = [&letter.key, &letter.value].map(|part| part.as_ref().map_or(0, Bytes::len));
+    let headers = letter.headers.iter().map(|(name, value)| name.len() + value.len());
+    key + value + headers.sum::<usize>()
 }
 
 /// Sends one batch until the broker has it. One letter that is too large for the topic goes without

@@ -12,9 +12,9 @@ use super::Shared;
 use super::backoff::Backoff;
 use super::dead_letters::DeadLetters;
 use super::orders::Order;
-use super::route::{Batch, Router};
+use super::route::{Batch, Rejected, Router};
 use crate::domain::position::{Offset, Partition};
-use crate::ports::{Fetched, LogError, TradeLog};
+use crate::ports::{Fetched, LogError, Record, TradeLog};
 use crate::sabotage::Bug;
 
 /// What a worker is told.
@@ -136,28 +136,46 @@ impl<L: TradeLog> Reader<L> {
         self.shared.metrics.set_lag(partition, lag);
     }
 
-    /// Routes what was fetched; false when the workers are gone.
+    /// Routes what was fetched; false when the workers are gone. What is rejected goes out before
+    /// the rest is read: a record of nothing but bad elements waits for room as many records do.
     async fn hand_on(&self, partition: Partition, fetched: Fetched) -> bool {
         let metrics = &self.shared.metrics;
         let now = self.shared.clock.now();
-        metrics.unreadable_batches.inc_by(u64::try_from(fetched.unreadable.len()).unwrap_or(0));
-        let routed = self.router.route(partition, fetched, now);
-        metrics.records_consumed.inc_by(routed.records);
+        let Fetched { records, unreadable, next, .. } = fetched;
+        metrics.unreadable_batches.inc_by(u64::try_from(unreadable.len()).unwrap_or(0));
+        let records: Arc<[Record]> = records.into();
+        let mut routing = self.router.route(partition, &records, next, now);
+        loop {
+            let rejected = routing.read_on();
+            if rejected.is_empty() {
+                break;
+            }
+            self.reject(rejected).await;
+        }
+        let routed = routing.finish();
+        let unreadable =
+            unreadable.iter().map(|range| self.router.unreadable(partition, range, now));
+        self.reject(unreadable.collect()).await;
+        metrics.records_consumed.inc_by(u64::try_from(records.len()).unwrap_or(u64::MAX));
         metrics.trades_consumed.inc_by(routed.elements);
-        let mut letters = Vec::with_capacity(routed.rejected.len());
-        for (reason, letter) in routed.rejected {
-            metrics.reject(reason);
-            letters.push(letter);
-        }
-        if let Some(dead_letters) = &self.dead_letters {
-            dead_letters.send(letters).await;
-        }
         for (worker, batch) in self.workers.iter().zip(routed.batches) {
             if worker.send(Event::Batch(batch)).await.is_err() {
                 return false;
             }
         }
         true
+    }
+
+    async fn reject(&self, rejected: Vec<Rejected>) {
+        let mut letters = Vec::with_capacity(rejected.len());
+        for (reason, letter) in rejected {
+            self.shared.metrics.reject(reason);
+            letters.push(letter);
+        }
+        if let Some(dead_letters) = &self.dead_letters {
+            dead_letters.send(letters).await;
+            self.shared.status.progressed(self.shared.clock.now());
+        }
     }
 
     /// The offset asked for is not in the log: go on where it begins, and say what that costs.

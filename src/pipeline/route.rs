@@ -3,11 +3,14 @@
 //! One [`Batch`] per worker and fetch. Every worker gets one, trades or not, because it carries the
 //! position too. Routing to workers is this one seam.
 
+use std::iter::Enumerate;
 use std::ops::Range;
+use std::slice::Iter;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::dead_letters;
 use crate::domain::amount::Amount;
 use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::price::Price;
@@ -15,10 +18,10 @@ use crate::domain::reject::Reason;
 use crate::domain::time::{EventTime, WallMs};
 use crate::domain::token::TokenHash;
 use crate::domain::trade::{Side, Trade};
-use crate::ports::{Fetched, Message, Record};
+use crate::ports::{Message, Record};
 use crate::sabotage::Bug;
 use crate::wire::dead_letter::DeadLetter;
-use crate::wire::trade::{Element, decode};
+use crate::wire::trade::{Element, Elements};
 
 /// Values larger than this are rejected unread: twice the largest record that brokers are
 /// commonly configured for.
@@ -47,18 +50,37 @@ pub struct Batch {
     tokens: String,
 }
 
+/// What was fetched of one partition, while it is read.
+#[derive(Debug)]
+pub struct Routing<'a> {
+    router: &'a Router,
+    partition: Partition,
+    now: WallMs,
+    records: Enumerate<Iter<'a, Record>>,
+    open: Option<Open<'a>>,
+    routed: Routed,
+}
+
+/// The record that is being read.
+#[derive(Debug)]
+struct Open<'a> {
+    at: usize,
+    record: &'a Record,
+    value: &'a Bytes,
+    elements: Elements<'a>,
+}
+
 /// What came of one fetch.
 #[derive(Debug)]
 pub struct Routed {
     /// One per worker.
     pub batches: Vec<Batch>,
-    /// What was rejected, with its reason, ready to send.
-    pub rejected: Vec<(Reason, Message)>,
-    /// Records read.
-    pub records: u64,
     /// Elements read: trades and rejected ones.
     pub elements: u64,
 }
+
+/// A rejected thing with its reason, ready to send.
+pub type Rejected = (Reason, Message);
 
 /// A trade without its text: the token lies in the batch, the element in the record.
 #[derive(Debug)]
@@ -76,37 +98,44 @@ struct RoutedTrade {
 }
 
 impl Router {
-    /// Decodes and routes what was fetched. `now` bounds how far ahead a trade may be where its
-    /// record has no timestamp, or one ahead of `now`.
+    /// Begins to decode and route what was fetched; everything below `next` is offered by it.
+    /// `now` bounds how far ahead a trade may be where its record has no timestamp, or one ahead
+    /// of `now`.
     #[must_use]
-    pub fn route(&self, partition: Partition, fetched: Fetched, now: WallMs) -> Routed {
-        let next = fetched.next;
-        let records: Arc<[Record]> = fetched.records.into();
+    pub fn route<'a>(
+        &'a self,
+        partition: Partition,
+        records: &'a Arc<[Record]>,
+        next: Offset,
+        now: WallMs,
+    ) -> Routing<'a> {
         let batch = |_| Batch {
             partition,
             next,
-            records: Arc::clone(&records),
+            records: Arc::clone(records),
             trades: Vec::new(),
             tokens: String::new(),
         };
-        let mut routed = Routed {
-            batches: (0..self.workers.max(1)).map(batch).collect(),
-            rejected: Vec::new(),
-            records: u64::try_from(records.len()).unwrap_or(u64::MAX),
-            elements: 0,
-        };
-        for (at, record) in records.iter().enumerate() {
-            self.record(partition, at, record, now, &mut routed);
+        let batches = (0..self.workers.max(1)).map(batch).collect();
+        Routing {
+            router: self,
+            partition,
+            now,
+            records: records.iter().enumerate(),
+            open: None,
+            routed: Routed { batches, elements: 0 },
         }
-        for range in fetched.unreadable {
-            let last = range.end.0.saturating_sub(1);
-            let message = format!("the batch at offsets {} to {last} is unreadable", range.start);
-            let record = Record { offset: range.start, ..Record::default() };
-            let reason = Reason::UnreadableBatch;
-            let letter = self.letter(partition, &record, None, None, reason, &message);
-            routed.rejected.push((reason, letter.into_message(now)));
-        }
-        routed
+    }
+
+    /// The dead letter of a batch that nobody could read.
+    #[must_use]
+    pub fn unreadable(&self, partition: Partition, range: &Range<Offset>, now: WallMs) -> Rejected {
+        let last = range.end.0.saturating_sub(1);
+        let message = format!("the batch at offsets {} to {last} is unreadable", range.start);
+        let record = Record { offset: range.start, ..Record::default() };
+        let reason = Reason::UnreadableBatch;
+        let letter = self.letter(partition, &record, None, None, reason, &message);
+        (reason, letter.into_message(now))
     }
 
     /// The dead letter of a trade that a shard had to refuse, by its place in the batch.
@@ -129,46 +158,6 @@ impl Router {
         Some(letter.into_message(now))
     }
 
-    fn record(
-        &self,
-        partition: Partition,
-        at: usize,
-        record: &Record,
-        now: WallMs,
-        routed: &mut Routed,
-    ) {
-        let Some(value) = &record.value else { return };
-        if value.len() > MAX_VALUE_BYTES {
-            let reason = Reason::TooLarge;
-            let message = format!("{} bytes: at most {MAX_VALUE_BYTES} are read", value.len());
-            let whole = Some(value.clone());
-            let letter = self.letter(partition, record, None, whole, reason, &message);
-            routed.elements += 1;
-            routed.rejected.push((reason, letter.into_message(now)));
-            return;
-        }
-        let written = record.timestamp.map_or(now, |timestamp| timestamp.min(now));
-        let latest = written.plus(self.max_future_skew).event_time();
-        decode(value, Some(latest), &mut |element| {
-            routed.elements += 1;
-            match element {
-                Element::Trade { index, bytes, trade } => {
-                    let worker = usize::from(trade.hash.shard().0 % self.workers.max(1));
-                    if let Some(batch) = routed.batches.get_mut(worker) {
-                        batch.push(at, index, range_in(value, bytes), &trade);
-                    }
-                }
-                Element::Rejected { index, bytes, reason, message } => {
-                    let element = slice(value, range_in(value, bytes));
-                    let letter = self.letter(partition, record, index, element, reason, &message);
-                    if index.is_none() || !Bug::ArrayRejectsSwallowed.on() {
-                        routed.rejected.push((reason, letter.into_message(now)));
-                    }
-                }
-            }
-        });
-    }
-
     fn letter<'a>(
         &'a self,
         partition: Partition,
@@ -179,6 +168,78 @@ impl Router {
         message: &'a str,
     ) -> DeadLetter<'a> {
         DeadLetter { topic: &self.topic, partition, record, index, value, reason, message }
+    }
+}
+
+impl Routing<'_> {
+    /// Reads on until enough was rejected for one batch of dead letters, or to the end: whatever a
+    /// record holds, no more than that waits in memory. Nothing rejected: all is read.
+    pub fn read_on(&mut self) -> Vec<Rejected> {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while group.len() < dead_letters::BATCH && bytes < dead_letters::BATCH_BYTES {
+            match self.step() {
+                Some(Some(rejected)) => {
+                    bytes += dead_letters::size(&rejected.1);
+                    group.push(rejected);
+                }
+                Some(None) => {}
+                None => break,
+            }
+        }
+        group
+    }
+
+    /// What came of it; all must have been read.
+    #[must_use]
+    pub fn finish(self) -> Routed {
+        debug_assert!(self.open.is_none() && self.records.len() == 0);
+        self.routed
+    }
+
+    /// Reads one element, or begins the next record; answers what was rejected. `None` at the end.
+    fn step(&mut self) -> Option<Option<Rejected>> {
+        let Some(open) = &mut self.open else { return self.open_next() };
+        let Some(element) = open.elements.read_next() else {
+            self.open = None;
+            return Some(None);
+        };
+        self.routed.elements += 1;
+        match element {
+            Element::Trade { index, bytes, trade } => {
+                let worker = usize::from(trade.hash.shard().0 % self.router.workers.max(1));
+                if let Some(batch) = self.routed.batches.get_mut(worker) {
+                    batch.push(open.at, index, range_in(open.value, bytes), &trade);
+                }
+                Some(None)
+            }
+            Element::Rejected { index, bytes, reason, message } => {
+                let element = slice(open.value, range_in(open.value, bytes));
+                let Self { router, partition, now, .. } = *self;
+                let letter =
+                    router.letter(partition, open.record, index, element, reason, &message);
+                let swallowed = index.is_some() && Bug::ArrayRejectsSwallowed.on();
+                Some((!swallowed).then(|| (reason, letter.into_message(now))))
+            }
+        }
+    }
+
+    fn open_next(&mut self) -> Option<Option<Rejected>> {
+        let (at, record) = self.records.next()?;
+        let Some(value) = &record.value else { return Some(None) };
+        let Self { router, partition, now, .. } = *self;
+        if value.len() > MAX_VALUE_BYTES {
+            self.routed.elements += 1;
+            let reason = Reason::TooLarge;
+            let message = format!("{} bytes: at most {MAX_VALUE_BYTES} are read", value.len());
+            let whole = Some(value.clone());
+            let letter = router.letter(partition, record, None, whole, reason, &message);
+            return Some(Some((reason, letter.into_message(now))));
+        }
+        let written = record.timestamp.map_or(now, |timestamp| timestamp.min(now));
+        let latest = written.plus(router.max_future_skew).event_time();
+        self.open = Some(Open { at, record, value, elements: Elements::of(value, Some(latest)) });
+        Some(None)
     }
 }
 

@@ -17,8 +17,11 @@ pub use super::checkpoint_pane::PaneAt;
 use super::checkpoint_pane::{Before, put_pane, take_pane, take_partition};
 use super::varint::{Reader, put_length, put_signed};
 
-/// The layout that is written, and the only one that is read.
+/// The version byte of the layout that is written, and the only one that is read.
 pub const VERSION: u8 = 2;
+/// Partitions with a position are numbered below this: far more than a topic has, and few enough
+/// that a shard can keep a place for each.
+pub const MAX_PARTITIONS: i32 = 1 << 20;
 const CRC_BYTES: usize = 4;
 
 /// An entry as read: every byte of it has been checked.
@@ -93,7 +96,11 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
     // Not reserved: the count is not proven until every position was read.
     let mut positions = Vec::new();
     for _ in 0..count {
-        positions.push((take_partition(&mut reader)?, Offset(reader.signed("offset")?)));
+        let partition = take_partition(&mut reader)?;
+        if !(0..MAX_PARTITIONS).contains(&partition.0) {
+            return Err(CodecError::Malformed("partition"));
+        }
+        positions.push((partition, Offset(reader.signed("offset")?)));
     }
     let published = Second(reader.signed("published second")?);
     let clock = Second(published.0.wrapping_add(reader.signed("clock")?));

@@ -21,8 +21,10 @@ pub fn decode(value: &[u8], mut each: impl FnMut(&str, String, String)) -> u64 {
     let Ok(elements) = elements else { return 1 };
     let mut unusable = 0;
     for element in elements {
-        match serde_json::from_str::<Info>(element.get()) {
-            Ok(Info { token, symbol, name }) if fits(&token, &symbol, &name) => {
+        // A derived reader would take an array for the fields in their order.
+        let object = Some(element.get()).filter(|element| element.starts_with('{'));
+        match object.map(serde_json::from_str::<Info>).transpose() {
+            Ok(Some(Info { token, symbol, name })) if fits(&token, &symbol, &name) => {
                 each(&token, symbol.unwrap_or_default(), name.unwrap_or_default());
             }
             _ => unusable += 1,
@@ -111,6 +113,14 @@ mod tests {
             format!(r#"[1,{{"token":""}},{{"token":"a","name":"{long}"}},{{"token":"b"}}]"#);
         assert_eq!(decoded(&value), (vec![one("b", "", "")], 3));
         assert_eq!(decoded("{"), (vec![], 1));
+    }
+
+    #[test]
+    fn an_array_in_place_of_an_object_is_unusable() {
+        assert_eq!(
+            decoded(r#"[["a","A","Alpha"],["b"],{"token":"c"}]"#),
+            (vec![one("c", "", "")], 2)
+        );
     }
 
     #[test]

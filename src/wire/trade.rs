@@ -2,6 +2,10 @@
 //! rejection with its reason. One bad element never costs its neighbours; a value that is not
 //! JSON to its last byte gives nothing but that rejection.
 
+use std::iter::Zip;
+use std::ops::RangeFrom;
+use std::vec::IntoIter;
+
 use serde_json::value::RawValue;
 
 use crate::domain::reject::Reason;
@@ -35,25 +39,79 @@ pub enum Element<'a> {
     },
 }
 
+/// The elements of a value, read one after the other.
+#[derive(Debug)]
+pub struct Elements<'a> {
+    value: &'a [u8],
+    latest: Option<EventTime>,
+    rest: Rest<'a>,
+    /// Where a token with escapes is written out.
+    token: String,
+}
+
+#[derive(Debug)]
+enum Rest<'a> {
+    Array(Zip<RangeFrom<u32>, IntoIter<&'a RawValue>>),
+    Single(&'a RawValue),
+    NotJson(String),
+    Nothing,
+}
+
 /// Hands every element of `value` to `each`, in order. A trade after `latest` is rejected.
 pub fn decode(value: &[u8], latest: Option<EventTime>, each: &mut impl FnMut(Element<'_>)) {
-    match parse(value) {
-        Ok(Parsed::Array(elements)) => {
-            for (index, raw) in (0_u32..).zip(elements) {
-                let bytes = raw.get().as_bytes();
-                hand_over(raw.get(), bytes, Some(index), latest, each);
+    let mut elements = Elements::of(value, latest);
+    while let Some(element) = elements.read_next() {
+        each(element);
+    }
+}
+
+impl<'a> Elements<'a> {
+    /// The elements of `value`, in order. A trade after `latest` is rejected.
+    #[must_use]
+    pub fn of(value: &'a [u8], latest: Option<EventTime>) -> Self {
+        Self {
+            value,
+            latest,
+            rest: parse(value).unwrap_or_else(Rest::NotJson),
+            token: String::new(),
+        }
+    }
+
+    /// The next one.
+    pub fn read_next(&mut self) -> Option<Element<'_>> {
+        if let Rest::Array(elements) = &mut self.rest {
+            let (index, raw) = elements.next()?;
+            return Some(self.read(raw, raw.get().as_bytes(), Some(index)));
+        }
+        match std::mem::replace(&mut self.rest, Rest::Nothing) {
+            Rest::Single(raw) => Some(self.read(raw, self.value, None)),
+            Rest::NotJson(cause) => Some(self.not_json(&cause)),
+            Rest::Array(_) | Rest::Nothing => None,
+        }
+    }
+
+    fn read<'s>(
+        &'s mut self,
+        raw: &'s RawValue,
+        bytes: &'s [u8],
+        index: Option<u32>,
+    ) -> Element<'s> {
+        match element(raw.get(), self.latest, &mut self.token) {
+            Ok(trade) => Element::Trade { index: index.unwrap_or(0), bytes, trade },
+            Err(Rejection { reason, message }) => {
+                Element::Rejected { index, bytes, reason, message }
             }
         }
-        Ok(Parsed::Single(raw)) => hand_over(raw.get(), value, None, latest, each),
-        Err(cause) => {
-            let start = value.get(..SHOWN_BYTES).unwrap_or(value);
-            let text = String::from_utf8_lossy(start);
-            each(Element::Rejected {
-                index: None,
-                bytes: value,
-                reason: Reason::NotJson,
-                message: format!("value: expected JSON, found {} ({cause})", Shown(&text)),
-            });
+    }
+
+    fn not_json(&self, cause: &str) -> Element<'a> {
+        let start = self.value.get(..SHOWN_BYTES).unwrap_or(self.value);
+        let text = String::from_utf8_lossy(start);
+        Element::Rejected {
+            index: None,
+            bytes: self.value,
+            reason: Reason::NotJson,
+            message: format!("value: expected JSON, found {} ({cause})", Shown(&text)),
         }
     }
 }
@@ -61,31 +119,12 @@ pub fn decode(value: &[u8], latest: Option<EventTime>, each: &mut impl FnMut(Ele
 /// More bytes of a value than are ever shown.
 const SHOWN_BYTES: usize = 512;
 
-enum Parsed<'a> {
-    Single(&'a RawValue),
-    Array(Vec<&'a RawValue>),
-}
-
-fn parse(value: &[u8]) -> Result<Parsed<'_>, String> {
+fn parse(value: &[u8]) -> Result<Rest<'_>, String> {
     let text = std::str::from_utf8(value).map_err(|error| error.to_string())?;
     let parsed = if text.trim_ascii_start().starts_with('[') {
-        serde_json::from_str(text).map(Parsed::Array)
+        serde_json::from_str(text).map(|list: Vec<_>| Rest::Array((0..).zip(list)))
     } else {
-        serde_json::from_str(text).map(Parsed::Single)
+        serde_json::from_str(text).map(Rest::Single)
     };
     parsed.map_err(|error| error.to_string())
-}
-
-fn hand_over(
-    json: &str,
-    bytes: &[u8],
-    index: Option<u32>,
-    latest: Option<EventTime>,
-    each: &mut impl FnMut(Element<'_>),
-) {
-    let mut token = String::new();
-    each(match element(json, latest, &mut token) {
-        Ok(trade) => Element::Trade { index: index.unwrap_or(0), bytes, trade },
-        Err(Rejection { reason, message }) => Element::Rejected { index, bytes, reason, message },
-    });
 }

@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hostile;
 mod judge;
 mod model;
 mod service;
@@ -174,6 +175,24 @@ fn a_token_that_falls_silent_has_one_closing_message_and_then_none() {
     stage.stop(service);
     let verdict = stage.judge(quiet, false);
     assert!(verdict.whole_ticks >= 10, "{verdict:?}");
+}
+
+#[test]
+fn a_record_of_eight_megabytes_and_one_of_a_hundred_thousand_elements_count_exactly() {
+    let mut stage = Stage::set("hostile", &SPANS, seed());
+    let at = now().timestamp() - 5;
+    let records = [hostile::padded(at, 8 << 20), hostile::many(at, 100_000)];
+    stage.plan(&records);
+    let service = stage.service();
+    service.ready();
+    for record in &records {
+        stage.load(std::slice::from_ref(record));
+    }
+    let quiet = stage.quiet(&service);
+    stage.ticks(&service, 2);
+    println!("most memory: {} kB", service.most_memory_kb());
+    stage.stop(service);
+    stage.judge(quiet, false);
 }
 
 /// Lets the service catch up so slowly that a tick passes meanwhile: what was read by then must not

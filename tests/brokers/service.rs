@@ -99,6 +99,13 @@ impl Service {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// The most memory that it ever held, in kB.
+    pub(crate) fn most_memory_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Asks over HTTP: status and body; `None` where nobody listens yet.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
         let config = ureq::Agent::config_builder()

@@ -47,7 +47,8 @@ impl Stage {
     /// The stage of the scenario `name`, whose windows are `spans`.
     pub(crate) fn set(name: &str, spans: &[Span], seed: u64) -> Self {
         static BROKER: OnceLock<Mutex<KafkaBroker>> = OnceLock::new();
-        let broker = BROKER.get_or_init(|| Mutex::new(KafkaBroker::start_for_load(&[])));
+        let large = [("message.max.bytes", "33554432")];
+        let broker = BROKER.get_or_init(|| Mutex::new(KafkaBroker::start_for_load(&large)));
         let kafka = broker.lock().unwrap_or_else(PoisonError::into_inner);
         println!("{name}: seed {seed}");
         let topic = |kind: &str| Topic::open(&kafka, &format!("{name}-{kind}"));

@@ -5,7 +5,9 @@ use aggregator_service::domain::pane::{Flow, Mark, Pane, Sums};
 use aggregator_service::domain::position::{Offset, Partition, Position};
 use aggregator_service::domain::price::Price;
 use aggregator_service::domain::time::Second;
-use aggregator_service::wire::checkpoint::{CodecError, Entry, PaneAt, VERSION, decode, encode};
+use aggregator_service::wire::checkpoint::{
+    CodecError, Entry, MAX_PARTITIONS, PaneAt, VERSION, decode, encode,
+};
 use proptest::prelude::*;
 
 type Owned = (String, Second, Pane);
@@ -70,7 +72,8 @@ fn panes() -> impl Strategy<Value = Vec<Owned>> {
 }
 
 fn positions() -> impl Strategy<Value = Positions> {
-    prop::collection::vec(any::<(i32, i64)>().prop_map(|(p, o)| (Partition(p), Offset(o))), 0..5)
+    let position = (0..MAX_PARTITIONS, any::<i64>());
+    prop::collection::vec(position.prop_map(|(p, o)| (Partition(p), Offset(o))), 0..5)
 }
 
 proptest! {
@@ -170,6 +173,17 @@ fn a_hostile_length_costs_nothing() {
     assert_eq!(error(&sealed(many)), Some(CodecError::Truncated));
     let long = vec![VERSION, 0, 0, 0, 0x20, 0xff, 0xff, 0xff, 0x7f];
     assert!(matches!(error(&sealed(long)), Some(CodecError::Malformed(_))));
+}
+
+/// A shard keeps a place for every partition up to the highest.
+#[test]
+fn a_position_of_a_partition_that_no_topic_has_is_malformed() {
+    let positions = |partition| vec![(Partition(partition), Offset(7))];
+    assert_eq!(error(&write(&positions(MAX_PARTITIONS - 1), Second(0), &[])), None);
+    for partition in [-1, MAX_PARTITIONS, i32::MAX, i32::MIN] {
+        let malformed = Some(CodecError::Malformed("partition"));
+        assert_eq!(error(&write(&positions(partition), Second(0), &[])), malformed);
+    }
 }
 
 /// A base58 token whose panes hold a few trades of one block with volumes of 9 decimals.

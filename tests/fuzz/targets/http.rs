@@ -1,0 +1,4 @@
+//! Requests on a connection.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::http(data));

@@ -1,0 +1,4 @@
+//! Record values.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::trade(data));
