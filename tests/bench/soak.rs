@@ -1,0 +1,79 @@
+//! The service for as long as one likes on real servers, under a steady load with a fault a minute:
+//! every message and every dead letter is judged as it comes, in bounded memory. Ends with a table
+//! in Markdown, and with an error where anything is wrong.
+//!
+//! `cargo bench --bench soak`; `SOAK_BINARY` names another build (the static one), `SOAK_MINUTES`,
+//! `SOAK_RATE` (trades a second), `SOAK_TOKENS` and `SOAK_SEED` the size.
+#![cfg(test)]
+#![allow(clippy::disallowed_methods, reason = "wall clock and environment are the bench's own")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../brokers/judge.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end test")]
+mod judge;
+#[path = "../brokers/model.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end test")]
+mod model;
+#[path = "../brokers/service.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end test")]
+mod service;
+#[path = "../brokers/spoil.rs"]
+mod spoil;
+#[path = "../brokers/topic.rs"]
+mod topic;
+#[path = "../brokers/workload.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end test")]
+mod workload;
+
+#[path = "../soak/auditor.rs"]
+mod auditor;
+#[path = "../soak/faults.rs"]
+mod faults;
+#[path = "../soak/ledger.rs"]
+mod ledger;
+#[path = "../soak/load.rs"]
+mod load;
+#[path = "../soak/soak.rs"]
+mod soak;
+#[path = "../soak/table.rs"]
+mod table;
+#[path = "../soak/world.rs"]
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use support::kafka::KafkaBroker;
+use world::Settings;
+
+fn main() -> ExitCode {
+    let number =
+        |name: &str, default: u64| variable(name).map_or(default, |text| text.parse().unwrap());
+    let settings = Settings {
+        name: "soak",
+        program: program(),
+        lasts: Duration::from_secs(60 * number("SOAK_MINUTES", 60)),
+        fault_every: Duration::from_secs(60),
+        seed: number("SOAK_SEED", rand::random::<u32>().into()),
+        rate: number("SOAK_RATE", 2_000).try_into().unwrap(),
+        tokens: number("SOAK_TOKENS", 1_000).try_into().unwrap(),
+        spans: vec![("1min", 60), ("5min", 300)],
+        interval: 5,
+        wave: 60,
+    };
+    let report = soak::run(&settings, &mut KafkaBroker::start_for_load(&[]));
+    table::print(&report);
+    if report.clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn program() -> PathBuf {
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_aggregator-service"));
+    variable("SOAK_BINARY").map_or_else(built, PathBuf::from)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
