@@ -2,6 +2,10 @@
 //! every message and every dead letter is judged as it comes, in bounded memory. Ends with a table
 //! in Markdown, and with an error where anything is wrong.
 //!
+//! A word runs a drill instead: `cargo bench --bench soak -- kill`, `stop`, `redis-away`,
+//! `kafka-away`, `overload`; `DRILL_RATE`, `DRILL_TOKENS`, `DRILL_WARM` and `DRILL_AWAY` (seconds)
+//! make it smaller.
+//!
 //! `cargo bench --bench soak`; `SOAK_BINARY` names another build (the static one), `SOAK_MINUTES`,
 //! `SOAK_RATE` (trades a second), `SOAK_TOKENS` and `SOAK_SEED` the size.
 #![cfg(test)]
@@ -14,7 +18,7 @@ mod support;
 #[allow(dead_code, reason = "shared with the end-to-end test")]
 mod judge;
 #[path = "../brokers/model.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
+#[allow(dead_code, unused_imports, reason = "shared with the end-to-end test")]
 mod model;
 #[path = "../brokers/service.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end test")]
@@ -29,8 +33,14 @@ mod workload;
 
 #[path = "../soak/auditor.rs"]
 mod auditor;
+#[path = "../soak/drill.rs"]
+mod drill;
+#[path = "../soak/drills.rs"]
+mod drills;
 #[path = "../soak/faults.rs"]
 mod faults;
+#[path = "../soak/flood.rs"]
+mod flood;
 #[path = "../soak/ledger.rs"]
 mod ledger;
 #[path = "../soak/load.rs"]
@@ -46,27 +56,54 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use drill::Size;
 use support::kafka::KafkaBroker;
 use world::Settings;
 
 fn main() -> ExitCode {
-    let number =
-        |name: &str, default: u64| variable(name).map_or(default, |text| text.parse().unwrap());
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let met = if words.is_empty() { soak() } else { words.iter().all(|word| drill(word)) };
+    if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn soak() -> bool {
     let settings = Settings {
         name: "soak",
         program: program(),
         lasts: Duration::from_secs(60 * number("SOAK_MINUTES", 60)),
         fault_every: Duration::from_secs(60),
         seed: number("SOAK_SEED", rand::random::<u32>().into()),
-        rate: number("SOAK_RATE", 2_000).try_into().unwrap(),
-        tokens: number("SOAK_TOKENS", 1_000).try_into().unwrap(),
+        rate: size("SOAK_RATE", 2_000),
+        tokens: size("SOAK_TOKENS", 1_000),
         spans: vec![("1min", 60), ("5min", 300)],
         interval: 5,
         wave: 60,
     };
     let report = soak::run(&settings, &mut KafkaBroker::start_for_load(&[]));
     table::print(&report);
-    if report.clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    report.clean()
+}
+
+fn drill(word: &str) -> bool {
+    let of = |rate, tokens, warm, away| Size {
+        rate: size("DRILL_RATE", rate),
+        tokens: size("DRILL_TOKENS", tokens),
+        warm: Duration::from_secs(number("DRILL_WARM", warm)),
+        away: Duration::from_secs(number("DRILL_AWAY", away)),
+    };
+    let program = program();
+    let (full, half) = (of(200_000, 50_000, 30, 60), of(50_000, 10_000, 10, 60));
+    match word {
+        "kill" => drills::kill(&program, full),
+        "stop" => drills::stop(&program, full),
+        "redis-away" => {
+            [false, true].into_iter().all(|killed| drills::redis_away(&program, half, killed))
+        }
+        "kafka-away" => {
+            [false, true].into_iter().all(|killed| drills::kafka_away(&program, half, killed))
+        }
+        _ => panic!("no drill {word}"),
+    }
 }
 
 fn program() -> PathBuf {
@@ -76,4 +113,12 @@ fn program() -> PathBuf {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    variable(name).map_or(default, |text| text.parse().unwrap())
+}
+
+fn size(name: &str, default: u64) -> usize {
+    number(name, default).try_into().unwrap()
 }
