@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::position::{Offset, Partition, Position};
+use aggregator_service::domain::reject::Reason;
 use aggregator_service::domain::shard::{Outcome, Shard};
 use aggregator_service::domain::time::{Second, WallMs};
 use aggregator_service::domain::window::{Window, Windows};
@@ -322,10 +323,54 @@ fn orders(of: &[usize]) -> Vec<Vec<usize>> {
 
 #[test]
 fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
-    let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
-    let budget = Arc::new(Budget::new(1, 2));
-    let mut shard = Shard::new(windows, Arc::clone(&budget), Second(START), ALWAYS);
-    let trade = |token: &str, second: i64| Told {
+    let budget = Arc::new(Budget::new(1, 16));
+    let mut shard = Shard::new(a_minute(), Arc::clone(&budget), Second(START), ALWAYS);
+    assert_eq!(absorb(&mut shard, &simple("a", 1)), Outcome::Counted);
+    assert!(matches!(absorb(&mut shard, &simple("b", 1)), Outcome::Refused(_)));
+    for second in 2..=18 {
+        assert_eq!(absorb(&mut shard, &simple("a", second)), Outcome::Counted);
+    }
+    assert_eq!((budget.tokens(), budget.panes()), (1, 18));
+    shard.advance(Second(START + 100));
+    shard.due(|_| {});
+    assert_eq!((budget.tokens(), budget.panes()), (0, 0));
+    assert_eq!(absorb(&mut shard, &simple("b", 90)), Outcome::Counted);
+}
+
+#[test]
+fn an_eighth_above_the_bound_a_known_token_has_no_new_second_and_its_old_ones_count_on() {
+    let budget = Arc::new(Budget::new(1, 16));
+    let mut shard = Shard::new(a_minute(), Arc::clone(&budget), Second(START), ALWAYS);
+    for second in 1..=18 {
+        assert_eq!(absorb(&mut shard, &simple("a", second)), Outcome::Counted);
+    }
+    assert_eq!(absorb(&mut shard, &simple("a", 19)), Outcome::Refused(Reason::Capacity));
+    assert_eq!(absorb(&mut shard, &simple("a", 18)), Outcome::Counted);
+    assert_eq!(budget.panes(), 18);
+    shard.advance(Second(START + 20));
+    let data = published(&mut shard, &a_minute()).remove("a").unwrap();
+    assert_eq!(data[0]["total_trades"], 19, "what was refused is in no sum");
+}
+
+#[test]
+fn changes_that_no_checkpoint_takes_do_not_outnumber_the_live_panes_for_long() {
+    let budget = Arc::new(Budget::new(10, 1_000));
+    let mut shard = Shard::new(a_minute(), budget, Second(START), ALWAYS);
+    for second in 1..50_000 {
+        assert_eq!(absorb(&mut shard, &simple("a", second)), Outcome::Counted);
+        shard.advance(Second(START + second));
+        assert!(shard.noted_changes() < 2_000, "{} at {second}", shard.noted_changes());
+    }
+    assert_eq!(shard.changes().count(), 60, "all that lives, once each");
+}
+
+fn a_minute() -> Windows {
+    Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap()
+}
+
+/// A trade of `token`, so many seconds after the start.
+fn simple(token: &str, second: i64) -> Told {
+    Told {
         token: token.to_owned(),
         buy: true,
         native: "1".to_owned(),
@@ -333,23 +378,12 @@ fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
         price: "1".to_owned(),
         at_ns: i128::from(START + second) * 1_000_000_000,
         position: (0, second, 0),
-    };
-    assert_eq!(absorb(&mut shard, &trade("a", 1)), Outcome::Counted);
-    assert!(matches!(absorb(&mut shard, &trade("b", 1)), Outcome::Refused(_)));
-    for second in 2..5 {
-        assert_eq!(absorb(&mut shard, &trade("a", second)), Outcome::Counted);
     }
-    assert_eq!((budget.tokens(), budget.panes()), (1, 4));
-    shard.advance(Second(START + 100));
-    shard.due(|_| {});
-    assert_eq!((budget.tokens(), budget.panes()), (0, 0));
-    assert_eq!(absorb(&mut shard, &trade("b", 90)), Outcome::Counted);
 }
 
 #[test]
 fn a_sum_that_would_leave_128_bits_is_refused_and_nothing_wraps() {
-    let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
-    let mut shard = Shard::new(windows, budget(), Second(START), ALWAYS);
+    let mut shard = Shard::new(a_minute(), budget(), Second(START), ALWAYS);
     let trade = |offset: i64| Told {
         token: "a".to_owned(),
         buy: offset % 2 == 0,

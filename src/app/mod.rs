@@ -22,6 +22,7 @@ use names::NameReader;
 
 use crate::config::{Config, ConfigError};
 use crate::domain::budget::Budget;
+use crate::domain::reject::Reason;
 use crate::http::{self, Facts, HttpState};
 use crate::metrics::Metrics;
 use crate::pipeline::names::SharedNames;
@@ -226,7 +227,18 @@ fn introduce(config: &Config) {
 /// Sets the figures that are states, not events, once a second.
 pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationToken) {
     let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    let (mut said_of, mut silent) = (0, SILENT_LOOKS);
     loop {
+        silent = silent.saturating_add(1);
+        let refused = shared.metrics.rejected_for(Reason::Capacity);
+        if refused > said_of && silent > SILENT_LOOKS {
+            let (tokens, panes) = (budget.tokens(), budget.panes());
+            warn!(
+                refused,
+                tokens, panes, "MAX_TOKENS or MAX_PANES is reached: trades are rejected"
+            );
+            (said_of, silent) = (refused, 0);
+        }
         shared.metrics.tokens.set(count(budget.tokens()));
         shared.metrics.panes.set(count(budget.panes()));
         if let Some(flushed) = shared.status.last_flush() {
@@ -244,3 +256,6 @@ pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationT
 const MAX_WORKERS: u16 = crate::domain::token::SHARDS;
 
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Looks at the figures between two lines about the same thing.
+const SILENT_LOOKS: u32 = 30;

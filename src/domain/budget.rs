@@ -1,5 +1,6 @@
-//! How many tokens and panes one process may hold. Shared by all its shards; at the bound a trade
-//! of a *new* token is refused, the known ones go on.
+//! How many tokens and panes one process may hold. Shared by all its shards. At the bound a trade
+//! of a *new* token is refused; the known ones go on into a reserve, so that what has begun is
+//! counted whole as long as there is room. Beyond the reserve no pane is added at all.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -11,6 +12,10 @@ pub struct Budget {
     max_tokens: usize,
     max_panes: usize,
 }
+
+/// The reserve is this part of the panes: little beside the bound, and minutes for whoever looks
+/// at the figures.
+const RESERVE_PART: usize = 8;
 
 impl Budget {
     /// An empty budget.
@@ -50,7 +55,13 @@ impl Budget {
         self.tokens.fetch_sub(1, Relaxed);
     }
 
-    pub(crate) fn add_pane(&self) {
+    /// Takes a place for a new pane of a token that is held, if there is one.
+    pub(crate) fn take_pane(&self) -> bool {
+        let most = self.max_panes.saturating_add(self.max_panes / RESERVE_PART);
+        self.panes.fetch_update(Relaxed, Relaxed, |held| (held < most).then_some(held + 1)).is_ok()
+    }
+
+    pub(crate) fn restore_pane(&self) {
         self.panes.fetch_add(1, Relaxed);
     }
 

@@ -36,6 +36,9 @@ pub enum Outcome {
     Refused(Reason),
 }
 
+/// So few changes are not looked through for those that have expired.
+const MANY_CHANGES: usize = 1_024;
+
 /// The state of one shard.
 #[derive(Debug)]
 pub struct Shard {
@@ -125,7 +128,6 @@ impl Shard {
         let Some(total) = token.total.checked_add(&pane.sums) else {
             return Outcome::Refused(Reason::OutOfRange);
         };
-        token.total = total;
         let place = match token.place(second) {
             Ok(place) => {
                 if let Some(stored) = self.panes.get_mut(place) {
@@ -133,13 +135,14 @@ impl Shard {
                 }
                 place
             }
+            Err(_) if !self.budget.take_pane() => return Outcome::Refused(Reason::Capacity),
             Err(at) => {
                 let place = self.panes.push(second, StoredPane { slot, dirty: false, pane });
                 token.panes.insert(at, place);
-                self.budget.add_pane();
                 place
             }
         };
+        token.total = total;
         if second <= self.end {
             token.add(&self.windows, second, self.end, &pane.sums);
         }
@@ -233,6 +236,12 @@ impl Shard {
         active
     }
 
+    /// How many changes are noted: never many more than there are live panes.
+    #[must_use]
+    pub const fn noted_changes(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// Whether anything changed since [`clear_changes`](Self::clear_changes).
     #[must_use]
     pub fn has_changes(&self) -> bool {
@@ -286,7 +295,7 @@ impl Shard {
             Err(at) => {
                 let stored = StoredPane { slot, dirty: false, pane: *pane };
                 token.panes.insert(at, self.panes.push(second, stored));
-                self.budget.add_pane();
+                self.budget.restore_pane();
             }
         }
     }
@@ -369,6 +378,11 @@ impl Shard {
                 token.closing = token.newest_until(self.end).is_none();
             }
         }
+        // With the checkpoint away for long, most of what changed has gone again.
+        if self.dirty.len() > 2 * self.panes.count() + MANY_CHANGES {
+            self.dirty.retain(|place| place.second > horizon);
+            self.dirty.shrink_to(2 * self.dirty.len());
+        }
     }
 
     fn remove(&mut self, slot: u32) {
@@ -380,7 +394,7 @@ impl Shard {
 /// What it held is free for others: a shard that is dropped is loaded anew.
 impl Drop for Shard {
     fn drop(&mut self) {
-        self.budget.release_panes(self.panes.iter().count());
+        self.budget.release_panes(self.panes.count());
         self.tokens.iter_mut().for_each(|_| self.budget.release_token());
     }
 }

@@ -35,6 +35,7 @@ pub(crate) struct Bucket {
 #[derive(Debug, Default)]
 pub(crate) struct PaneStore {
     buckets: VecDeque<Bucket>,
+    count: usize,
 }
 
 impl PaneStore {
@@ -47,6 +48,7 @@ impl PaneStore {
                 at
             }
         };
+        self.count += 1;
         let index = self.buckets.get_mut(at).map_or(0, |bucket| {
             bucket.panes.push(pane);
             u32::try_from(bucket.panes.len() - 1).unwrap_or(u32::MAX)
@@ -78,7 +80,14 @@ impl PaneStore {
 
     /// Removes and returns the oldest bucket if its second is not after `until`.
     pub(crate) fn pop_until(&mut self, until: Second) -> Option<Bucket> {
-        self.buckets.pop_front_if(|bucket| bucket.second <= until)
+        let bucket = self.buckets.pop_front_if(|bucket| bucket.second <= until)?;
+        self.count -= bucket.panes.len();
+        Some(bucket)
+    }
+
+    /// How many panes there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
     }
 
     /// All panes with their seconds, oldest first.

@@ -308,7 +308,7 @@ pub fn refusal(reason: Reason) -> &'static str {
     if reason == Reason::OutOfRange {
         "the token's sums in the longest window would leave 128 bits"
     } else {
-        "a new token, and MAX_TOKENS or MAX_PANES is reached"
+        "MAX_TOKENS or MAX_PANES is reached"
     }
 }
 

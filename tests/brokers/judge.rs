@@ -18,6 +18,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::model::{Model, Place};
 use crate::support::oracle;
 use crate::topic::{PARTITIONS, Stored};
+use crate::workload::Bad;
 
 /// A process that published: since when, and where the log ended then.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ pub(crate) struct Said {
     pub(crate) end: i64,
     pub(crate) at_ms: i64,
     pub(crate) bytes: usize,
-    data: Value,
+    pub(crate) data: Value,
 }
 
 impl Said {
@@ -133,22 +134,29 @@ pub(crate) fn dead_letters(model: &Model<'_>, topic: &str, letters: &[Stored], c
         let rejected = model.rejected.get(&place);
         let rejected = rejected.unwrap_or_else(|| panic!("nothing bad at {place:?}"));
         assert!(found.insert(place) || crashed, "two dead letters of {place:?}");
-        let original = &rejected.stored.record;
-        assert_eq!(letter.record.value.as_ref(), Some(&rejected.bad.bytes), "at {place:?}");
-        assert_eq!(letter.record.key, original.key);
-        assert_eq!(header(&letter.record, "topic"), Some(topic));
-        assert_eq!(header(&letter.record, "reason"), Some(rejected.bad.reason), "at {place:?}");
-        let timestamp = rejected.stored.timestamp_ms.to_string();
-        assert_eq!(header(&letter.record, "timestamp"), Some(timestamp.as_str()));
-        assert!(header(&letter.record, "message").is_some_and(|text| text.contains("expected")));
-        let own = letter.record.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
-        assert!(own.eq(&original.headers), "the record's own headers stay");
+        dead_letter(&letter.record, topic, rejected.bad, rejected.stored);
     }
     let missing: Vec<_> = model.rejected.keys().filter(|place| !found.contains(place)).collect();
     assert!(missing.is_empty(), "no dead letters of {missing:?}");
 }
 
-fn place(letter: &Record) -> Place {
+/// Judges one dead letter of a bad thing in a record of `topic`.
+pub(crate) fn dead_letter(letter: &Record, topic: &str, bad: &Bad, stored: &Stored) {
+    let place = place(letter);
+    let original = &stored.record;
+    assert_eq!(letter.value.as_ref(), Some(&bad.bytes), "at {place:?}");
+    assert_eq!(letter.key, original.key);
+    assert_eq!(header(letter, "topic"), Some(topic));
+    assert_eq!(header(letter, "reason"), Some(bad.reason), "at {place:?}");
+    let timestamp = stored.timestamp_ms.to_string();
+    assert_eq!(header(letter, "timestamp"), Some(timestamp.as_str()));
+    assert!(header(letter, "message").is_some_and(|text| text.contains("expected")));
+    let own = letter.headers.iter().filter(|(name, _)| !name.starts_with(PREFIX));
+    assert!(own.eq(&original.headers), "the record's own headers stay");
+}
+
+/// Where the thing stood that a dead letter is of.
+pub(crate) fn place(letter: &Record) -> Place {
     let number = |name| header(letter, name).map(|text| text.parse::<i64>().unwrap());
     let index = number("index").map(|index| index.try_into().unwrap());
     (number("partition").unwrap().try_into().unwrap(), number("offset").unwrap(), index)

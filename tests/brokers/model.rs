@@ -2,6 +2,7 @@
 //! decimals read once and trades in order, so that a million of them take seconds. No code of the
 //! service.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bigdecimal::num_bigint::BigInt;
@@ -33,12 +34,12 @@ pub(crate) struct Model<'a> {
 }
 
 /// A trade, its decimals in units of 10⁻¹⁸.
-struct Entry {
-    order: (i128, (i32, i64, u32)),
-    second: i64,
-    buy: bool,
-    native: i128,
-    usd: i128,
+pub(crate) struct Entry {
+    pub(crate) order: (i128, (i32, i64, u32)),
+    pub(crate) second: i64,
+    pub(crate) buy: bool,
+    pub(crate) native: i128,
+    pub(crate) usd: i128,
     price: BigDecimal,
 }
 
@@ -111,35 +112,40 @@ impl<'a> Model<'a> {
 
     /// `aggregate_data` of a token's windows that end at `end`.
     pub(crate) fn windows(&self, token: &str, end: i64) -> Value {
-        let entries = &self.trades[token];
-        let known = entries.iter().rev().find(|entry| entry.second <= end);
-        let known = known.map_or(BigDecimal::zero(), |entry| entry.price.clone());
-        let timestamp = OffsetDateTime::from_unix_timestamp(end).unwrap();
-        let timestamp = timestamp.format(&Rfc3339).unwrap();
-        let item = |(name, length): &Span| {
-            let held = held(entries, *length, end);
-            let open = held.first().map_or(&known, |entry| &entry.price);
-            let close = held.last().map_or(&known, |entry| &entry.price);
-            let of = |buy| held.iter().filter(move |entry| entry.buy == buy);
-            let volume = |buy| of(buy).map(|entry| entry.native).sum::<i128>();
-            json!({
-                "time_window": name,
-                "sell_count": of(false).count(), "buy_count": of(true).count(),
-                "total_trades": held.len(),
-                "sell_volume": plain(volume(false)), "buy_volume": plain(volume(true)),
-                "total_volume": plain(volume(false) + volume(true)),
-                "volume_usd": plain(held.iter().map(|entry| entry.usd).sum()),
-                "price_change": oracle::change(open, close),
-                "open_price": oracle::plain(open), "close_price": oracle::plain(close),
-                "timestamp": timestamp,
-            })
-        };
-        self.spans.iter().map(item).collect()
+        let entries: Vec<_> = self.trades[token].iter().collect();
+        aggregate_data(&self.spans, &entries, end)
     }
 }
 
+/// `aggregate_data` of one token's trades, which are in order, for windows that end at `end`.
+pub(crate) fn aggregate_data(spans: &[Span], entries: &[&Entry], end: i64) -> Value {
+    let known = entries.iter().rev().find(|entry| entry.second <= end);
+    let known = known.map_or(BigDecimal::zero(), |entry| entry.price.clone());
+    let timestamp = OffsetDateTime::from_unix_timestamp(end).unwrap();
+    let timestamp = timestamp.format(&Rfc3339).unwrap();
+    let item = |(name, length): &Span| {
+        let held = held(entries, *length, end);
+        let open = held.first().map_or(&known, |entry| &entry.price);
+        let close = held.last().map_or(&known, |entry| &entry.price);
+        let of = |buy| held.iter().filter(move |entry| entry.buy == buy);
+        let volume = |buy| of(buy).map(|entry| entry.native).sum::<i128>();
+        json!({
+            "time_window": name,
+            "sell_count": of(false).count(), "buy_count": of(true).count(),
+            "total_trades": held.len(),
+            "sell_volume": plain(volume(false)), "buy_volume": plain(volume(true)),
+            "total_volume": plain(volume(false) + volume(true)),
+            "volume_usd": plain(held.iter().map(|entry| entry.usd).sum()),
+            "price_change": oracle::change(open, close),
+            "open_price": oracle::plain(open), "close_price": oracle::plain(close),
+            "timestamp": timestamp,
+        })
+    };
+    spans.iter().map(item).collect()
+}
+
 impl Entry {
-    fn new(told: &Told, position: (i32, i64, u32)) -> Self {
+    pub(crate) fn new(told: &Told, position: (i32, i64, u32)) -> Self {
         let (amount, price) = (oracle::amount(&told.amount), oracle::price(told));
         Self {
             order: (told.at_ns, position),
@@ -153,13 +159,14 @@ impl Entry {
 }
 
 /// Those with `end − length < second ≤ end`; the entries are in order of time.
-fn held(entries: &[Entry], length: i64, end: i64) -> &[Entry] {
-    let from = entries.partition_point(|entry| entry.second <= end - length);
-    let to = entries.partition_point(|entry| entry.second <= end);
+pub(crate) fn held<E: Borrow<Entry>>(entries: &[E], length: i64, end: i64) -> &[E] {
+    let from = entries.partition_point(|entry| entry.borrow().second <= end - length);
+    let to = entries.partition_point(|entry| entry.borrow().second <= end);
     &entries[from..to]
 }
 
-fn units(held: &BigDecimal) -> i128 {
+/// In units of 10⁻¹⁸.
+pub(crate) fn units(held: &BigDecimal) -> i128 {
     let (units, _) = held.with_scale(SCALE).into_bigint_and_scale();
     i128::try_from(units).unwrap()
 }

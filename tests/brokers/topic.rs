@@ -24,7 +24,7 @@ pub(crate) struct Topic {
 
 /// How far a topic was read, partition by partition.
 #[derive(Debug, Default)]
-pub(crate) struct Cursor(Vec<i64>);
+pub(crate) struct Cursor(pub(crate) Vec<i64>);
 
 /// A record as it stands in the log.
 #[derive(Debug)]

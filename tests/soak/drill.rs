@@ -1,0 +1,207 @@
+//! What a drill plays on: a broker, a Redis, a flood, the service as a child process; and the judge
+//! of its end: every token's figures are those of all that went out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+use crate::flood::Flood;
+use crate::judge;
+use crate::service::{PATIENCE, Service};
+use crate::support::kafka::KafkaBroker;
+use crate::support::oracle::{self, Span};
+use crate::support::redis::RedisServer;
+use crate::topic::{Cursor, PARTITIONS, Topic, now};
+
+/// How large a drill is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Trades a second.
+    pub(crate) rate: usize,
+    pub(crate) tokens: usize,
+    /// How long the load lasts before anything happens.
+    pub(crate) warm: Duration,
+    /// How long something is away.
+    pub(crate) away: Duration,
+}
+
+/// One drill's world.
+pub(crate) struct Drill {
+    name: &'static str,
+    program: PathBuf,
+    pub(crate) size: Size,
+    pub(crate) kafka: KafkaBroker,
+    pub(crate) redis: RedisServer,
+    pub(crate) flood: Flood,
+    pub(crate) aggregates: Topic,
+    pub(crate) more: Vec<(&'static str, String)>,
+    wrong: Vec<String>,
+}
+
+/// The windows of a drill.
+const SPANS: [Span; 3] = [("1min", 60), ("5min", 300), ("15min", 900)];
+
+/// Seconds between ticks.
+pub(crate) const INTERVAL: i64 = 2;
+
+/// Between two looks: far less than what is measured.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Drill {
+    pub(crate) fn set(name: &'static str, program: PathBuf, size: Size) -> Self {
+        let kafka = KafkaBroker::start_for_load(&[]);
+        let aggregates = Topic::open(&kafka, &format!("{name}-aggregates"));
+        let (redis, flood) = (RedisServer::start(), Flood::new(size.tokens));
+        let (more, wrong) = (Vec::new(), Vec::new());
+        println!("\n{name}: {size:?}");
+        Self { name, program, size, kafka, redis, flood, aggregates, more, wrong }
+    }
+
+    /// Starts the service.
+    pub(crate) fn start(&self) -> Service {
+        let topic = |kind: &str| format!("{}-{kind}", self.name);
+        let names = SPANS.map(|(name, _)| name).join(",");
+        let mut variables = vec![
+            ("KAFKA_BROKERS", self.kafka.address()),
+            ("REDIS_ADDR", self.redis.addr()),
+            ("KAFKA_TOPIC", topic("trades")),
+            ("AGGREGATE_TOPIC", topic("aggregates")),
+            ("DLQ_TOPIC", topic("letters")),
+            ("TIME_WINDOWS", names),
+            ("AGGREGATE_PUBLISH_INTERVAL", format!("{INTERVAL}s")),
+        ];
+        variables.extend(self.more.iter().cloned());
+        let variables: Vec<_> =
+            variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Service::start(&self.program, &variables)
+    }
+
+    /// Starts it, and says how long it took until it was ready.
+    pub(crate) fn start_and_time(&self) -> (Service, Duration) {
+        let begun = Instant::now();
+        let service = self.start();
+        service.ready();
+        (service, begun.elapsed())
+    }
+
+    /// The service under the flood, first for the warm-up, then for as long as `meanwhile` takes;
+    /// afterwards it must say what went out, and stop as asked.
+    pub(crate) fn flooded(&mut self, meanwhile: impl FnOnce(&mut Self, Service) -> Service) {
+        let of = usize::try_from(PARTITIONS).unwrap();
+        let name = format!("{}-trades", self.name);
+        let topics: Vec<_> = (0..of).map(|_| Topic::open(&self.kafka, &name)).collect();
+        let flood = std::mem::replace(&mut self.flood, Flood::new(1));
+        let rate = self.size.rate;
+        let (service, took) = self.start_and_time();
+        println!("first start: ready after {took:.1?}");
+        let service = std::thread::scope(|scope| {
+            let pouring: Vec<_> = topics
+                .iter()
+                .enumerate()
+                .map(|(at, topic)| {
+                    let flood = &flood;
+                    scope.spawn(move || flood.pour(topic, at, of, rate))
+                })
+                .collect();
+            let _off = Off(&flood);
+            std::thread::sleep(self.size.warm);
+            let begun = (Instant::now(), flood.trades.load(SeqCst));
+            let service = meanwhile(self, service);
+            let poured = flood.trades.load(SeqCst) - begun.1;
+            let rate = poured / begun.0.elapsed().as_secs().max(1);
+            println!("{poured} trades meanwhile, {rate} a second");
+            drop(_off);
+            pouring.into_iter().for_each(|pouring| pouring.join().unwrap());
+            service
+        });
+        self.flood = flood;
+        let ends: i64 = topics[0].ends().iter().sum();
+        let records = self.flood.records();
+        self.check(ends.unsigned_abs() == records, || {
+            format!("{ends} records in the log, {records} were acknowledged: cannot be judged")
+        });
+        self.judge(&service);
+        service.terminate();
+        let code = service.exit_code(PATIENCE);
+        self.check(code == 0, || format!("ended with {code}"));
+    }
+
+    /// Waits for a whole tick of all that went out, and compares it in every field.
+    fn judge(&mut self, service: &Service) {
+        let mut cursor = Cursor(self.aggregates.ends());
+        let from = now().timestamp();
+        let mut ticks: BTreeMap<i64, BTreeMap<String, serde_json::Value>> = BTreeMap::new();
+        let mut whole = None;
+        service.until("a whole tick", || {
+            for stored in self.aggregates.read(&mut cursor) {
+                let said = judge::said(&stored, INTERVAL);
+                ticks.entry(said.end).or_default().insert(said.token, said.data);
+            }
+            let caught_up = service.figure("lag_records") < 1.0;
+            // The one before the last is whole; read to its end it shows everything.
+            whole = ticks.keys().rev().nth(1).copied().filter(|end| *end > from + 2 * INTERVAL);
+            caught_up && whole.is_some()
+        });
+        let end = whole.unwrap();
+        let expected = self.flood.expected(&SPANS, end);
+        let found = &ticks[&end];
+        let same = |(token, data): &(&String, &serde_json::Value)| {
+            expected.get(*token).is_some_and(|expected| oracle::same(data, expected))
+        };
+        let wrong: Vec<_> = found.iter().filter(|one| !same(one)).take(2).collect();
+        let (exact, all) = (found.iter().filter(same).count(), expected.len());
+        println!("at the end {exact} of {all} tokens' figures exact in every field");
+        let refused = self.more.iter().any(|(name, _)| name.starts_with("MAX_"));
+        let first = wrong.first().map(|(token, data)| (data, expected.get(*token)));
+        let note = format!("{exact} of {} messages exact; {first:?}", found.len());
+        self.check(exact == found.len() && (refused || exact == all), || note);
+    }
+
+    /// The ticks of which there were messages since `cursor`, with how many tokens each.
+    pub(crate) fn ticks(&self, cursor: &mut Cursor) -> BTreeMap<i64, BTreeSet<String>> {
+        let mut ticks: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
+        for stored in self.aggregates.read(cursor) {
+            let said = judge::said(&stored, INTERVAL);
+            ticks.entry(said.end).or_default().insert(said.token);
+        }
+        ticks
+    }
+
+    /// A target, met or not.
+    pub(crate) fn check(&mut self, met: bool, what: impl FnOnce() -> String) {
+        if !met {
+            let what = what();
+            println!("NOT MET: {what}");
+            self.wrong.push(what);
+        }
+    }
+
+    /// Ends the drill; whether all was met.
+    pub(crate) fn met(self) -> bool {
+        self.wrong.is_empty()
+    }
+}
+
+/// Time until `done`, looked at often.
+pub(crate) fn time_until(
+    service: &Service,
+    what: &str,
+    mut done: impl FnMut() -> bool,
+) -> Duration {
+    let begun = Instant::now();
+    service.until(what, || {
+        std::thread::sleep(LOOK);
+        done()
+    });
+    begun.elapsed()
+}
+
+/// Turns the flood off, also where something panics.
+struct Off<'a>(&'a Flood);
+
+impl Drop for Off<'_> {
+    fn drop(&mut self) {
+        self.0.on.store(false, SeqCst);
+    }
+}

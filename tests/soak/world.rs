@@ -1,0 +1,172 @@
+//! What the soak plays on: a broker, a Redis, the service as a child process, and what all its
+//! threads know of faults and lives.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crate::auditor::Tally;
+use crate::faults::Fault;
+use crate::ledger::Positions;
+use crate::service::Service;
+use crate::support::kafka::KafkaBroker;
+use crate::support::oracle::Span;
+use crate::support::redis::RedisServer;
+use crate::topic::{Topic, now};
+use crate::workload::Planned;
+
+/// What a soak is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: &'static str,
+    pub(crate) program: PathBuf,
+    pub(crate) lasts: Duration,
+    /// Time between two faults.
+    pub(crate) fault_every: Duration,
+    pub(crate) seed: u64,
+    /// Trades a second.
+    pub(crate) rate: usize,
+    pub(crate) tokens: usize,
+    pub(crate) spans: Vec<Span>,
+    /// Seconds between ticks.
+    pub(crate) interval: i64,
+    /// Seconds after which other tokens are traded.
+    pub(crate) wave: u64,
+}
+
+/// What all threads know.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// Records that are produced and were not seen in the log yet, by number.
+    pub(crate) plans: Mutex<BTreeMap<u64, Planned>>,
+    pub(crate) loading: AtomicBool,
+    pub(crate) over: AtomicBool,
+    pub(crate) tally: Mutex<Tally>,
+    pub(crate) lives: Mutex<Vec<Life>>,
+    pub(crate) faults: Mutex<Vec<Inflicted>>,
+}
+
+/// A process of the service: when it ran, and where the log ended when it started.
+#[derive(Clone, Debug)]
+pub(crate) struct Life {
+    pid: String,
+    since_ms: i64,
+    until_ms: i64,
+    ends: Positions,
+}
+
+/// A fault, from its begin until the service was ready again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inflicted {
+    pub(crate) fault: Fault,
+    pub(crate) from_ms: i64,
+    pub(crate) until_ms: i64,
+    /// From the end of the fault until ready.
+    pub(crate) recovery: Duration,
+}
+
+impl Shared {
+    /// What whoever published at `ms` had read of the log before.
+    pub(crate) fn floor(&self, ms: i64) -> Positions {
+        let lives = self.lives.lock().unwrap();
+        let alive = lives.iter().filter(|life| life.since_ms <= ms && ms <= life.until_ms);
+        let least = |left: Positions, right: Positions| {
+            std::array::from_fn(|partition| left[partition].min(right[partition]))
+        };
+        alive.map(|life| life.ends).reduce(least).expect("somebody lived when it was published")
+    }
+
+    /// Whether a life began between two moments.
+    pub(crate) fn life_began(&self, from_ms: i64, until_ms: i64) -> bool {
+        let lives = self.lives.lock().unwrap();
+        lives.iter().any(|life| from_ms <= life.since_ms && life.since_ms <= until_ms)
+    }
+
+    /// Whether there was no fault, and none was being recovered from.
+    pub(crate) fn calm(&self, from_ms: i64, until_ms: i64) -> bool {
+        let faults = self.faults.lock().unwrap();
+        faults.iter().all(|fault| until_ms < fault.from_ms || fault.until_ms < from_ms)
+    }
+}
+
+/// The servers and the service.
+pub(crate) struct World<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) shared: &'a Shared,
+    pub(crate) kafka: &'a mut KafkaBroker,
+    pub(crate) redis: RedisServer,
+    pub(crate) trades: Topic,
+    pub(crate) seen: Seen,
+}
+
+/// What was seen of all lives.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Largest resident memory, in kB.
+    pub(crate) peak_kb: u64,
+    pub(crate) read_again: f64,
+    /// Of the last look at the life that is on.
+    duplicates: f64,
+    pub(crate) violations: f64,
+    pub(crate) broken_stops: u64,
+}
+
+impl World<'_> {
+    /// Starts the service.
+    pub(crate) fn start(&mut self) -> Service {
+        let ends = self.trades.ends().try_into().unwrap();
+        let since_ms = now().timestamp_millis();
+        let names: Vec<_> = self.settings.spans.iter().map(|(name, _)| *name).collect();
+        let topic = |kind: &str| format!("{}-{kind}", self.settings.name);
+        let variables = [
+            ("KAFKA_BROKERS", self.kafka.address()),
+            ("REDIS_ADDR", self.redis.addr()),
+            ("KAFKA_TOPIC", topic("trades")),
+            ("AGGREGATE_TOPIC", topic("aggregates")),
+            ("DLQ_TOPIC", topic("letters")),
+            ("TIME_WINDOWS", names.join(",")),
+            ("AGGREGATE_PUBLISH_INTERVAL", format!("{}s", self.settings.interval)),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value));
+        let service = Service::start(&self.settings.program, &variables);
+        let life = Life { pid: service.pid.clone(), since_ms, until_ms: i64::MAX, ends };
+        self.shared.lives.lock().unwrap().push(life);
+        service
+    }
+
+    /// Notes that a process is no more.
+    pub(crate) fn ended(&mut self, pid: &str) {
+        let mut lives = self.shared.lives.lock().unwrap();
+        let life = lives.iter_mut().find(|life| life.pid == pid && life.until_ms == i64::MAX);
+        life.unwrap().until_ms = now().timestamp_millis();
+        self.seen.read_again += std::mem::take(&mut self.seen.duplicates);
+    }
+
+    /// Looks at the service that runs: its memory, and figures that must stay at zero.
+    pub(crate) fn look(&mut self, service: &Service) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid));
+        let status = status.unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|text| text.split_whitespace().next()?.parse().ok());
+        self.seen.peak_kb = self.seen.peak_kb.max(peak.unwrap_or(0));
+        if let Some(duplicates) = service.figure_if_up("trades_duplicate_total") {
+            self.seen.duplicates = duplicates;
+        }
+        let zero = ["invariant_violations_total", "overflow_total"];
+        let zero = zero.iter().filter_map(|name| service.figure_if_up(name));
+        self.seen.violations = self.seen.violations.max(zero.sum());
+    }
+
+    /// Looks at the service until `until`.
+    pub(crate) fn watch(&mut self, service: &Service, until: Instant) {
+        while Instant::now() < until && self.shared.tally.lock().unwrap().findings() == 0 {
+            self.look(service);
+            std::thread::sleep(WATCH);
+        }
+    }
+}
+
+/// Between two looks at the service.
+const WATCH: Duration = Duration::from_secs(1);
