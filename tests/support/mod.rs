@@ -10,4 +10,5 @@ pub mod checkpoint;
 pub mod install;
 pub mod kafka;
 pub mod oracle;
+pub mod proxy;
 pub mod redis;
