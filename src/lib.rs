@@ -43,12 +43,12 @@
 //! kafka/           the log and the producer over Kafka
 //!   batch          a record batch as the protocol has it
 //!   connect        from addresses to a client that is rebuilt
-//!   isolate        one batch that the client cannot decode
+//!   isolate        batches one by one: markers, what was aborted, what is damaged
 //!   log            fetching, partition by partition
 //!   login          the mechanisms of SASL
 //!   pool           one connection for each partition and purpose
 //!   producer       one batch in flight
-//!   raw            a fetch on a connection of our own
+//!   raw            fetch and produce on connections of our own
 //!   topics         topics, created when missing
 //! redis/           the checkpoint and the query view in Redis
 //!   admission      are we let in, may we do what we need

@@ -94,6 +94,8 @@ metrics! {
     lag_records: IntGaugeVec = "lag_records" by "partition";
     /// Offsets that retention took before they were read.
     offset_lost: IntCounterVec = "offset_lost_total" by "partition";
+    /// Times that a partition's log was found made anew.
+    new_logs: IntCounterVec = "new_logs_total" by "partition";
     /// Fetches that failed; they are tried again.
     fetch_errors: IntCounter = "fetch_errors_total";
     /// Batches that nobody could decode.
@@ -149,6 +151,11 @@ impl Metrics {
     /// Counts offsets that retention took before they were read.
     pub fn lose_offsets(&self, partition: Partition, count: u64) {
         self.offset_lost.with_label_values(&[&partition.to_string()]).inc_by(count);
+    }
+
+    /// Counts a log that was made anew.
+    pub fn new_log(&self, partition: Partition) {
+        self.new_logs.with_label_values(&[&partition.to_string()]).inc();
     }
 
     /// The figures as families, sorted by name.

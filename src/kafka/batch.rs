@@ -1,5 +1,7 @@
 //! The bytes of one record batch, format 2: header, checksum, compression, records. Pure. Reads
-//! more than `rskafka` does: headers with null values and with names that are not UTF-8.
+//! more than `rskafka` does: who wrote it in which transaction, the broker's own timestamps,
+//! headers with null values and with names that are not UTF-8. Copies no record: a key or value is
+//! a slice of its batch.
 
 use std::ops::Range;
 
@@ -23,6 +25,8 @@ const CHECKED_HEADER_BYTES: usize = 40;
 const MAGIC: u8 = 2;
 
 const COMPRESSION_BITS: u16 = 0b111;
+const LOG_APPEND_TIME_BIT: u16 = 1 << 3;
+const TRANSACTIONAL_BIT: u16 = 1 << 4;
 const CONTROL_BIT: u16 = 1 << 5;
 
 /// A timestamp that says there is none.
@@ -46,8 +50,11 @@ pub(super) enum Content {
 /// A batch that can be relied on.
 pub(super) struct Sound {
     pub(super) last: i64,
+    /// Who wrote it; any number where nobody said.
+    pub(super) producer: i64,
     attributes: u16,
     first_timestamp: i64,
+    newest_timestamp: i64,
     count: i32,
     records: Bytes,
 }
@@ -93,15 +100,30 @@ impl Sound {
         }
         let attributes = body.get_u16();
         let _last_offset_delta = body.get_i32();
-        let first_timestamp = body.get_i64();
-        // Newest timestamp, producer's id, epoch and sequence: not needed.
-        body.advance(8 + 8 + 2 + 4);
-        Some(Self { last, attributes, first_timestamp, count: body.get_i32(), records: body })
+        let (first_timestamp, newest_timestamp) = (body.get_i64(), body.get_i64());
+        let producer = body.get_i64();
+        // The producer's epoch and sequence: not needed.
+        body.advance(2 + 4);
+        let count = body.get_i32();
+        Some(Self {
+            last,
+            producer,
+            attributes,
+            first_timestamp,
+            newest_timestamp,
+            count,
+            records: body,
+        })
     }
 
     /// Whether it is a transaction marker and holds no records.
     pub(super) const fn is_marker(&self) -> bool {
         self.attributes & CONTROL_BIT != 0
+    }
+
+    /// Whether it belongs to a transaction.
+    pub(super) const fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL_BIT != 0
     }
 
     /// Appends the records at or above `from`; answers the offsets that could not be read.
@@ -113,6 +135,8 @@ impl Sound {
     ) -> Option<Range<Offset>> {
         let behind = Offset(self.last).next();
         let mut readable = from.max(Offset(base));
+        let appended =
+            (self.attributes & LOG_APPEND_TIME_BIT != 0).then_some(self.newest_timestamp);
         let Some(mut body) = decompressed(self.attributes, self.records) else {
             return Some(readable..behind);
         };
@@ -121,6 +145,8 @@ impl Sound {
                 return Some(readable..behind).filter(|lost| !lost.is_empty());
             };
             if record.offset >= from {
+                let timestamp = appended.map_or(record.timestamp, timestamp_of);
+                let record = Record { timestamp, ..record };
                 readable = record.offset.next();
                 records.push(record);
             }
@@ -159,7 +185,7 @@ fn record(body: &mut Bytes, base: i64, first_timestamp: i64) -> Option<Record> {
 }
 
 /// A record's timestamp in milliseconds, if it has one.
-pub(super) fn timestamp_of(millis: i64) -> Option<WallMs> {
+fn timestamp_of(millis: i64) -> Option<WallMs> {
     (millis != NO_TIMESTAMP).then_some(WallMs(millis))
 }
 

@@ -1,17 +1,60 @@
-//! Record batches as they stand in the log, taken one by one, so that none spoils the others:
-//! what `rskafka` refuses is read, a transaction marker is passed, and a batch that nobody can
-//! read is reported by its offsets. Pure; the same bytes give the same answer.
+//! Record batches as they stand in the log, taken one by one, so that none spoils the others: a
+//! transaction marker is passed, so is what was aborted, and a batch that nobody can read is
+//! reported by its offsets. Pure; the same bytes give the same answer.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::batch::{Batch, Content};
+use super::batch::{Batch, Content, Sound};
 use crate::domain::position::Offset;
 use crate::ports::Fetched;
 
-/// What stands at `from`: records, unreadable ranges, and where to go on. `bytes` are the batches
-/// that the broker sent for `from`, `end` its last stable offset. `None` where it sent a part of
-/// a batch only.
-pub(super) fn read(mut bytes: Bytes, from: Offset, end: Offset) -> Option<Fetched> {
+/// What a broker sent for an offset.
+#[derive(Default)]
+pub(super) struct Batches {
+    /// Whole record batches, perhaps a cut-off one behind them; the first one holds the offset.
+    pub(super) bytes: Bytes,
+    /// The last stable offset.
+    pub(super) end: Offset,
+    /// The aborted transactions among them: first offset and producer.
+    pub(super) aborted: Vec<(Offset, i64)>,
+}
+
+/// The aborted transactions of some batches, followed from batch to batch.
+struct Aborted {
+    /// Those that begin further on, the next one last.
+    coming: Vec<(Offset, i64)>,
+    /// Producers that are inside one.
+    inside: BTreeSet<i64>,
+}
+
+impl Aborted {
+    fn new(mut coming: Vec<(Offset, i64)>) -> Self {
+        coming.sort_unstable_by(|left, right| right.cmp(left));
+        Self { coming, inside: BTreeSet::new() }
+    }
+
+    /// Whether the next batch of the log was aborted.
+    fn holds(&mut self, batch: &Sound) -> bool {
+        while let Some((_, producer)) =
+            self.coming.pop_if(|(first, _)| *first <= Offset(batch.last))
+        {
+            self.inside.insert(producer);
+        }
+        if batch.is_marker() {
+            self.inside.remove(&batch.producer);
+            return false;
+        }
+        batch.is_transactional() && self.inside.contains(&batch.producer)
+    }
+}
+
+/// What stands at `from`: records, unreadable ranges, and where to go on. `None` where the broker
+/// sent a part of a batch only.
+pub(super) fn read(batches: Batches, from: Offset) -> Option<Fetched> {
+    let Batches { mut bytes, end, aborted } = batches;
+    let mut aborted = Aborted::new(aborted);
     let mut fetched = Fetched { next: from, end, ..Fetched::default() };
     if bytes.is_empty() {
         // The broker sends the first batch whole whatever its size: there is none before `end`.
@@ -20,14 +63,14 @@ pub(super) fn read(mut bytes: Bytes, from: Offset, end: Offset) -> Option<Fetche
     }
     let mut batches = 0;
     while let Some(batch) = Batch::split_off(&mut bytes) {
-        add(batch, &mut fetched);
+        add(batch, &mut aborted, &mut fetched);
         batches += 1;
     }
     (batches > 0).then_some(fetched)
 }
 
 /// Adds a batch to what was read; it is the next one in the log.
-fn add(batch: Batch, fetched: &mut Fetched) {
+fn add(batch: Batch, aborted: &mut Aborted, fetched: &mut Fetched) {
     let from = fetched.next;
     // A gap right behind a damaged batch: its header told too little.
     if let Some(lost) = fetched.unreadable.last_mut()
@@ -45,14 +88,17 @@ fn add(batch: Batch, fetched: &mut Fetched) {
             fetched.next = if told { behind } else { from.next() };
             fetched.unreadable.push(from..fetched.next);
         }
-        Content::Sound(sound) if Offset(sound.last) >= from => {
+        Content::Sound(sound) => {
+            let left_out = aborted.holds(&sound) || sound.is_marker();
+            if Offset(sound.last) < from {
+                return;
+            }
             fetched.next = Offset(sound.last).next();
-            if !sound.is_marker() {
+            if !left_out {
                 let lost = sound.records_from(batch.base, from, &mut fetched.records);
                 fetched.unreadable.extend(lost);
             }
         }
-        Content::Sound(_) => {}
     }
 }
 
@@ -78,14 +124,28 @@ mod tests {
     ];
 
     fn batch(offsets: &[i64], compression: Compression, control: bool) -> BytesMut {
+        written(offsets, compression, control, None)
+    }
+
+    /// A batch of a producer's transaction, or its marker.
+    fn transactional(offset: i64, producer: i64, control: bool) -> BytesMut {
+        written(&[offset], Compression::None, control, Some(producer))
+    }
+
+    fn written(
+        offsets: &[i64],
+        compression: Compression,
+        control: bool,
+        producer: Option<i64>,
+    ) -> BytesMut {
         let written: Vec<Written> = offsets
             .iter()
             .map(|offset| Written {
-                transactional: control,
+                transactional: control || producer.is_some(),
                 control,
                 delete_horizon: false,
                 partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
-                producer_id: NO_PRODUCER_ID,
+                producer_id: producer.unwrap_or(NO_PRODUCER_ID),
                 producer_epoch: NO_PRODUCER_EPOCH,
                 sequence: i32::try_from(*offset).expect("small"),
                 timestamp_type: TimestampType::Creation,
@@ -100,6 +160,10 @@ mod tests {
         let options = RecordEncodeOptions { version: 2, compression };
         RecordBatchEncoder::encode(&mut bytes, &written, &options).expect("encode");
         bytes
+    }
+
+    fn read(bytes: Bytes, from: Offset, end: Offset) -> Option<Fetched> {
+        super::read(Batches { bytes, end, aborted: Vec::new() }, from)
     }
 
     fn sealed(mut batch: BytesMut) -> BytesMut {
@@ -155,6 +219,39 @@ mod tests {
         let fetched = read(bytes, Offset(0), Offset(4)).expect("whole");
         assert_eq!(offsets(&fetched), [0, 1, 3]);
         assert_eq!((fetched.next, fetched.unreadable), (Offset(4), vec![]));
+    }
+
+    #[test]
+    fn what_was_aborted_is_passed_and_what_stands_between_it_is_read() {
+        let bytes = joined(&[
+            transactional(0, 7, false),
+            transactional(1, 8, false),
+            batch(&[2], Compression::None, false),
+            transactional(3, 8, true),
+            transactional(4, 7, false),
+            transactional(5, 7, true),
+            transactional(6, 7, false),
+            transactional(7, 7, true),
+            transactional(8, 8, false),
+        ]);
+        // 7 aborted its first transaction and committed its second, 8 the other way round.
+        let aborted = vec![(Offset(8), 8), (Offset(0), 7)];
+        let batches = |bytes| Batches { bytes, end: Offset(9), aborted: aborted.clone() };
+        let fetched = super::read(batches(bytes.clone()), Offset(0)).expect("whole");
+        assert_eq!(offsets(&fetched), [1, 2, 6]);
+        assert_eq!((fetched.next, fetched.unreadable), (Offset(9), vec![]));
+        let fetched = super::read(batches(bytes), Offset(4)).expect("whole");
+        assert_eq!(offsets(&fetched), [6]);
+    }
+
+    #[test]
+    fn a_timestamp_that_the_broker_set_is_the_batches_own() {
+        let mut stamped = batch(&[0, 1], Compression::None, false);
+        stamped[22] |= 1 << 3;
+        stamped[35..43].copy_from_slice(&5_000_i64.to_be_bytes());
+        let fetched = read(joined(&[sealed(stamped)]), Offset(0), Offset(2)).expect("whole");
+        let stamps: Vec<_> = fetched.records.iter().map(|record| record.timestamp).collect();
+        assert_eq!(stamps, [Some(WallMs(5_000)); 2]);
     }
 
     #[test]

@@ -1,36 +1,32 @@
-//! The input topic as a [`TradeLog`]. `rskafka` fetches; where it cannot decode what came, or
-//! came back with nothing although something stands there, the batches are read on a connection
-//! of our own. Never decides where to start or what to do about a lost range.
+//! The input topic as a [`TradeLog`]. Fetches on connections of our own: `rskafka` hides which
+//! transactions were aborted, refuses what it cannot decode, and does not tell where to go on.
+//! Questions about offsets are its matter. Never decides where to start or what to do about a lost
+//! range.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use rskafka::chrono::DateTime;
 use rskafka::client::error::ProtocolError;
 use rskafka::client::partition::OffsetAt;
-use rskafka::record::RecordAndOffset;
 use tokio::time::timeout;
 
-use super::batch::timestamp_of;
 use super::connect::{Cluster, KafkaError};
 use super::isolate;
 use super::pool::{Pool, Slots};
-use super::raw::Connection;
+use super::raw::{Connection, MAX_WAIT};
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
-use crate::ports::{Fetched, LogError, PartitionRange, Record, TradeLog};
+use crate::ports::{Fetched, LogError, PartitionRange, TradeLog};
 
-/// How long a broker holds a fetch when there is nothing new.
-const MAX_WAIT: Duration = Duration::from_millis(500);
+/// How much one fetch asks for: decoding that much takes some 10 ms, and less would ask too often
+/// when there is a backlog.
+const FETCH_BYTES: i32 = 4 << 20;
 
-/// The same in milliseconds, as the protocol wants it.
-const MAX_WAIT_MS: i32 = 500;
-
-/// From one byte, so that a record is answered at once, to 4 MB: decoding that much takes some
-/// 10 ms, and less would ask too often when there is a backlog. The end is exclusive.
-const FETCH_BYTES: std::ops::Range<i32> = 1..4 * 1024 * 1024 + 1;
+/// How much it asks for at least. One that took too long asks for a quarter the next time, and one
+/// that came for twice as much: over a slow link a backlog of any size is read.
+const LEAST_FETCH_BYTES: i32 = 64 << 10;
 
 /// When a fetch is given up: a silent peer would hang it for ever.
 const FETCH_LIMIT: Duration = MAX_WAIT.saturating_add(Duration::from_secs(10));
@@ -45,10 +41,11 @@ const ASKED_AT_ONCE: usize = 16;
 pub struct KafkaLog {
     cluster: Arc<Cluster>,
     topic: String,
-    /// For fetches only, and for questions about offsets only.
-    readers: Pool,
+    /// For questions about offsets.
     askers: Pool,
-    raw: Slots<Connection>,
+    /// For fetches, and how much the next one asks for.
+    readers: Slots<Connection>,
+    bytes: Slots<i32>,
 }
 
 impl KafkaLog {
@@ -57,9 +54,9 @@ impl KafkaLog {
     pub fn new(cluster: Arc<Cluster>, topic: impl Into<String>) -> Self {
         let topic = topic.into();
         Self {
-            readers: Pool::new(Arc::clone(&cluster), topic.clone()),
             askers: Pool::new(Arc::clone(&cluster), topic.clone()),
-            raw: Slots::new(),
+            readers: Slots::new(),
+            bytes: Slots::new(),
             cluster,
             topic,
         }
@@ -81,28 +78,20 @@ impl KafkaLog {
         })
     }
 
-    /// Reads the batches at `from` ourselves.
-    async fn fetch_raw(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
-        let reading = async {
-            let mut connection = match self.raw.take(partition) {
-                Some(connection) => connection,
-                None => {
-                    Connection::to_leader(self.cluster.config(), &self.topic, partition.0).await?
-                }
-            };
-            let batches = connection.fetch(&self.topic, partition.0, from).await?;
-            self.raw.put(partition, connection);
-            isolate::read(batches.bytes, from, batches.end)
-                .ok_or_else(|| KafkaError::Undecodable("a part of a batch".to_owned()))
+    async fn read(
+        &self,
+        partition: Partition,
+        from: Offset,
+        bytes: i32,
+    ) -> Result<Fetched, KafkaError> {
+        let mut connection = match self.readers.take(partition) {
+            Some(connection) => connection,
+            None => Connection::to_leader(self.cluster.config(), &self.topic, partition.0).await?,
         };
-        match timeout(FETCH_LIMIT, reading).await {
-            Ok(Ok(fetched)) => Ok(fetched),
-            Ok(Err(error)) => Err(self.failed(partition, from, &error).await),
-            Err(_) => {
-                let error = KafkaError::Down(format!("no answer within {FETCH_LIMIT:?}"));
-                Err(self.unavailable(Some(partition), &error))
-            }
-        }
+        let batches = connection.fetch(&self.topic, partition.0, from, bytes).await?;
+        self.readers.put(partition, connection);
+        isolate::read(batches, from)
+            .ok_or_else(|| KafkaError::Undecodable("a part of a batch".to_owned()))
     }
 
     /// What a fetch's error means. An offset that is out of range is so on one side: both ends are
@@ -155,45 +144,19 @@ impl TradeLog for KafkaLog {
 
     /// Cancel-safe: a connection is taken out for the fetch and dropped with it.
     async fn fetch(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
-        let answer = self
-            .readers
-            .call(partition, FETCH_LIMIT, |client| async move {
-                client.fetch_records(from.0, FETCH_BYTES, MAX_WAIT_MS).await
-            })
-            .await;
-        match answer {
-            Ok((records, end)) if !records.is_empty() || end <= from.0 => {
-                Ok(fetched(records, from, Offset(end)))
+        let bytes = self.bytes.take(partition).unwrap_or(FETCH_BYTES);
+        match timeout(FETCH_LIMIT, self.read(partition, from, bytes)).await {
+            Ok(Ok(fetched)) => {
+                self.bytes.put(partition, bytes.saturating_mul(2).min(FETCH_BYTES));
+                Ok(fetched)
             }
-            // Compacted away, a marker, an open transaction, or a batch that broke off inside:
-            // only the batches' own headers tell.
-            Ok(_) | Err(KafkaError::Undecodable(_)) => self.fetch_raw(partition, from).await,
-            Err(error) => Err(self.failed(partition, from, &error).await),
+            Ok(Err(error)) => Err(self.failed(partition, from, &error).await),
+            Err(_) => {
+                self.bytes.put(partition, (bytes / 4).max(LEAST_FETCH_BYTES));
+                let error = KafkaError::Down(format!("no answer within {FETCH_LIMIT:?}"));
+                Err(self.unavailable(Some(partition), &error))
+            }
         }
-    }
-}
-
-fn fetched(records: Vec<RecordAndOffset>, from: Offset, end: Offset) -> Fetched {
-    let records: Vec<Record> = records.into_iter().map(record).collect();
-    Fetched {
-        next: records.last().map_or(from, |last| last.offset.next()),
-        records,
-        unreadable: Vec::new(),
-        end,
-    }
-}
-
-fn record(RecordAndOffset { record, offset }: RecordAndOffset) -> Record {
-    Record {
-        offset: Offset(offset),
-        timestamp: timestamp_of(record.timestamp.timestamp_millis()),
-        key: record.key.map(Bytes::from),
-        value: record.value.map(Bytes::from),
-        headers: record
-            .headers
-            .into_iter()
-            .map(|(name, value)| (name, Bytes::from(value)))
-            .collect(),
     }
 }
 

@@ -1,8 +1,8 @@
-//! A connection of our own to a partition's leader, for what `rskafka` cannot decode, and to
-//! produce without the stall that its sockets cause (see `producer`): requests by the codecs of
-//! `kafka-protocol`, TLS and SASL as configured, no delay. One request at a time; a
-//! connection on which a request failed or was cancelled must be dropped, because an answer may
-//! still be on its way. Never looks inside record batches: that is `isolate`'s.
+//! A connection of our own to a partition's leader, to fetch and to produce (why, say `log` and
+//! `producer`): requests by the codecs of `kafka-protocol`, TLS and SASL as configured, no delay.
+//! One request at a time; a connection on which a request failed or was cancelled must be dropped,
+//! because an answer may still be on its way. Never looks inside record batches: that is
+//! `isolate`'s.
 
 use std::fmt;
 use std::io;
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connect::{KafkaConfig, KafkaError, Refusal};
+use super::isolate::Batches;
 use super::login::{self, Sasl};
 use crate::domain::position::Offset;
 use crate::tls::{self, Fault};
@@ -37,9 +38,11 @@ const PRODUCE_VERSION: i16 = 7;
 const SASL_HANDSHAKE_VERSION: i16 = 1;
 const SASL_AUTHENTICATE_VERSION: i16 = 0;
 
-/// How much one answer holds. What stands here is the exception, and the first batch comes whole
-/// in any case.
-const FETCH_BYTES: i32 = 1 << 20;
+/// How long a broker holds a fetch when there is nothing new.
+pub(super) const MAX_WAIT: Duration = Duration::from_millis(500);
+
+/// The same in milliseconds, as the protocol wants it.
+const MAX_WAIT_MS: i32 = 500;
 
 /// Acknowledged by all in-sync replicas.
 const ALL_REPLICAS: i16 = -1;
@@ -69,14 +72,6 @@ pub(super) struct Connection {
     correlation: i32,
 }
 
-/// What stands at an offset.
-pub(super) struct Batches {
-    /// Whole record batches, perhaps a cut-off one behind them; the first one holds the offset.
-    pub(super) bytes: Bytes,
-    /// The last stable offset.
-    pub(super) end: Offset,
-}
-
 impl Connection {
     /// Connects to the leader of a partition, asking any of the bootstrap brokers for it.
     pub(super) async fn to_leader(
@@ -99,38 +94,50 @@ impl Connection {
         Err(failure)
     }
 
-    /// Fetches what stands at `from`, without waiting for more.
+    /// Fetches what stands at `from`, about `bytes` of it: the first batch comes whole in any case.
+    /// Waits a little where there is nothing, and as long as the broker's quotas want it.
     pub(super) async fn fetch(
         &mut self,
         topic: &str,
         partition: i32,
         from: Offset,
+        bytes: i32,
     ) -> Result<Batches, KafkaError> {
         let asked = FetchPartition::default()
             .with_partition(partition)
             .with_fetch_offset(from.0)
-            .with_partition_max_bytes(FETCH_BYTES);
+            .with_partition_max_bytes(bytes);
         let asked =
             FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![asked]);
         let request = FetchRequest::default()
             .with_replica_id((-1).into())
-            .with_max_wait_ms(0)
+            .with_max_wait_ms(MAX_WAIT_MS)
             .with_min_bytes(1)
-            .with_max_bytes(FETCH_BYTES)
+            .with_max_bytes(bytes)
             .with_isolation_level(READ_COMMITTED)
             .with_topics(vec![asked]);
-        let response = self.request(&request, FETCH_VERSION).await?;
-        // A throttled answer holds no topic: nothing may be concluded from it.
-        let answer = response
-            .responses
-            .into_iter()
-            .flat_map(|topic| topic.partitions)
-            .find(|answer| answer.partition_index == partition)
-            .ok_or_else(|| KafkaError::Down("the broker held its answer back".to_owned()))?;
+        let answer = loop {
+            let response = self.request(&request, FETCH_VERSION).await?;
+            let answers = response.responses.into_iter().flat_map(|topic| topic.partitions);
+            let mut answers = answers.filter(|answer| answer.partition_index == partition);
+            if let Some(answer) = answers.next() {
+                break answer;
+            }
+            // A throttled answer holds no topic: nothing may be concluded from it.
+            match u64::try_from(response.throttle_time_ms) {
+                Ok(wait @ 1..) => tokio::time::sleep(Duration::from_millis(wait)).await,
+                _ => return Err(down("the broker held its answer back")),
+            }
+        };
         check(answer.error_code)?;
+        let aborted = answer.aborted_transactions.unwrap_or_default();
         Ok(Batches {
             bytes: answer.records.unwrap_or_default(),
             end: Offset(answer.last_stable_offset),
+            aborted: aborted
+                .iter()
+                .map(|one| (Offset(one.first_offset), one.producer_id.0))
+                .collect(),
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -181,11 +181,9 @@ impl<L: TradeLog> Reader<L> {
     /// The offset asked for is not in the log: go on where it begins, and say what that costs.
     async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
         if asked > end {
-            error!(%partition, expected = %asked, %first, %end, "a new log: shorter than before");
+            self.shared.new_log(partition, asked, first, end);
         } else {
-            let lost = first.0.saturating_sub(asked.0);
-            self.shared.offsets_lost(partition, lost);
-            error!(%partition, from = %asked, to = %first, lost, "unread records removed");
+            self.shared.offsets_lost(partition, asked, first);
         }
         for worker in &self.workers {
             if worker.send(Event::Restart { partition, next: first, end }).await.is_err() {

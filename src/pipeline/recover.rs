@@ -96,8 +96,9 @@ impl Recovery {
                     log.offset_at(range.partition, begin).await?
                 }
             };
+            let new = self.is_new(recovered, range);
             for one in recovered.iter_mut() {
-                self.position(one, range, fresh);
+                position(one, range, fresh, new);
             }
             let expected = recovered.iter().map(|one| one.shard.next_offset(range.partition));
             starts.push(expected.min().unwrap_or(fresh));
@@ -105,26 +106,21 @@ impl Recovery {
         Ok(starts)
     }
 
-    fn position(&self, one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
+    /// Whether a partition's log was made anew. It was, if one shard expects more than it holds:
+    /// the positions of shards differ, and a lower one means nothing in a new log either. Says
+    /// once for the partition what has become of the positions.
+    fn is_new(&self, recovered: &[Recovered], range: &PartitionRange) -> bool {
         let PartitionRange { partition, first, end } = *range;
-        let stored = one.shard.next_offset(partition);
-        let next = if Bug::RecoveredAtTheEnd.on() {
-            end
-        } else if one.published.is_none() {
-            let handled = one.handled.get(&partition).copied().unwrap_or(fresh);
-            handled.min(fresh).max(first)
-        } else if stored > end {
-            warn!(%partition, expected = %stored, %end, "a new log: shorter than before");
-            first
-        } else if stored < first {
-            let lost = first.0.saturating_sub(stored.0);
-            self.shared.offsets_lost(partition, lost);
-            error!(%partition, from = %stored, to = %first, lost, "unread records removed");
-            first
-        } else {
-            stored.max(first)
-        };
-        one.shard.restart(partition, next);
+        let known = recovered.iter().filter(|one| one.published.is_some());
+        let stored = || known.clone().map(|one| one.shard.next_offset(partition));
+        if let Some(expected) = stored().max().filter(|expected| *expected > end) {
+            self.shared.new_log(partition, expected, first, end);
+            return true;
+        }
+        if let Some(from) = stored().min().filter(|from| *from < first) {
+            self.shared.offsets_lost(partition, from, first);
+        }
+        false
     }
 
     async fn shard<C: Checkpoint>(
@@ -215,6 +211,24 @@ fn ahead(clock: Second, now: WallMs) -> bool {
 struct Reach {
     published: Second,
     clock: Second,
+}
+
+/// Sets a shard's position of one partition: where the checkpoint says, as far as that still
+/// stands in the log.
+fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset, new: bool) {
+    let PartitionRange { partition, first, end } = *range;
+    let stored = one.shard.next_offset(partition);
+    let next = if Bug::RecoveredAtTheEnd.on() {
+        end
+    } else if one.published.is_none() {
+        let handled = one.handled.get(&partition).copied().unwrap_or(fresh);
+        handled.min(fresh).max(first)
+    } else if new {
+        first
+    } else {
+        stored.max(first)
+    };
+    one.shard.restart(partition, next);
 }
 
 /// Loads a shard's changelog into it.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::error;
+
 use super::engine::Absorbed;
 use super::outbox::Outgoing;
-use crate::domain::position::Partition;
+use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::metrics::Metrics;
 use crate::ports::{Clock, Flush, FlushBody, Verdict};
@@ -77,8 +79,22 @@ impl Shared {
         self.metrics.flushes.with_label_values(&[name]).inc();
     }
 
-    /// Counts offsets that retention took before they were read.
-    pub(super) fn offsets_lost(&self, partition: Partition, count: i64) {
-        self.metrics.lose_offsets(partition, u64::try_from(count).unwrap_or(0));
+    /// Retention took what stood between two offsets before it was read.
+    pub(super) fn offsets_lost(&self, partition: Partition, from: Offset, to: Offset) {
+        let lost = u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0);
+        self.metrics.lose_offsets(partition, lost);
+        error!(%partition, %from, %to, lost, "unread records removed");
+    }
+
+    /// A partition's log does not reach the offset that is expected next: it was made anew.
+    pub(super) fn new_log(
+        &self,
+        partition: Partition,
+        expected: Offset,
+        first: Offset,
+        end: Offset,
+    ) {
+        self.metrics.new_log(partition);
+        error!(%partition, %expected, %first, %end, "a new log: shorter than before");
     }
 }

@@ -32,14 +32,18 @@ pub struct DeadLetter<'a> {
 
 impl DeadLetter<'_> {
     /// The message for the dead-letter topic. The record's own headers stay, but for those that an
-    /// earlier rejection added.
+    /// earlier rejection added. All is copied: a slice would keep its whole batch in memory for as
+    /// long as the letter waits.
     #[must_use]
     pub fn into_message(self, now: WallMs) -> Message {
         let own = self.record.headers.iter();
+        let own = own.filter(|(name, _)| !name.starts_with(PREFIX));
         let mut headers: Vec<_> =
-            own.filter(|(name, _)| !name.starts_with(PREFIX)).cloned().collect();
+            own.map(|(name, value)| (name.clone(), Bytes::copy_from_slice(value))).collect();
         headers.extend(self.headers());
-        Message { key: self.record.key.clone(), value: self.value, headers, timestamp: now }
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        let (key, value) = (self.record.key.as_ref().map(copy), self.value.as_ref().map(copy));
+        Message { key, value, headers, timestamp: now }
     }
 
     fn headers(&self) -> impl Iterator<Item = (String, Bytes)> {

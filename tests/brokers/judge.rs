@@ -126,6 +126,17 @@ fn tick(model: &Model<'_>, said: &[&Said], before: i64, end: i64) {
     }
 }
 
+/// How many messages came more than once: each time with the same snapshot.
+pub(crate) fn doubled(said: &[Said]) -> usize {
+    let mut first: BTreeMap<(&str, i64), &Said> = BTreeMap::new();
+    let again = said.iter().filter(|one| {
+        let known = first.entry((&one.token, one.end)).or_insert(one);
+        assert_eq!(known.data, one.data, "one snapshot of {} at {}", one.token, one.end);
+        !std::ptr::eq(*known, *one)
+    });
+    again.count()
+}
+
 /// Judges the dead letters of `topic`: each bad element has one; more than one only after a crash.
 pub(crate) fn dead_letters(model: &Model<'_>, topic: &str, letters: &[Stored], crashed: bool) {
     let mut found: BTreeSet<Place> = BTreeSet::new();

@@ -104,7 +104,9 @@ impl<'a> Model<'a> {
         let entries = self.trades.get(token).map_or(&[][..], Vec::as_slice);
         let below = |entry: &&Entry| {
             let (partition, offset, _) = entry.order.1;
-            ends.is_none_or(|ends| offset < ends[usize::try_from(partition).unwrap()])
+            // A partition that was added later held nothing.
+            let end = |ends: &[i64]| ends.get(usize::try_from(partition).unwrap()).copied();
+            ends.is_none_or(|ends| offset < end(ends).unwrap_or(0))
         };
         let count = |length| held(entries, length, end).iter().filter(below).count();
         self.spans.iter().map(|(_, length)| u64::try_from(count(*length)).unwrap()).collect()

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aggregator_service::kafka::{connect, ensure_topic};
+use aggregator_service::kafka::{KafkaConfig, connect, ensure_topic};
 use rskafka::chrono::{DateTime, Utc};
 use rskafka::client::error::Error;
 use rskafka::client::partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling};
@@ -27,7 +27,7 @@ pub(crate) struct Topic {
 pub(crate) struct Cursor(pub(crate) Vec<i64>);
 
 /// A record as it stands in the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
@@ -38,13 +38,19 @@ pub(crate) struct Stored {
 impl Topic {
     /// The topic, created where it is missing.
     pub(crate) fn open(broker: &KafkaBroker, name: &str) -> Self {
+        Self::reach(&broker.config(), name)
+    }
+
+    /// As [`open`](Self::open), of any cluster. Its partitions are counted once, here.
+    pub(crate) fn reach(config: &KafkaConfig, name: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let partitions = runtime.block_on(async {
-            let client = connect(&broker.config(), PATIENCE).await.unwrap();
+            let client = connect(config, PATIENCE).await.unwrap();
             ensure_topic(&client, name, PARTITIONS).await.unwrap();
-            client.list_topics().await.unwrap();
+            let listed = client.list_topics().await.unwrap();
+            let count = listed.iter().find(|topic| topic.name == name).unwrap().partitions.len();
             let mut partitions = Vec::new();
-            for at in 0..PARTITIONS {
+            for at in 0..i32::try_from(count).unwrap() {
                 let opened = client.partition_client(name, at, UnknownTopicHandling::Error);
                 partitions.push(opened.await.unwrap());
             }
@@ -58,12 +64,30 @@ impl Topic {
         self.insist(async || self.partitions[partition].produce(batch.clone(), codec).await);
     }
 
+    /// How many partitions it had when it was opened.
+    pub(crate) fn count(&self) -> usize {
+        self.partitions.len()
+    }
+
     /// One past the last offset of each partition.
     pub(crate) fn ends(&self) -> Vec<i64> {
-        let end = |partition: &PartitionClient| {
-            self.insist(async || partition.get_offset(OffsetAt::Latest).await)
-        };
-        self.partitions.iter().map(end).collect()
+        self.offsets(OffsetAt::Latest)
+    }
+
+    /// The first offset of each partition.
+    pub(crate) fn firsts(&self) -> Vec<i64> {
+        self.offsets(OffsetAt::Earliest)
+    }
+
+    fn offsets(&self, at: OffsetAt) -> Vec<i64> {
+        let offset =
+            |partition: &PartitionClient| self.insist(async || partition.get_offset(at).await);
+        self.partitions.iter().map(offset).collect()
+    }
+
+    /// Everything that stands there.
+    pub(crate) fn all(&self) -> Vec<Stored> {
+        self.read(&mut Cursor(self.firsts()))
     }
 
     /// What came since the cursor was here, in the order of each partition.

@@ -16,7 +16,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 use crate::spoil::{self, Fields, NAMES};
 use crate::support::oracle::Told;
-use crate::topic::{PARTITIONS, Topic, now};
+use crate::topic::{Topic, now};
 
 /// What is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,7 @@ pub(crate) fn load(
             3 => Compression::NoCompression,
             _ => Compression::Snappy,
         };
-        let partition = rng.random_range(0..PARTITIONS.unsigned_abs() as usize);
+        let partition = rng.random_range(0..topic.count());
         topic.produce(partition, batch.iter().map(Planned::record).collect(), codec);
         produced.fetch_add(batch.len(), SeqCst);
         std::thread::sleep(pace.pause);

@@ -39,8 +39,7 @@ fn ask(stream: &mut TcpStream, byte: u8) -> Option<Option<u8>> {
     }
 }
 
-#[test]
-fn the_proxy_does_what_its_weather_says() {
+pub(crate) fn the_proxy_does_what_its_weather_says() {
     let proxy = Proxy::to(&server());
     let connect = || TcpStream::connect(proxy.addr()).unwrap();
     let mut stream = connect();

@@ -6,6 +6,7 @@ mod foreign;
 mod jars;
 pub mod raw_produce;
 pub mod secure;
+pub mod three;
 pub mod topic;
 
 use std::fs;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use aggregator_service::kafka::{KafkaConfig, connect};
 
-pub use foreign::{console_consume, console_produce, foreign};
+pub use foreign::{Session, console_consume, console_produce, foreign};
 use jars::java;
 
 /// A node listens some 5 s after its start; on a busy machine it takes longer.
@@ -71,17 +72,20 @@ impl KafkaBroker {
     /// A broker with server properties of one's own; they win, and with a `+` before the name
     /// they are added to the value that is there.
     pub fn start_with(properties: &[(&str, &str)]) -> Self {
-        Self::launch(properties, &BRIEF_JVM)
+        Self::launch(free_ports(), properties, &BRIEF_JVM)
     }
 
     /// As [`Self::start_with`], for a test of throughput.
     pub fn start_for_load(properties: &[(&str, &str)]) -> Self {
-        Self::launch(properties, &LOAD_JVM)
+        Self::launch(free_ports(), properties, &LOAD_JVM)
     }
 
-    fn launch(properties: &[(&str, &str)], jvm: &'static [&'static str]) -> Self {
+    fn launch(
+        [port, controller]: [u16; 2],
+        properties: &[(&str, &str)],
+        jvm: &'static [&'static str],
+    ) -> Self {
         let dir = tempfile::Builder::new().prefix("kafka-").tempdir().expect("directory").keep();
-        let [port, controller] = free_ports();
         fs::write(dir.join("server.properties"), settings(&dir, port, controller, properties))
             .expect("properties");
         let mut broker = Self { dir, port, jvm, process: None };

@@ -9,17 +9,41 @@
 //                                          writes the partition of each
 //   transactions NAME RECORDS STEP...      to partition 0; each step is commit, abort or open:
 //                                          one transaction of so many records, ended so
+// or `session`: then each line of the input is an order, its words apart by tabs, and answered by
+// lines of which the last is `ok` or begins with `error`. Orders beside topic, partitions, delete:
+//   config NAME KEY=VALUE                  changes a topic's setting
+//   leaders NAME                           the leader of each partition, a line each
+//   elect NAME                             makes each partition's first replica its leader
+//   reassign NAME PARTITION BROKER,...     gives a partition these replicas in this order
+//   producer P CODEC ID                    a producer P; transactional with an ID, without: -
+//   begin P, flush P, commit P, abort P
+//   send P NAME PARTITION KEY HEADER VALUE a header of this name whose value is null, or -
+//   read NAME ISOLATION                    partition, offset, timestamp, key, headers, value of
+//                                          each record; a null is empty
 
+import java.io.*;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.*;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.*;
+import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 public class Foreign {
     public static void main(String[] arguments) throws Exception {
         Map<String, Object> settings = new HashMap<>();
         settings.put("bootstrap.servers", arguments[0]);
+        if (arguments[1].equals("session")) {
+            session(settings);
+            return;
+        }
         String name = arguments[2];
         List<String> rest = Arrays.asList(arguments).subList(3, arguments.length);
         switch (arguments[1]) {
@@ -33,7 +57,35 @@ public class Foreign {
             Map<String, Object> settings, String order, String name, List<String> rest)
             throws Exception {
         try (Admin admin = Admin.create(settings)) {
+            Set<TopicPartition> all = new HashSet<>();
+            if (Set.of("leaders", "elect").contains(order)) {
+                var described = admin.describeTopics(List.of(name)).allTopicNames().get();
+                for (var one : described.get(name).partitions()) {
+                    all.add(new TopicPartition(name, one.partition()));
+                    if (order.equals("leaders")) {
+                        System.out.println(one.leader() == null ? -1 : one.leader().id());
+                    }
+                }
+            }
             switch (order) {
+                case "leaders" -> {}
+                // An election that is not needed is no error.
+                case "elect" -> admin.electLeaders(ElectionType.PREFERRED, all).partitions().get();
+                case "reassign" -> {
+                    List<Integer> replicas =
+                            Arrays.stream(rest.get(1).split(",")).map(Integer::valueOf).toList();
+                    admin.alterPartitionReassignments(Map.of(
+                            new TopicPartition(name, Integer.parseInt(rest.get(0))),
+                            Optional.of(new NewPartitionReassignment(replicas)))).all().get();
+                }
+                case "config" -> {
+                    String[] parts = rest.get(0).split("=", 2);
+                    var change = new AlterConfigOp(
+                            new ConfigEntry(parts[0], parts[1]), AlterConfigOp.OpType.SET);
+                    admin.incrementalAlterConfigs(Map.of(
+                            new ConfigResource(ConfigResource.Type.TOPIC, name), List.of(change)))
+                            .all().get();
+                }
                 case "topic" -> {
                     Map<String, String> configs = new HashMap<>();
                     for (String setting : rest.subList(1, rest.size())) {
@@ -105,5 +157,93 @@ public class Foreign {
 
     static KafkaProducer<String, String> producer(Map<String, Object> settings) {
         return new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
+    }
+
+    static final Map<String, Sender> senders = new HashMap<>();
+
+    record Sender(KafkaProducer<String, String> producer, List<Future<RecordMetadata>> sent) {}
+
+    static void session(Map<String, Object> settings) throws Exception {
+        var in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        System.setOut(new PrintStream(
+                new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8));
+        for (String line; (line = in.readLine()) != null;) {
+            List<String> words = Arrays.asList(line.split("\t", -1));
+            try {
+                order(new HashMap<>(settings), words);
+                System.out.println("ok");
+            } catch (Exception error) {
+                System.out.println("error " + error);
+            }
+        }
+        Runtime.getRuntime().halt(0);
+    }
+
+    static void order(Map<String, Object> settings, List<String> words) throws Exception {
+        String name = words.get(1);
+        Sender sender = senders.get(name);
+        switch (words.get(0)) {
+            case "producer" -> {
+                settings.put("compression.type", words.get(2));
+                settings.put("linger.ms", 20);
+                if (!words.get(3).equals("-")) {
+                    settings.put("transactional.id", words.get(3));
+                }
+                var producer = producer(settings);
+                if (!words.get(3).equals("-")) {
+                    producer.initTransactions();
+                }
+                senders.put(name, new Sender(producer, new ArrayList<>()));
+            }
+            case "send" -> {
+                int partition = Integer.parseInt(words.get(3));
+                var sent = new ProducerRecord<>(
+                        words.get(2), partition, words.get(4), words.get(6));
+                if (!words.get(5).equals("-")) {
+                    sent.headers().add(words.get(5), null);
+                }
+                sender.sent.add(sender.producer.send(sent));
+            }
+            case "begin" -> sender.producer.beginTransaction();
+            case "flush" -> {
+                sender.producer.flush();
+                for (var sent : sender.sent) {
+                    sent.get();
+                }
+                sender.sent.clear();
+            }
+            case "commit" -> sender.producer.commitTransaction();
+            case "abort" -> sender.producer.abortTransaction();
+            case "read" -> read(settings, name, words.get(2));
+            default -> administer(settings, words.get(0), name, words.subList(2, words.size()));
+        }
+    }
+
+    static void read(Map<String, Object> settings, String name, String isolation) {
+        settings.put("isolation.level", isolation);
+        var text = new StringDeserializer();
+        try (var consumer = new KafkaConsumer<>(settings, text, text)) {
+            List<TopicPartition> all = consumer.partitionsFor(name).stream()
+                    .map(one -> new TopicPartition(name, one.partition())).toList();
+            consumer.assign(all);
+            consumer.seekToBeginning(all);
+            var ends = consumer.endOffsets(all);
+            while (all.stream().anyMatch(one -> consumer.position(one) < ends.get(one))) {
+                for (var found : consumer.poll(Duration.ofMillis(200))) {
+                    List<String> headers = new ArrayList<>();
+                    for (Header header : found.headers()) {
+                        byte[] value = header.value() == null ? new byte[0] : header.value();
+                        headers.add(header.key() + "="
+                                + new String(value, StandardCharsets.UTF_8));
+                    }
+                    System.out.println(String.join("\t",
+                            String.valueOf(found.partition()), String.valueOf(found.offset()),
+                            String.valueOf(found.timestamp()),
+                            Objects.requireNonNullElse(found.key(), ""),
+                            String.join(",", headers),
+                            Objects.requireNonNullElse(found.value(), "")));
+                }
+            }
+        }
     }
 }

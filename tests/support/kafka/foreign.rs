@@ -1,8 +1,8 @@
 //! Java's own clients: producers and consumers that are not ours.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::jars::java;
 use super::{BRIEF_JVM, KafkaBroker};
@@ -42,11 +42,59 @@ pub fn console_consume(broker: &KafkaBroker, topic: &str, count: usize) -> Vec<S
 
 /// Runs `tests/support/kafka/Foreign.java`; what it can do is said there.
 pub fn foreign(broker: &KafkaBroker, arguments: &[&str]) -> String {
+    let mut command = foreign_command(&broker.address());
+    command.args(arguments);
+    run(command, "")
+}
+
+fn foreign_command(brokers: &str) -> Command {
     install::ensure("javac", &["openjdk-17-jdk-headless"]);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/Foreign.java");
     let mut command = java(&BRIEF_JVM);
-    command.arg(source).arg(broker.address()).args(arguments);
-    run(command, "")
+    command.arg(source).arg(brokers);
+    command
+}
+
+/// A `Foreign.java` that takes one order after the other; it ends with its input.
+#[derive(Debug)]
+pub struct Session {
+    process: Child,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Session {
+    /// A session with a cluster: `host:port,…`.
+    pub fn start(brokers: &str) -> Self {
+        let mut command = foreign_command(brokers);
+        command.arg("session").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().expect("java");
+        let orders = process.stdin.take().expect("stdin");
+        let answers = BufReader::new(process.stdout.take().expect("stdout")).lines();
+        Self { process, orders, answers }
+    }
+
+    /// Gives one order; answers what it says before `ok`.
+    pub fn order(&mut self, words: &[&str]) -> Vec<String> {
+        assert!(!words.iter().any(|word| word.contains(['\t', '\n', '\r'])), "one line: {words:?}");
+        writeln!(self.orders, "{}", words.join("\t")).expect("order");
+        let mut said = Vec::new();
+        loop {
+            let line = self.answers.next().expect("an answer").expect("text");
+            match line.as_str() {
+                "ok" => return said,
+                error if error.starts_with("error ") => panic!("{words:?}: {error}"),
+                _ => said.push(line),
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
 }
 
 fn run(mut command: Command, input: &str) -> String {

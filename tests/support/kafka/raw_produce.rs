@@ -14,8 +14,13 @@ use kafka_protocol::records::{
 /// The last version whose header has no tagged fields.
 const PRODUCE_VERSION: i16 = 7;
 
-/// A batch of one record whose header has the name `key` (two bytes) and the value `v`.
-pub fn batch_with_header_key(key: &[u8; 2], value: &str) -> Bytes {
+/// A batch of one record whose header has the name `name` (two bytes) and the value `v`.
+pub fn batch_with_header_key(
+    name: &[u8; 2],
+    key: Option<&str>,
+    value: &str,
+    timestamp: i64,
+) -> Bytes {
     let record = Record {
         transactional: false,
         control: false,
@@ -26,16 +31,16 @@ pub fn batch_with_header_key(key: &[u8; 2], value: &str) -> Bytes {
         timestamp_type: TimestampType::Creation,
         offset: 0,
         sequence: -1,
-        timestamp: 1_750_000_000_000,
-        key: None,
+        timestamp,
+        key: key.map(|key| Bytes::from(key.to_owned())),
         value: Some(Bytes::from(value.to_owned())),
         headers: [("??".into(), Some(Bytes::from_static(b"v")))].into(),
     };
     let mut batch = BytesMut::new();
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     RecordBatchEncoder::encode(&mut batch, [&record], &options).expect("encode");
-    let at = batch.windows(2).position(|two| two == b"??").expect("the key");
-    batch[at..at + 2].copy_from_slice(key);
+    let at = batch.windows(2).position(|two| two == b"??").expect("the name");
+    batch[at..at + 2].copy_from_slice(name);
     let checksum = crc32c::crc32c(&batch[21..]);
     batch[17..21].copy_from_slice(&checksum.to_be_bytes());
     batch.freeze()

@@ -1,0 +1,251 @@
+//! A scenario's world: a Redis and topics of its own, the load, and the notes that the judge needs.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use aggregator_service::kafka::KafkaConfig;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rskafka::client::partition::Compression;
+use serde_json::Value;
+
+use crate::judge::{self, Life, Said, Verdict};
+use crate::model::Model;
+use crate::service::{PATIENCE, Service};
+use crate::support::oracle::Span;
+use crate::support::redis::RedisServer;
+use crate::topic::{Cursor, Stored, Topic, now};
+use crate::workload::{self, Order, Pace, Planned, mark, marks};
+
+/// Seconds between ticks.
+pub(crate) const INTERVAL: i64 = 2;
+
+/// Windows of every kind of content: all new, sliding, still filling.
+const SPANS: [Span; 3] = [("10s", 10), ("1min", 60), ("1hour", 3_600)];
+
+const TRADES: usize = 12_000;
+const TOKENS: usize = 150;
+
+/// A scenario's world.
+pub(crate) struct Stage {
+    pub(crate) config: KafkaConfig,
+    /// `KAFKA_BROKERS`.
+    pub(crate) brokers: String,
+    redis: RedisServer,
+    pub(crate) trades: Arc<Topic>,
+    aggregates: Topic,
+    letters: Topic,
+    rng: StdRng,
+    lives: Vec<Life>,
+    planned: Vec<Planned>,
+    said: Vec<Said>,
+    cursor: Cursor,
+    rounds: usize,
+}
+
+/// What the judge found.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    /// Messages that came more than once.
+    pub(crate) doubled: usize,
+}
+
+impl Stage {
+    /// The stage of the scenario `name`, in a cluster that tests and service reach so.
+    pub(crate) fn set(name: &str, config: KafkaConfig) -> Self {
+        let seed = std::env::var("BROKERS_SEED");
+        let seed = seed.map_or_else(|_| rand::random::<u32>().into(), |seed| seed.parse().unwrap());
+        println!("{name}: seed {seed}");
+        let topic = |kind: &str| Topic::reach(&config, &format!("{name}-{kind}"));
+        Self {
+            brokers: config.brokers.join(","),
+            redis: RedisServer::start(),
+            trades: Arc::new(topic("trades")),
+            aggregates: topic("aggregates"),
+            letters: topic("letters"),
+            config,
+            rng: StdRng::seed_from_u64(seed),
+            lives: Vec::new(),
+            planned: Vec::new(),
+            said: Vec::new(),
+            cursor: Cursor::default(),
+            rounds: 0,
+        }
+    }
+
+    /// Starts the service; what is published from now on is its own.
+    pub(crate) fn service(&mut self) -> Service {
+        let (since_ms, ends) = (now().timestamp_millis(), self.trades.ends());
+        self.lives.push(Life { since_ms, ends });
+        let variables = [
+            ("KAFKA_BROKERS", self.brokers.clone()),
+            ("REDIS_ADDR", self.redis.addr()),
+            ("KAFKA_TOPIC", self.trades.name.clone()),
+            ("AGGREGATE_TOPIC", self.aggregates.name.clone()),
+            ("DLQ_TOPIC", self.letters.name.clone()),
+            ("TOKEN_INFO_TOPIC", String::new()),
+            ("TIME_WINDOWS", SPANS.map(|(name, _)| name).join(",")),
+            ("AGGREGATE_PUBLISH_INTERVAL", format!("{INTERVAL}s")),
+            ("SHUTDOWN_TIMEOUT", "60s".to_owned()),
+        ];
+        let program = Path::new(env!("CARGO_BIN_EXE_aggregator-service"));
+        Service::start(program, &variables.map(|(name, value)| (name.to_owned(), value)))
+    }
+
+    /// Waits until retention has removed all below `firsts`.
+    pub(crate) fn until_removed(&self, firsts: &[i64]) {
+        for _ in 0..LOOKS {
+            if self.trades.firsts() == firsts {
+                return;
+            }
+            std::thread::sleep(LONG_LOOK);
+        }
+        panic!("retention left {:?}, not {firsts:?}", self.trades.firsts());
+    }
+
+    /// A load whose trades lie from 14 minutes ago to 100 seconds ahead.
+    pub(crate) fn plan(&mut self) -> Vec<Planned> {
+        let now = now().timestamp();
+        self.plan_between(now - 840, now + 100)
+    }
+
+    /// A load whose trades lie between two seconds.
+    pub(crate) fn plan_between(&mut self, from: i64, to: i64) -> Vec<Planned> {
+        let seed = self.rng.random();
+        let (trades, tokens, disorder_ms) = (TRADES, TOKENS, 10_000);
+        let records = workload::records(&Order { seed, trades, tokens, from, to, disorder_ms });
+        self.planned.extend_from_slice(&records);
+        records
+    }
+
+    /// Produces records as fast as it goes.
+    pub(crate) fn load(&mut self, records: &[Planned]) {
+        let mut rng = StdRng::seed_from_u64(self.rng.random());
+        workload::load(&self.trades, &mut rng, records, Pace::FAST, &AtomicUsize::new(0));
+    }
+
+    /// Produces records at a steady pace while `meanwhile` lasts, and the rest of them then.
+    pub(crate) fn load_while<T>(
+        &mut self,
+        records: &[Planned],
+        meanwhile: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let mut rng = StdRng::seed_from_u64(self.rng.random());
+        let trades = Arc::clone(&self.trades);
+        let produced = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| workload::load(&trades, &mut rng, records, STEADY, &produced));
+            while produced.load(SeqCst) == 0 {
+                std::thread::sleep(LOOK);
+            }
+            meanwhile(self)
+        })
+    }
+
+    /// Waits until all that was produced is counted; answers the first tick's second that tells so.
+    pub(crate) fn quiet(&mut self, service: &Service) -> i64 {
+        let (mark, marks) = self.next_mark();
+        let partitions = self.trades.count();
+        for partition in 0..partitions {
+            self.trades.produce(partition, vec![mark.record()], Compression::Snappy);
+        }
+        self.heard(service, &marks, partitions)
+    }
+
+    /// A record that marks a place of the log, and its tokens.
+    pub(crate) fn next_mark(&mut self) -> (Planned, Vec<String>) {
+        self.rounds += 1;
+        let mark = mark(self.rounds, now().timestamp() - 1);
+        self.planned.push(mark.clone());
+        (mark, marks(self.rounds))
+    }
+
+    /// Waits until a mark that stands so often in the log is counted; answers the first tick's
+    /// second that tells so.
+    pub(crate) fn heard(&mut self, service: &Service, marks: &[String], times: usize) -> i64 {
+        let mut quiet = None;
+        service.until("everything to be counted", || {
+            self.listen();
+            let counted = |one: &&Said| one.trades() >= times as u64;
+            let seen = |mark: &String| {
+                self.said.iter().filter(|one| one.token == *mark).find(counted).map(|one| one.end)
+            };
+            quiet = marks.iter().map(seen).collect::<Option<Vec<_>>>();
+            quiet.is_some()
+        });
+        quiet.into_iter().flatten().max().unwrap()
+    }
+
+    /// Waits for `count` whole ticks from now on.
+    pub(crate) fn ticks(&mut self, service: &Service, count: usize) {
+        let since = now().timestamp_millis();
+        service.until("ticks", || {
+            self.listen();
+            let later = self.said.iter().filter(|one| one.at_ms >= since).map(|one| one.end);
+            // The first and the last may not be whole.
+            later.collect::<BTreeSet<_>>().len() >= count + 2
+        });
+    }
+
+    /// Everything published so far.
+    pub(crate) fn said(&mut self) -> &[Said] {
+        self.listen();
+        &self.said
+    }
+
+    /// Judges all that was published, against the log as it stands; `quiet` is the first tick's
+    /// second by which everything was counted.
+    pub(crate) fn judge(&mut self, quiet: i64, letters_may_double: bool) -> Judged {
+        let log = self.trades.all();
+        self.judge_by(&log, quiet, letters_may_double)
+    }
+
+    /// As [`judge`](Self::judge), against what the service could read.
+    pub(crate) fn judge_by(&mut self, log: &[Stored], quiet: i64, may_double: bool) -> Judged {
+        self.listen();
+        let values: HashSet<_> = log.iter().filter_map(|one| one.record.value.as_ref()).collect();
+        let stands = |plan: &&Planned| plan.value.as_ref().is_some_and(|it| values.contains(it));
+        let planned: Vec<_> = self.planned.iter().filter(stands).cloned().collect();
+        let model = Model::new(&SPANS, log, &planned);
+        judge::dead_letters(&model, &self.trades.name, &self.letters.all(), may_double);
+        let judged = Judged {
+            verdict: judge::messages(&model, &self.said, &self.lives, quiet),
+            doubled: judge::doubled(&self.said),
+        };
+        assert!(judged.verdict.whole_ticks >= 1, "{judged:?}");
+        let (trades, letters) = (model.counted(), model.rejected.len());
+        println!("{}: {trades} trades, {letters} dead letters, {judged:?}", self.trades.name);
+        judged
+    }
+
+    fn listen(&mut self) {
+        let stored = self.aggregates.read(&mut self.cursor);
+        self.said.extend(stored.iter().map(|one| judge::said(one, INTERVAL)));
+    }
+}
+
+/// Stops the service in order.
+pub(crate) fn stop(service: Service) {
+    service.terminate();
+    assert_eq!(service.exit_code(PATIENCE), 0, "stopped as asked");
+    assert!(!service.log().contains("stopped at the deadline"), "in order: {}", service.log());
+}
+
+/// The lines that a service logged with this level and text.
+pub(crate) fn logged(service: &Service, level: &str, text: &str) -> Vec<Value> {
+    let log = service.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["level"] == level && line["message"] == text).collect()
+}
+
+/// Some 50 records a second: a load of [`TRADES`] lasts some 10 s.
+const STEADY: Pace = Pace { batch: 5, pause: Duration::from_millis(100) };
+/// Between two looks at where the log begins: a minute of them.
+const LONG_LOOK: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 600;
+/// Between two looks at how much is produced.
+const LOOK: Duration = Duration::from_millis(1);
