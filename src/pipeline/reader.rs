@@ -21,7 +21,7 @@ use crate::sabotage::Bug;
 pub enum Event {
     /// Absorb this.
     Batch(Batch),
-    /// The partition's log was made anew: it now begins at `next` and ends at `end`.
+    /// The partition is read on from `next`, where its log begins by now; it ends at `end`.
     Restart {
         /// Which.
         partition: Partition,
@@ -29,6 +29,9 @@ pub enum Event {
         next: Offset,
         /// Its end.
         end: Offset,
+        /// The log was made anew: positions go back to its begin. Otherwise retention has removed
+        /// its begin, and what some shards have counted of it counts.
+        anew: bool,
     },
 }
 
@@ -159,15 +162,20 @@ impl<L: TradeLog> Reader<L> {
 
     /// The offset asked for is not in the log: go on where it begins, and say what that costs.
     async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
-        if asked > end {
+        let anew = asked > end;
+        if anew {
             error!(%partition, expected = %asked, %first, %end, "a new log: shorter than before");
         } else {
             let lost = first.0.saturating_sub(asked.0);
             self.shared.offsets_lost(partition, lost);
             error!(%partition, from = %asked, to = %first, lost, "unread records removed");
         }
+        if anew && Bug::RemadeLogForgotten.on() {
+            return true;
+        }
+        let anew = anew || Bug::LostRangeMovesBack.on();
         for worker in &self.workers {
-            if worker.send(Event::Restart { partition, next: first, end }).await.is_err() {
+            if worker.send(Event::Restart { partition, next: first, end, anew }).await.is_err() {
                 return false;
             }
         }

@@ -90,34 +90,32 @@ impl Recovery {
                     log.offset_at(range.partition, begin).await?
                 }
             };
+            self.note_loss(recovered, range);
             for one in recovered.iter_mut() {
-                self.position(one, range, fresh);
+                position(one, range, fresh);
             }
             let expected = recovered.iter().map(|one| one.shard.next_offset(range.partition));
-            starts.push(expected.min().unwrap_or(fresh));
+            let highest = Bug::ReadFromTheHighestPosition.on();
+            let start = if highest { expected.max() } else { expected.min() };
+            starts.push(start.unwrap_or(fresh));
         }
         Ok(starts)
     }
 
-    fn position(&self, one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
+    /// Says what the shards' positions have to do with the log as it is. Once for all shards: it
+    /// is the same log, and a lost offset is lost once.
+    fn note_loss(&self, recovered: &[Recovered], range: &PartitionRange) {
         let PartitionRange { partition, first, end } = *range;
-        let stored = one.shard.next_offset(partition);
-        let next = if Bug::RecoveredAtTheEnd.on() {
-            end
-        } else if one.published.is_none() {
-            fresh
-        } else if stored > end {
-            warn!(%partition, expected = %stored, %end, "a new log: shorter than before");
-            first
-        } else if stored < first {
-            let lost = first.0.saturating_sub(stored.0);
+        let known = recovered.iter().filter(|one| one.published.is_some());
+        let stored = known.map(|one| one.shard.next_offset(partition));
+        if let Some(expected) = stored.clone().filter(|stored| *stored > end).max() {
+            warn!(%partition, %expected, %end, "a new log: shorter than before");
+        }
+        if let Some(from) = stored.filter(|stored| *stored < first).min() {
+            let lost = first.0.saturating_sub(from.0);
             self.shared.offsets_lost(partition, lost);
-            error!(%partition, from = %stored, to = %first, lost, "unread records removed");
-            first
-        } else {
-            stored.max(first)
-        };
-        one.shard.restart(partition, next);
+            error!(%partition, %from, to = %first, lost, "unread records removed");
+        }
     }
 
     async fn shard<C: Checkpoint>(
@@ -175,9 +173,31 @@ impl Recovery {
                 let chain = chain.rewriting();
                 Ok(Recovered { shard: shard(oldest), chain, published: None })
             }
-            Err(other) => Err(other),
+            Err(other) => {
+                if Bug::FailedLoadKeepsItsBudget.on() {
+                    std::mem::forget(loaded);
+                }
+                Err(other)
+            }
         }
     }
+}
+
+/// Sets a shard's position of one partition.
+fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
+    let PartitionRange { partition, first, end } = *range;
+    let stored = one.shard.next_offset(partition);
+    let damaged_at_end = one.chain.wants_everything() && Bug::DamagedShardStartsAtTheEnd.on();
+    let next = if Bug::RecoveredAtTheEnd.on() || damaged_at_end {
+        end
+    } else if one.published.is_none() {
+        fresh
+    } else if stored > end {
+        if Bug::RemadeLogReadFromItsEnd.on() { end } else { first }
+    } else {
+        stored.max(first)
+    };
+    one.shard.restart(partition, next);
 }
 
 /// Loads a shard's changelog into it; answers the last published tick.
@@ -201,7 +221,8 @@ async fn load<C: Checkpoint>(
                     CheckpointError::Damaged { shard: id, cause: cause.to_string() }
                 }
             })?;
-            for pane in entry.panes() {
+            let skipped = page.cursor.is_some() && Bug::PageSkipped.on();
+            for pane in entry.panes().filter(|_| !skipped) {
                 shard.restore(pane.token, pane.second, &pane.pane);
             }
             for (partition, next) in &entry.positions {

@@ -80,7 +80,10 @@ impl Router {
     /// record has no timestamp, or one ahead of `now`.
     #[must_use]
     pub fn route(&self, partition: Partition, fetched: Fetched, now: WallMs) -> Routed {
-        let next = fetched.next;
+        let mut next = fetched.next;
+        if Bug::MarkerNotPassed.on() {
+            next = fetched.records.last().map_or(Offset(0), |record| record.offset.next());
+        }
         let records: Arc<[Record]> = fetched.records.into();
         let batch = |_| Batch {
             partition,
@@ -98,7 +101,8 @@ impl Router {
         for (at, record) in records.iter().enumerate() {
             self.record(partition, at, record, now, &mut routed);
         }
-        for range in fetched.unreadable {
+        let told = |_: &Range<Offset>| !Bug::UnreadableNotReported.on();
+        for range in fetched.unreadable.into_iter().filter(told) {
             let last = range.end.0.saturating_sub(1);
             let message = format!("the batch at offsets {} to {last} is unreadable", range.start);
             let record = Record { offset: range.start, ..Record::default() };

@@ -9,6 +9,7 @@ use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
 use crate::metrics::Metrics;
 use crate::ports::{Clock, Flush, FlushBody, Verdict};
+use crate::sabotage::Bug;
 use crate::status::Status;
 
 /// Clock, metrics, status.
@@ -75,6 +76,9 @@ impl Shared {
 
     /// Counts offsets that retention took before they were read.
     pub(super) fn offsets_lost(&self, partition: Partition, count: i64) {
+        if Bug::LostRangeNotCounted.on() {
+            return;
+        }
         self.metrics.lose_offsets(partition, u64::try_from(count).unwrap_or(0));
     }
 }

@@ -122,8 +122,12 @@ impl<C: Checkpoint> Worker<C> {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Batch(batch) => self.absorb(&batch),
-            Event::Restart { partition, next, end } => {
-                self.engine.restart(partition, next);
+            Event::Restart { partition, next, end, anew } => {
+                if anew {
+                    self.engine.restart(partition, next);
+                } else {
+                    self.engine.pass(partition, next);
+                }
                 self.targets.entry(partition).and_modify(|target| *target = end);
             }
         }
@@ -202,6 +206,9 @@ impl<C: Checkpoint> Worker<C> {
     async fn finish(&mut self) -> Result<(), Fenced> {
         self.flusher.hurry();
         loop {
+            if Bug::LastFlushSkipped.on() {
+                return Ok(());
+            }
             let now = self.shared.clock.now();
             self.flusher.start_if_due(&mut self.engine, self.mailbox.published(), now);
             if self.flusher.is_idle() {
