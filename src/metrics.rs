@@ -72,6 +72,8 @@ metrics! {
     ticks: IntCounter = "ticks_total";
     /// Ticks that were missed; the next one carried everything.
     ticks_skipped: IntCounter = "ticks_skipped_total";
+    /// Times that the clock was set back too far to wait for it: all was rebuilt from the log.
+    clock_steps: IntCounter = "clock_steps_total";
     /// Dead letters that the brokers acknowledged.
     dead_letters: IntCounter = "dead_letters_total";
     /// Batches of dead letters that were not acknowledged; they are sent again.

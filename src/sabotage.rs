@@ -38,6 +38,8 @@ pub enum Bug {
     RecoveredAtTheEnd,
     /// No closing message is sent.
     ClosingForgotten,
+    /// A clock that was set back is not noticed, nor a checkpoint of one that was ahead.
+    ClockTrusted,
     /// Trades that a shard refuses or rejects have no dead letter when they stand in an array.
     ArrayRejectsSwallowed,
     /// What retention took is in no figure.
@@ -74,7 +76,7 @@ pub enum Bug {
 
 impl Bug {
     /// All bugs.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::FenceSkipped,
         Self::GapIgnored,
         Self::UnknownFlushDropped,
@@ -92,6 +94,7 @@ impl Bug {
         Self::RecordSkippedAfterError,
         Self::RecoveredAtTheEnd,
         Self::ClosingForgotten,
+        Self::ClockTrusted,
         Self::ArrayRejectsSwallowed,
         Self::LostRangeNotCounted,
         Self::LostRangeMovesBack,

@@ -2,7 +2,7 @@
 //! mean for health is decided here from them and from a time that is passed in.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub type Component = Result<(), String>;
 pub struct Status {
     started: WallMs,
     phase: AtomicU8,
+    stopping: AtomicBool,
     last_progress: AtomicI64,
     last_publish: AtomicI64,
     last_flush: AtomicI64,
@@ -46,6 +47,7 @@ impl Status {
         Self {
             started: now,
             phase: AtomicU8::new(0),
+            stopping: AtomicBool::new(false),
             last_progress: AtomicI64::new(now.0),
             last_publish: AtomicI64::new(NEVER),
             last_flush: AtomicI64::new(NEVER),
@@ -63,37 +65,37 @@ impl Status {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self.phase.load(Relaxed) {
+            _ if self.stopping.load(Relaxed) => Phase::Stopping,
             0 => Phase::Starting,
             1 => Phase::CatchingUp,
-            2 => Phase::Running,
-            _ => Phase::Stopping,
+            _ => Phase::Running,
         }
     }
 
-    /// Enters a phase. After `Stopping` there is none.
+    /// Enters a phase. After `Stopping` there is none: asked to stop is asked for good.
     pub fn enter(&self, phase: Phase) {
         let number = match phase {
             Phase::Starting => 0,
             Phase::CatchingUp => 1,
             Phase::Running => 2,
-            Phase::Stopping => 3,
+            Phase::Stopping => return self.stopping.store(true, Relaxed),
         };
-        self.phase.fetch_max(number, Relaxed);
+        self.phase.store(number, Relaxed);
     }
 
     /// The pipeline's loop came round; waiting for a dependency is progress too.
     pub fn progressed(&self, now: WallMs) {
-        self.last_progress.fetch_max(now.0, Relaxed);
+        self.last_progress.store(now.0, Relaxed);
     }
 
     /// An aggregate was acknowledged.
     pub fn published(&self, now: WallMs) {
-        self.last_publish.fetch_max(now.0, Relaxed);
+        self.last_publish.store(now.0, Relaxed);
     }
 
     /// A flush was acknowledged.
     pub fn flushed(&self, now: WallMs) {
-        self.last_flush.fetch_max(now.0, Relaxed);
+        self.last_flush.store(now.0, Relaxed);
     }
 
     /// When an aggregate was last acknowledged.
@@ -203,6 +205,22 @@ mod tests {
         status.enter(Phase::Stopping);
         status.enter(Phase::Running);
         assert_eq!(status.ready(START), Err(vec!["stopping".to_owned()]));
+    }
+
+    #[test]
+    fn it_starts_anew_when_the_pipeline_does() {
+        let status = Status::new(START);
+        status.enter(Phase::Running);
+        status.enter(Phase::Starting);
+        assert_eq!(status.ready(START), Err(vec!["starting".to_owned()]));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_hides_no_stuck_pipeline() {
+        let status = Status::new(START);
+        status.progressed(START.plus(STUCK_AFTER * 9));
+        status.progressed(START);
+        assert!(!status.live(START.plus(STUCK_AFTER * 2)));
     }
 
     #[test]

@@ -146,8 +146,8 @@ fn redis_config(config: &Config) -> anyhow::Result<RedisConfig> {
     })
 }
 
-/// The fencing token of this process: no two share one, after Redis came back empty neither.
-fn owner(shared: &Shared) -> String {
+/// A fencing token that never was: no two share one, after Redis came back empty neither.
+pub(super) fn owner(shared: &Shared) -> String {
     format!("{}:{:016x}", shared.clock.now().0, rand::random::<u64>())
 }
 

@@ -65,7 +65,7 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
         let (store, names) = (real.names_store, Arc::clone(&names));
         tokio::spawn(NameReader { log, store, names, stop: ended }.run());
     }
-    let pipeline = Pipeline {
+    let mut pipeline = Pipeline {
         log: real.log,
         producer: real.producer,
         checkpoint: real.checkpoint,
@@ -75,17 +75,25 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
         shared,
         settings: settings(config),
     };
-    Ok(match pipeline.run(stop).await.context("the service cannot start")? {
-        Ended::Stopped => {
-            info!("stopped");
-            Exit::Stopped
-        }
-        Ended::Fenced => {
-            error!("another instance with this group has taken over: this one ends");
-            Exit::Fenced
-        }
-        Ended::Failed => Exit::Failed,
-    })
+    loop {
+        return Ok(match pipeline.run(stop.clone()).await.context("the service cannot start")? {
+            Ended::Stopped => {
+                info!("stopped");
+                Exit::Stopped
+            }
+            Ended::Fenced => {
+                error!("another instance with this group has taken over: this one ends");
+                Exit::Fenced
+            }
+            Ended::Failed => Exit::Failed,
+            Ended::ClockSetBack => {
+                error!("the clock was set back: the windows are rebuilt from the log");
+                let owner = connect::owner(&pipeline.shared);
+                pipeline.checkpoint = Arc::new(pipeline.checkpoint.owned_by(owner));
+                continue;
+            }
+        });
+    }
 }
 
 /// Clock, metrics and status of a process that starts now.

@@ -72,7 +72,8 @@ pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> a
         shared: Arc::clone(&shared),
         settings: app::settings(&config),
     };
-    let running = tokio::spawn(pipeline.run(stop.clone()));
+    let stopping = stop.clone();
+    let running = tokio::spawn(async move { pipeline.run(stopping).await });
     let note = format!("seed {seed}, {page}, Ctrl-C ends");
     let shown = show(&note, &producer, &shared, &running).await;
     stop.cancel();

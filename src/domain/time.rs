@@ -21,6 +21,12 @@ pub struct EventTime {
 pub struct WallMs(pub i64);
 
 impl Second {
+    /// The moment at which this second begins.
+    #[must_use]
+    pub const fn start(self) -> WallMs {
+        WallMs(self.0.saturating_mul(1_000))
+    }
+
     /// This second `seconds` later (earlier where negative), saturating.
     #[must_use]
     pub const fn plus(self, seconds: i64) -> Self {
@@ -33,6 +39,12 @@ impl WallMs {
     #[must_use]
     pub const fn second(self) -> Second {
         Second(self.0.div_euclid(1_000))
+    }
+
+    /// The first whole second that is not before this moment.
+    #[must_use]
+    pub const fn second_after(self) -> Second {
+        Second(self.0.saturating_add(999).div_euclid(1_000))
     }
 
     /// This moment `by` later, saturating.

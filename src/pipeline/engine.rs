@@ -138,13 +138,18 @@ impl Engine {
 
     /// The checkpoint entry of what changed in the shard at a place, and its newest second,
     /// which is never before `published`: an entry is trimmed by it, and carries positions.
-    pub fn encode_changes(&mut self, at: usize, published: Second) -> Option<(Bytes, Second)> {
+    pub fn encode_changes(
+        &mut self,
+        at: usize,
+        published: Second,
+        clock: Second,
+    ) -> Option<(Bytes, Second)> {
         let shard = self.shards.get_mut(at)?;
         let newest = shard.changes().map(|(_, second, _)| second).max();
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
         let changes = shard.changes().take(half.unwrap_or(usize::MAX));
-        let blob = checkpoint::encode(&positions, published, changes.map(pane_at));
+        let blob = checkpoint::encode(&positions, published, clock, changes.map(pane_at));
         shard.clear_changes();
         Some((blob.into(), newest.map_or(published, |newest| newest.max(published))))
     }
@@ -154,6 +159,7 @@ impl Engine {
         &mut self,
         at: usize,
         published: Second,
+        clock: Second,
     ) -> Option<(Vec<Bytes>, Second)> {
         let shard = self.shards.get_mut(at)?;
         shard.clear_changes();
@@ -165,7 +171,7 @@ impl Engine {
         let mut parts = Vec::new();
         loop {
             let part = panes.by_ref().take(SNAPSHOT_PANES);
-            parts.push(checkpoint::encode(&positions, published, part).into());
+            parts.push(checkpoint::encode(&positions, published, clock, part).into());
             if panes.peek().is_none() {
                 return Some((parts, newest.map_or(published, |newest| newest.max(published))));
             }

@@ -101,8 +101,16 @@ impl<C: Checkpoint> Flusher<C> {
         self.in_flight.is_none() && !self.owed
     }
 
-    /// Starts a flush of what changed, if it is time and none is in flight.
-    pub fn start_if_due(&mut self, engine: &mut Engine, published: Second, now: WallMs) {
+    /// Starts a flush of what changed, if it is time and none is in flight. `latest` is the latest
+    /// that the clock has ever shown: later than `now` where it was set back.
+    pub fn start_if_due(
+        &mut self,
+        engine: &mut Engine,
+        published: Second,
+        now: WallMs,
+        latest: WallMs,
+    ) {
+        self.due = self.due.min(now.plus(self.interval)); // a clock set back delays nothing
         if self.in_flight.is_some() || now < self.due {
             return;
         }
@@ -110,7 +118,7 @@ impl<C: Checkpoint> Flusher<C> {
         let mut places = Vec::new();
         let mut flushes = Vec::new();
         for at in 0..self.shards.len() {
-            if let Some(flush) = self.flush_of(at, engine, published, now) {
+            if let Some(flush) = self.flush_of(at, engine, published, latest) {
                 places.push(at);
                 flushes.push(flush);
             }
@@ -210,12 +218,13 @@ impl<C: Checkpoint> Flusher<C> {
         at: usize,
         engine: &mut Engine,
         published: Second,
-        now: WallMs,
+        latest: WallMs,
     ) -> Option<Flush> {
         let shard = self.shards.get_mut(at)?;
         if Bug::MergedAfterUnknown.on() && shard.chain.pending().is_some() {
             shard.chain.drop_pending();
-            let (blobs, newest) = engine.encode_everything(at, published)?;
+            let clock = latest.second_after();
+            let (blobs, newest) = engine.encode_everything(at, published, clock)?;
             return Some(shard.chain.begin(blobs, newest, Second(i64::MIN)).clone());
         }
         if let Some(pending) = shard.chain.pending() {
@@ -223,11 +232,12 @@ impl<C: Checkpoint> Flusher<C> {
         }
         let kept = if Bug::TrimmedTooEarly.on() { 1 } else { self.windows.longest() };
         let trim = published.plus(-i64::from(kept));
-        let idle = now.since(shard.chain.flushed_at()) >= IDLE_INTERVAL;
+        let idle = latest.since(shard.chain.flushed_at()) >= IDLE_INTERVAL;
+        let clock = latest.second_after();
         let (blobs, newest) = if shard.chain.wants_everything() {
-            engine.encode_everything(at, published)?
+            engine.encode_everything(at, published, clock)?
         } else if shard.owed || idle || engine.has_changes(at) {
-            let (blob, newest) = engine.encode_changes(at, published)?;
+            let (blob, newest) = engine.encode_changes(at, published, clock)?;
             (vec![blob], newest)
         } else {
             return None;

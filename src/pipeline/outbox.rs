@@ -116,6 +116,7 @@ impl Outbox {
         let Some(lane) = self.lane(lane) else {
             return Next::Idle;
         };
+        lane.since = lane.since.min(now); // a clock set back delays nothing
         let due = lane.since.plus(timeout);
         let size = if lane.alone > 0 { 1 } else { size };
         match lane.order.len() {

@@ -4,6 +4,7 @@
 //! With the checkpoint out of reach the start waits: what it holds may be all that is left of
 //! trades that retention has removed, and a window without them would be wrong.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use tracing::{error, warn};
 use super::Shared;
 use super::backoff::Backoff;
 use super::chain::Chain;
+use super::shared::CLOCK_WAIT;
 use crate::domain::budget::Budget;
-use crate::domain::position::{Offset, StartFrom};
+use crate::domain::position::{Offset, Partition, StartFrom};
 use crate::domain::shard::Shard;
 use crate::domain::time::{Second, WallMs};
 use crate::domain::token::{SHARDS, ShardId};
@@ -35,6 +37,10 @@ pub struct Recovered {
     pub chain: Chain,
     /// The last tick that was published, where the checkpoint says so.
     pub published: Option<Second>,
+    /// How far the clock had gone when the checkpoint was written.
+    pub clock: Second,
+    /// Positions of a checkpoint that cannot be used: all before them has its dead letters.
+    handled: BTreeMap<Partition, Offset>,
 }
 
 /// How shards are recovered.
@@ -154,15 +160,33 @@ impl Recovery {
         let oldest = now.second().plus(-i64::from(self.windows.longest()));
         let shard = |floor| Shard::new(self.windows.clone(), self.budget.clone(), oldest, floor);
         let chain = Chain::new(id, sequence, now);
+        let fresh = |chain| Recovered {
+            shard: shard(oldest),
+            chain,
+            published: None,
+            clock: now.second(),
+            handled: BTreeMap::new(),
+        };
         if sequence == 0 {
-            return Ok(Recovered { shard: shard(oldest), chain, published: None });
+            return Ok(fresh(chain));
         }
         let mut loaded = shard(Second(i64::MIN));
         match load(checkpoint, id, &mut loaded).await {
-            Ok(published) => {
+            Ok(reach) if ahead(reach.clock, now) => {
+                error!(
+                    shard = id.0,
+                    clock = reach.clock.0,
+                    "checkpoint of a clock that was ahead: this shard is rebuilt from the log"
+                );
+                let handled = loaded.positions().collect();
+                drop(loaded);
+                Ok(Recovered { handled, ..fresh(chain.rewriting()) })
+            }
+            Ok(Reach { published, clock }) => {
                 loaded.open(published);
                 loaded.advance(oldest);
-                Ok(Recovered { shard: loaded, chain, published: Some(published) })
+                let (shard, published) = (loaded, Some(published));
+                Ok(Recovered { shard, chain, published, clock, handled: BTreeMap::new() })
             }
             Err(CheckpointError::Damaged { cause, .. }) => {
                 error!(
@@ -170,8 +194,7 @@ impl Recovery {
                     cause, "checkpoint damaged: this shard is rebuilt from the log"
                 );
                 drop(loaded);
-                let chain = chain.rewriting();
-                Ok(Recovered { shard: shard(oldest), chain, published: None })
+                Ok(fresh(chain.rewriting()))
             }
             Err(other) => {
                 if Bug::FailedLoadKeepsItsBudget.on() {
@@ -191,7 +214,8 @@ fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
     let next = if Bug::RecoveredAtTheEnd.on() || damaged_at_end {
         end
     } else if one.published.is_none() {
-        fresh
+        let handled = one.handled.get(&partition).copied().unwrap_or(fresh);
+        handled.min(fresh).max(first)
     } else if stored > end {
         if Bug::RemadeLogReadFromItsEnd.on() { end } else { first }
     } else {
@@ -200,24 +224,41 @@ fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
     one.shard.restart(partition, next);
 }
 
-/// Loads a shard's changelog into it; answers the last published tick.
+/// Whether a checkpoint was written by a clock too far ahead to be waited for: it may have dropped
+/// what the windows of now hold.
+fn ahead(clock: Second, now: WallMs) -> bool {
+    clock > now.plus(CLOCK_WAIT).second_after() && !Bug::ClockTrusted.on()
+}
+
+/// How far a shard's changelog reaches.
+struct Reach {
+    published: Second,
+    clock: Second,
+}
+
+/// Loads a shard's changelog into it.
 async fn load<C: Checkpoint>(
     checkpoint: &C,
     id: ShardId,
     shard: &mut Shard,
-) -> Result<Second, CheckpointError> {
+) -> Result<Reach, CheckpointError> {
     let mut cursor = None;
-    let mut published = None;
+    let mut reach: Option<Reach> = None;
     loop {
         let page = checkpoint.load(id, cursor).await?;
         for blob in &page.blobs {
             let entry = checkpoint::decode(blob).map_err(|cause| match cause {
-                CodecError::UnknownVersion(found) => CheckpointError::NewerFormat {
-                    shard: id,
-                    found: u32::from(found),
-                    known: u32::from(checkpoint::VERSION),
-                },
-                CodecError::Checksum | CodecError::Truncated | CodecError::Malformed(_) => {
+                CodecError::UnknownVersion(found) if found > checkpoint::VERSION => {
+                    CheckpointError::NewerFormat {
+                        shard: id,
+                        found: u32::from(found),
+                        known: u32::from(checkpoint::VERSION),
+                    }
+                }
+                CodecError::UnknownVersion(_)
+                | CodecError::Checksum
+                | CodecError::Truncated
+                | CodecError::Malformed(_) => {
                     CheckpointError::Damaged { shard: id, cause: cause.to_string() }
                 }
             })?;
@@ -228,12 +269,16 @@ async fn load<C: Checkpoint>(
             for (partition, next) in &entry.positions {
                 shard.restart(*partition, *next);
             }
-            published = published.max(Some(entry.published));
+            let before = reach.unwrap_or(Reach { published: entry.published, clock: entry.clock });
+            reach = Some(Reach {
+                published: before.published.max(entry.published),
+                clock: before.clock.max(entry.clock),
+            });
         }
         match page.cursor {
             Some(next) => cursor = Some(next),
             None => break,
         }
     }
-    published.ok_or_else(|| CheckpointError::Damaged { shard: id, cause: "no entry".to_owned() })
+    reach.ok_or_else(|| CheckpointError::Damaged { shard: id, cause: "no entry".to_owned() })
 }

@@ -11,11 +11,11 @@ use tracing::warn;
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::flusher::Fenced;
 use super::names::SharedNames;
 use super::outbox::Batching;
 use super::recover::{Recovered, Recovery};
 use super::tasks::Tasks;
+use super::worker::Halted;
 use crate::domain::budget::Budget;
 use crate::domain::position::{Offset, StartFrom};
 use crate::domain::window::Windows;
@@ -78,6 +78,8 @@ pub enum Ended {
     Stopped,
     /// Another instance has taken over.
     Fenced,
+    /// The clock was set back: to be run again, under a new owner of the checkpoint.
+    ClockSetBack,
     /// A worker failed, against every invariant: the next start reads on from the checkpoint.
     Failed,
 }
@@ -91,11 +93,14 @@ pub enum StartError {
 }
 
 impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
-    /// Runs until `stop`, or until another instance takes over.
+    /// Runs until `stop`, or until another instance takes over. After [`Ended::ClockSetBack`] it
+    /// may be run again, over a checkpoint of another owner.
     ///
     /// # Errors
     /// The checkpoint was written by a newer version.
-    pub async fn run(self, stop: CancellationToken) -> Result<Ended, StartError> {
+    pub async fn run(&self, stop: CancellationToken) -> Result<Ended, StartError> {
+        let began = self.shared.clock.now();
+        self.shared.status.enter(Phase::Starting);
         let started = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(Ended::Stopped),
@@ -104,22 +109,48 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         let (ranges, starts, recovered) = started;
         self.shared.status.enter(Phase::CatchingUp);
         let reading = stop.child_token();
-        let mut tasks = Tasks::start(&self, &ranges, &starts, recovered, &reading);
+        // Shards that were written a little ahead of this clock hold the ticks back until then.
+        let clocks = recovered.iter().map(|one| one.clock.start());
+        let latest = clocks.max().map_or(began, |clock| clock.max(began));
+        let mut tasks = Tasks::start(self, &ranges, &starts, recovered, latest, &reading);
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => Ended::Stopped,
             ended = tasks.workers.join_next() => match ended {
-                Some(Ok(Err(Fenced))) => Ended::Fenced,
+                Some(Ok(Err(Halted::Fenced(_)))) => Ended::Fenced,
+                Some(Ok(Err(Halted::ClockSetBack))) => Ended::ClockSetBack,
                 _ => Ended::Failed,
             },
         };
-        self.shared.status.enter(Phase::Stopping);
         reading.cancel();
-        if ended != Ended::Stopped {
-            tasks.abort();
-            return Ok(ended);
+        match ended {
+            Ended::Stopped => Ok(self.drain(tasks).await),
+            Ended::ClockSetBack => {
+                self.shared.metrics.clock_steps.inc();
+                self.give_up(tasks).await;
+                Ok(ended)
+            }
+            Ended::Fenced | Ended::Failed => {
+                self.shared.status.enter(Phase::Stopping);
+                tasks.abort();
+                Ok(ended)
+            }
         }
-        Ok(self.drain(tasks).await)
+    }
+
+    /// Ends everything but the dead letters: what was read stays read where it was rejected, and
+    /// is read again where it was counted.
+    async fn give_up(&self, mut tasks: Tasks) {
+        let dead_letters = tasks.dead_letters.take();
+        tasks.abort();
+        // What the shards hold must be free again before the next ones take it.
+        while tasks.workers.join_next().await.is_some() {}
+        if let Some(mut dead_letters) = dead_letters {
+            let limit = self.settings.shutdown_timeout;
+            if tokio::time::timeout(limit, join(&mut dead_letters)).await.is_err() {
+                dead_letters.abort(); // no position has passed them
+            }
+        }
     }
 
     async fn recover(
@@ -150,13 +181,16 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
 
     /// Stops in order: reading, absorbing and the last flush, publishing what waits, dead letters.
     async fn drain(&self, mut tasks: Tasks) -> Ended {
+        self.shared.status.enter(Phase::Stopping);
         let mut ended = Ended::Stopped;
         let orderly = async {
             join(&mut tasks.readers).await;
             while let Some(worker) = tasks.workers.join_next().await {
                 match worker {
                     Ok(Ok(())) => {}
-                    Ok(Err(Fenced)) => ended = Ended::Fenced,
+                    Ok(Err(Halted::Fenced(_))) => ended = Ended::Fenced,
+                    // Stopping all the same: the next start sees it in the checkpoint.
+                    Ok(Err(Halted::ClockSetBack)) => {}
                     Err(_) => ended = Ended::Failed,
                 }
             }

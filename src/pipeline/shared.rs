@@ -12,6 +12,10 @@ use crate::ports::{Clock, Flush, FlushBody, Verdict};
 use crate::sabotage::Bug;
 use crate::status::Status;
 
+/// A clock that was set back by no more is waited for: ticks pause until it has caught up. Beyond,
+/// silence would be worse than reading the windows anew.
+pub const CLOCK_WAIT: Duration = Duration::from_secs(60);
+
 /// Clock, metrics, status.
 #[derive(Clone)]
 pub struct Shared {

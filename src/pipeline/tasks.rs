@@ -14,7 +14,7 @@ use super::Shared;
 use super::chain::Chain;
 use super::dead_letters::DeadLetters;
 use super::engine::Engine;
-use super::flusher::{Fenced, Flusher};
+use super::flusher::Flusher;
 use super::mailbox::Mailbox;
 use super::messages::Messages;
 use super::names::SharedNames;
@@ -24,9 +24,10 @@ use super::recover::Recovered;
 use super::route::Router;
 use super::run::{Pipeline, Settings};
 use super::view_queue::ViewQueue;
-use super::worker::Worker;
+use super::worker::{Halted, Worker};
 use crate::domain::position::{Offset, Partition};
 use crate::domain::shard::Shard;
+use crate::domain::time::WallMs;
 use crate::ports::{Checkpoint, PartitionRange, Producer, Target, TradeLog, View};
 use crate::sabotage::Bug;
 use crate::status::Phase;
@@ -40,7 +41,7 @@ const PARTITION_REFRESH: Duration = Duration::from_secs(10);
 /// The tasks that run.
 pub(super) struct Tasks {
     pub(super) readers: JoinHandle<()>,
-    pub(super) workers: JoinSet<Result<(), Fenced>>,
+    pub(super) workers: JoinSet<Result<(), Halted>>,
     pub(super) publishers: Vec<JoinHandle<()>>,
     pub(super) dead_letters: Option<JoinHandle<()>>,
     pub(super) view: JoinHandle<()>,
@@ -49,12 +50,14 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Starts everything; `reading` ends the readers.
+    /// Starts everything; `latest` is the latest that the clock has ever shown, `reading` ends the
+    /// readers.
     pub(super) fn start<L: TradeLog, P: Producer, C: Checkpoint, V: View>(
         pipeline: &Pipeline<L, P, C, V>,
         ranges: &[PartitionRange],
         starts: &[Offset],
         recovered: Vec<Recovered>,
+        latest: WallMs,
         reading: &CancellationToken,
     ) -> Self {
         let Pipeline { log, producer, checkpoint, view, shared, settings, .. } = pipeline;
@@ -67,6 +70,7 @@ impl Tasks {
                 workers: settings.workers.max(1),
                 max_future_skew: settings.max_future_skew,
             }),
+            latest,
             targets: ranges.iter().map(|range| (range.partition, range.end)).collect(),
             settings,
             names: &pipeline.names,
@@ -108,6 +112,7 @@ struct Crew<'a> {
     mailbox: Arc<Mailbox>,
     dead_letters: Option<DeadLetters>,
     router: Arc<Router>,
+    latest: WallMs,
     targets: BTreeMap<Partition, Offset>,
     settings: &'a Settings,
     names: &'a Arc<SharedNames>,
@@ -119,7 +124,7 @@ impl Crew<'_> {
         &self,
         checkpoint: &Arc<C>,
         recovered: Vec<Recovered>,
-    ) -> (Vec<mpsc::Sender<Event>>, JoinSet<Result<(), Fenced>>) {
+    ) -> (Vec<mpsc::Sender<Event>>, JoinSet<Result<(), Halted>>) {
         let workers = self.settings.workers.max(1);
         let mut queues = Vec::new();
         let mut tasks = JoinSet::new();
@@ -165,6 +170,7 @@ impl Crew<'_> {
             router: Arc::clone(&self.router),
             targets: self.targets.clone(),
             caught_up: Some(caught_up),
+            latest: self.latest,
             publish_interval: *publish_interval,
             shared: Arc::clone(self.shared),
         }

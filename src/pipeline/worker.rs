@@ -5,6 +5,8 @@
 //! - Ticks lie at wall-clock multiples of the interval; one that was missed is skipped.
 //! - Nothing is published before every partition has been read to where it ended at the start.
 //! - One flush of all changed shards is in flight; it waits for the dead letters before it.
+//! - Windows never end earlier than windows did before: after a clock that was set back, ticks wait
+//!   for it, or the worker ends and all is rebuilt.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use super::mailbox::Mailbox;
 use super::messages::Messages;
 use super::reader::Event;
 use super::route::{Batch, Router};
+use super::shared::CLOCK_WAIT;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
 use crate::domain::time::{Second, WallMs};
@@ -33,6 +36,18 @@ const FOLD_AFTER: Duration = Duration::from_secs(5);
 
 /// How long the loop sleeps at most, so that a clock that was set is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// Why a worker ended before its input did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halted {
+    /// Another owner has taken a shard over.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
+    /// The clock was set back by more than ticks wait for: what the windows have dropped counts
+    /// again, and only the log has it.
+    #[error("the clock was set back")]
+    ClockSetBack,
+}
 
 /// One worker: its shards, their checkpoints, and what it needs.
 #[derive(Debug)]
@@ -56,6 +71,8 @@ pub struct Worker<C> {
     pub targets: BTreeMap<Partition, Offset>,
     /// Told once when all are reached.
     pub caught_up: Option<oneshot::Sender<()>>,
+    /// The latest that the clock has ever shown, before this start too.
+    pub latest: WallMs,
     /// Time between ticks.
     pub publish_interval: Duration,
     /// Clock, metrics, status.
@@ -78,12 +95,16 @@ impl<C: Checkpoint> Worker<C> {
     /// Runs until the input ends, then writes the last flush.
     ///
     /// # Errors
-    /// Another owner has taken a shard over.
-    pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Fenced> {
-        let mut next_tick = self.shared.clock.now().next_multiple(self.publish_interval);
+    /// Another owner has taken a shard over, or the clock was set back too far.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Halted> {
+        // Not before `latest`: what had expired by then is missing from windows that end before.
+        let mut next_tick = self.look().max(self.latest).next_multiple(self.publish_interval);
         self.check_caught_up();
         loop {
-            let now = self.shared.clock.now();
+            let now = self.look();
+            if self.latest.since(now) > CLOCK_WAIT && !Bug::ClockTrusted.on() {
+                return Err(Halted::ClockSetBack);
+            }
             if now >= next_tick {
                 next_tick = self.tick(next_tick, now).await;
             }
@@ -91,7 +112,7 @@ impl<C: Checkpoint> Worker<C> {
             // Not while a refused trade waits for room: the flush would pass its position.
             let mut wake = next_tick;
             if self.refused.is_empty() {
-                self.flusher.start_if_due(&mut self.engine, self.mailbox.published(), now);
+                self.start_flush(now);
                 wake = wake.min(self.flusher.due_at());
             }
             match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP)).await {
@@ -188,6 +209,18 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
+    /// Reads the clock.
+    fn look(&mut self) -> WallMs {
+        let now = self.shared.clock.now();
+        self.latest = self.latest.max(now);
+        now
+    }
+
+    fn start_flush(&mut self, now: WallMs) {
+        let published = self.mailbox.published();
+        self.flusher.start_if_due(&mut self.engine, published, now, self.latest);
+    }
+
     fn settle(&mut self, replies: Replies) -> Result<(), Fenced> {
         self.flusher.settle(replies, self.shared.clock.now())
     }
@@ -203,14 +236,14 @@ impl<C: Checkpoint> Worker<C> {
     }
 
     /// The input has ended: everything that changed goes to the checkpoint.
-    async fn finish(&mut self) -> Result<(), Fenced> {
+    async fn finish(&mut self) -> Result<(), Halted> {
         self.flusher.hurry();
         loop {
             if Bug::LastFlushSkipped.on() {
                 return Ok(());
             }
-            let now = self.shared.clock.now();
-            self.flusher.start_if_due(&mut self.engine, self.mailbox.published(), now);
+            let now = self.look();
+            self.start_flush(now);
             if self.flusher.is_idle() {
                 return Ok(());
             }

@@ -46,6 +46,19 @@ impl RedisCheckpoint {
         }
     }
 
+    /// The same checkpoint under another owner: what this one still has on its way is fenced by the
+    /// other's claims.
+    #[must_use]
+    pub fn owned_by(&self, token: String) -> Self {
+        Self {
+            client: self.client.clone(),
+            base: self.base.clone(),
+            token,
+            tries: AtomicU64::new(1),
+            loads: Semaphore::new(MAX_LOADS),
+        }
+    }
+
     fn key(&self, shard: ShardId, part: &str) -> String {
         format!("{}{}}}:{part}", self.base, shard.0)
     }

@@ -1,9 +1,10 @@
 //! One entry of a shard's checkpoint: the source positions it reaches, the second that was last
-//! published, and panes with their absolute values (see `checkpoint_pane`). Written and read here,
-//! stored by `redis`. What is read has been checked to the last byte.
+//! published, how far the writer's clock had gone, and panes with their absolute values (see
+//! `checkpoint_pane`). Written and read here, stored by `redis`. What is read has been checked to
+//! the last byte.
 //!
 //! ```text
-//! entry = version:u8 count (partition offset)* published pane* crc32:u32le
+//! entry = version:u8 count (partition offset)* published (clock − published) pane* crc32:u32le
 //! ```
 
 use crate::domain::position::{Offset, Partition};
@@ -14,8 +15,7 @@ use super::checkpoint_pane::{Before, put_pane, take_pane, take_partition};
 use super::varint::{Reader, put_length, put_signed};
 
 /// The layout that is written, and the only one that is read.
-/// The version byte of entries written now.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 const CRC_BYTES: usize = 4;
 
 /// An entry as read: every byte of it has been checked.
@@ -25,13 +25,16 @@ pub struct Entry<'a> {
     pub positions: Vec<(Partition, Offset)>,
     /// The end of the windows that were last published.
     pub published: Second,
+    /// The latest second that the writer's clock had shown: windows that end before it may lack
+    /// panes that had expired by then.
+    pub clock: Second,
     panes: Panes<'a>,
 }
 
 /// Why bytes are no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// Written by a later program.
+    /// Written by a later program, or by an earlier one.
     #[error("checkpoint entry of version {0}, only version {VERSION} can be read")]
     UnknownVersion(u8),
     /// Not the bytes that were written.
@@ -49,6 +52,7 @@ pub enum CodecError {
 pub fn encode<'a>(
     positions: &[(Partition, Offset)],
     published: Second,
+    clock: Second,
     panes: impl Iterator<Item = PaneAt<'a>>,
 ) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -58,6 +62,7 @@ pub fn encode<'a>(
         put_signed(&mut out, offset.0);
     }
     put_signed(&mut out, published.0);
+    put_signed(&mut out, clock.0.wrapping_sub(published.0));
     let mut before = Before::new(published);
     for pane in panes {
         put_pane(&mut out, &mut before, &pane);
@@ -90,13 +95,14 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
         positions.push((take_partition(&mut reader)?, Offset(reader.signed("offset")?)));
     }
     let published = Second(reader.signed("published second")?);
+    let clock = Second(published.0.wrapping_add(reader.signed("clock")?));
     let before = Before::new(published);
     let panes = Panes { reader, before };
     let mut checked = panes.clone();
     while !checked.reader.is_empty() {
         take_pane(&mut checked.reader, &mut checked.before)?;
     }
-    Ok(Entry { positions, published, panes })
+    Ok(Entry { positions, published, clock, panes })
 }
 
 impl<'a> Entry<'a> {

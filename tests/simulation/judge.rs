@@ -13,7 +13,6 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering::SeqCst;
 
 use aggregator_service::domain::position::Partition;
-use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::token::SHARDS;
 use aggregator_service::ports::{Message, Target};
 use bytes::Bytes;
@@ -45,7 +44,18 @@ impl fmt::Display for Lived {
     }
 }
 
+/// When peace began.
+pub(crate) struct Healed {
+    /// Since the begin of the life.
+    pub(crate) at_ms: i64,
+    /// The second that the clock showed.
+    pub(crate) clock: i64,
+    /// The clock was set far back before.
+    pub(crate) far_back: bool,
+}
+
 struct Heard {
+    at_ms: i64,
     process: usize,
     partition: Partition,
     token: String,
@@ -69,7 +79,7 @@ struct Court<'a> {
     last: usize,
 }
 
-pub(crate) fn judge(world: &World, last: usize, healed: WallMs) -> Lived {
+pub(crate) fn judge(world: &World, last: usize, healed: &Healed) -> Lived {
     let violations = world.violations();
     assert!(violations.is_empty(), "{violations:?}");
     let market = world.market.lock().unwrap();
@@ -89,8 +99,10 @@ pub(crate) fn judge(world: &World, last: usize, healed: WallMs) -> Lived {
     court.heard.iter().for_each(|one| court.bounds(one));
     court.one_message_a_tick();
     // A tick's second, its messages, and what is on its way.
-    court.peace(healed.second().0 + TICK + 2);
-    court.all_closed();
+    court.peace(healed.at_ms, healed.clock + TICK + 2);
+    if !healed.far_back {
+        court.all_closed();
+    }
     let letters = dead_letters(world);
     let lost_to_all = lost_to_all(world, last);
     let unsent = market.bad.difference(&letters).find(|bad| !lost_to_all(bad.0, bad.1));
@@ -109,6 +121,7 @@ fn heard(world: &World) -> Vec<Heard> {
         let data = value["aggregate_data"].take();
         let end = OffsetDateTime::parse(data[0]["timestamp"].as_str().unwrap(), &Rfc3339);
         Heard {
+            at_ms: one.at_ms,
             process: one.process,
             partition: one.partition,
             token: value["token"].as_str().unwrap().to_owned(),
@@ -199,12 +212,13 @@ impl Court<'_> {
     }
 
     /// From `from` on nothing fails: every tick has just the messages that it should.
-    fn peace(&self, from: i64) {
+    fn peace(&self, at_ms: i64, from: i64) {
         let mut at: BTreeMap<(i64, &str), Vec<&Value>> = BTreeMap::new();
-        for one in self.heard.iter().filter(|one| one.end >= from) {
+        let heard = self.heard.iter().filter(|one| one.at_ms >= at_ms);
+        for one in heard.clone().filter(|one| one.end >= from) {
             at.entry((one.end, &one.token)).or_default().push(&one.data);
         }
-        let last = self.heard.iter().map(|one| one.end).max().unwrap_or(from);
+        let last = heard.map(|one| one.end).max().unwrap_or(from);
         let counted = self.tokens.iter().map(|(name, token)| {
             let told = token.told.iter().copied();
             let told = told.filter(|told| !self.has_lost(self.last, token.shard, told));

@@ -8,9 +8,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
-use aggregator_service::domain::time::Second;
+use aggregator_service::domain::time::WallMs;
 use aggregator_service::ports::PartitionRange;
 use aggregator_service::wire::checkpoint::Entry;
 
@@ -22,6 +23,9 @@ pub(crate) fn key(partition: i32, offset: i64) -> i64 {
     let anew = partition < PARTITIONS && offset < BASE;
     if anew { offset + ANEW } else { offset }
 }
+
+/// A clock that was further ahead when a checkpoint was written is not waited for.
+const CLOCK_WAIT: Duration = Duration::from_secs(60);
 
 const ANEW: i64 = 1 << 40;
 
@@ -40,7 +44,7 @@ pub(crate) struct Told {
     pub(crate) ranges: Option<BTreeMap<i32, (i64, i64)>>,
     /// Where the longest window begins.
     begin: BTreeMap<i32, i64>,
-    claimed_at: BTreeMap<u16, i64>,
+    claimed_at: BTreeMap<u16, WallMs>,
     loaded: BTreeMap<u16, Base>,
     resets: Vec<Reset>,
     known: Vec<i32>,
@@ -50,7 +54,15 @@ pub(crate) struct Told {
 #[derive(Clone, Debug)]
 enum Base {
     Nothing,
-    Checkpoint { positions: BTreeMap<i32, i64>, writer: usize },
+    Checkpoint {
+        positions: BTreeMap<i32, i64>,
+        writer: usize,
+    },
+    /// A checkpoint of a clock that was far ahead: only its positions say something, what lies
+    /// before them has its dead letters.
+    Ahead {
+        positions: BTreeMap<i32, i64>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -78,21 +90,26 @@ impl Ledger {
         self.0.len()
     }
 
-    pub(crate) fn claimed(&mut self, process: usize, shard: u16, at: Second) {
+    pub(crate) fn claimed(&mut self, process: usize, shard: u16, at: WallMs) {
         self.0[process].loaded.insert(shard, Base::Nothing);
-        self.0[process].claimed_at.insert(shard, at.0);
+        self.0[process].claimed_at.insert(shard, at);
     }
 
     /// When a process last claimed a shard.
     pub(crate) fn claimed_at(&self, process: usize, shard: u16) -> Option<i64> {
-        self.0[process].claimed_at.get(&shard).copied()
+        self.0[process].claimed_at.get(&shard).map(|at| at.second().0)
     }
 
     pub(crate) fn loaded(&mut self, process: usize, shard: u16, last: &Entry<'_>, writer: usize) {
         let positions = last.positions.iter();
         let positions =
             positions.map(|(Partition(partition), Offset(next))| (*partition, *next)).collect();
-        self.0[process].loaded.insert(shard, Base::Checkpoint { positions, writer });
+        let told = &mut self.0[process];
+        let now = told.claimed_at[&shard];
+        let ahead = last.clock > now.plus(CLOCK_WAIT).second_after();
+        let base =
+            if ahead { Base::Ahead { positions } } else { Base::Checkpoint { positions, writer } };
+        told.loaded.insert(shard, base);
     }
 
     pub(crate) fn ranges(&mut self, process: usize, ranges: &[PartitionRange]) {
@@ -122,7 +139,7 @@ impl Ledger {
 
     /// Whether the shard was started without a checkpoint.
     pub(crate) fn is_fresh(&self, process: usize, shard: u16) -> bool {
-        matches!(self.0[process].loaded.get(&shard), None | Some(Base::Nothing))
+        !matches!(self.0[process].loaded.get(&shard), Some(Base::Checkpoint { .. }))
     }
 
     /// What a shard of a process can never have counted.
@@ -137,6 +154,17 @@ impl Ledger {
                 for (partition, begin) in &told.begin {
                     starts.insert(*partition, key(*partition, *begin));
                     lost.push((*partition, i64::MIN..key(*partition, *begin)));
+                }
+            }
+            Some(Base::Ahead { positions }) => {
+                for (partition, (first, _)) in ranges {
+                    let key = |offset| key(*partition, offset);
+                    let begin = told.begin.get(partition).map(|begin| key(*begin));
+                    let handled = positions.get(partition).map(|next| key(*next));
+                    let start =
+                        begin.into_iter().chain(handled).min().unwrap_or(0).max(key(*first));
+                    starts.insert(*partition, start);
+                    lost.push((*partition, i64::MIN..start));
                 }
             }
             Some(Base::Checkpoint { positions, writer }) => {

@@ -152,8 +152,11 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// All back steps of a plan together: ticks only pause.
+/// All small back steps of a plan together. Ticks pause for no longer, and the judge waits.
 const SMALL_STEP_MS: i64 = 4_900;
+
+/// From here on a back step is too large to be waited for.
+const LARGE_STEP_MS: i64 = 61_000;
 
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
@@ -171,12 +174,17 @@ impl Plan {
             let at = rng.random_range(100..trading_ms + 2_000);
             misfortune(&mut rng, at, &mut faults);
         }
-        let mut back = 0;
-        faults.retain(|fault| {
-            if let What::ClockStep(by @ ..0) = fault.what {
-                back -= by;
+        let (mut small, mut large) = (SMALL_STEP_MS, 1);
+        faults.retain(|fault| match fault.what {
+            What::ClockStep(by @ ..0) if -by < LARGE_STEP_MS => {
+                small += by;
+                small >= 0
             }
-            !matches!(fault.what, What::ClockStep(..0)) || back <= SMALL_STEP_MS
+            What::ClockStep(..0) => {
+                large -= 1;
+                large >= 0
+            }
+            _ => true,
         });
         faults.sort_by_key(|fault| fault.at);
         Self { seed, trading_ms, faults }
@@ -184,7 +192,17 @@ impl Plan {
 
     /// Whether the clock is set back: records may then lie ahead of it.
     pub(crate) fn sets_back(&self) -> bool {
-        self.faults.iter().any(|fault| matches!(fault.what, What::ClockStep(..0)))
+        self.steps_at_most(0)
+    }
+
+    /// Whether it is set back by so much that all is rebuilt.
+    pub(crate) fn sets_far_back(&self) -> bool {
+        self.steps_at_most(-LARGE_STEP_MS)
+    }
+
+    fn steps_at_most(&self, most: i64) -> bool {
+        let back = |fault: &Fault| matches!(fault.what, What::ClockStep(by) if by < most);
+        self.faults.iter().any(back)
     }
 }
 
@@ -194,7 +212,7 @@ fn misfortune(rng: &mut StdRng, at: u32, faults: &mut Vec<Fault>) {
     let later = at + rng.random_range(0..3_500);
     let during = rng.random_range(500..7_000);
     let partition = rng.random_range(0..4);
-    match rng.random_range(0..24) {
+    match rng.random_range(0..25) {
         0..4 => {
             add(at, restart(rng));
             add(later, What::Start);
@@ -270,6 +288,13 @@ fn misfortune(rng: &mut StdRng, at: u32, faults: &mut Vec<Fault>) {
             }
         }
         22 => add(at, What::ClockStep(rng.random_range(500..30_000))),
+        23 => {
+            add(at, What::ClockStep(-LARGE_STEP_MS - rng.random_range(1..90_000)));
+            if rng.random() {
+                add(at + rng.random_range(0..3_000), restart(rng));
+                add(at + 3_000, What::Start);
+            }
+        }
         _ => add(at, What::ClockStep(-rng.random_range(100..SMALL_STEP_MS))),
     }
 }

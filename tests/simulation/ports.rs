@@ -80,9 +80,10 @@ pub(crate) struct SimProducer(pub(crate) Arc<Gate>);
 
 impl SimProducer {
     fn append(&self, target: Target, partition: Partition, messages: &[Message]) {
-        let process = self.0.process;
+        let (process, at_ms) = (self.0.process, self.0.world.elapsed_ms());
         let messages = messages.iter().cloned();
-        let published = messages.map(|message| Published { process, target, partition, message });
+        let published =
+            messages.map(|message| Published { at_ms, process, target, partition, message });
         self.0.world.published.lock().unwrap().extend(published);
     }
 

@@ -60,7 +60,12 @@ impl Process {
         };
         let stop = CancellationToken::new();
         let stopping = stop.clone();
-        let task = tokio::spawn(async move { pipeline.run(stopping).await.ok() });
+        let world = Arc::clone(world);
+        let task = tokio::spawn(async move {
+            let ended = pipeline.run(stopping).await.ok();
+            world.deaths.notify_one();
+            ended
+        });
         Self { number, gate, budget, status, metrics, stop, task }
     }
 

@@ -40,6 +40,7 @@ const BEGIN: WallMs = WallMs(1_700_000_000_000);
 
 /// A message with the process that sent it.
 pub(crate) struct Published {
+    pub(crate) at_ms: i64,
     pub(crate) process: usize,
     pub(crate) target: Target,
     pub(crate) partition: Partition,

@@ -5,16 +5,16 @@ use aggregator_service::domain::pane::{Flow, Mark, Pane, Sums};
 use aggregator_service::domain::position::{Offset, Partition, Position};
 use aggregator_service::domain::price::Price;
 use aggregator_service::domain::time::Second;
-use aggregator_service::wire::checkpoint::{CodecError, Entry, PaneAt, decode, encode};
+use aggregator_service::wire::checkpoint::{CodecError, Entry, PaneAt, VERSION, decode, encode};
 use proptest::prelude::*;
 
 type Owned = (String, Second, Pane);
 type Positions = Vec<(Partition, Offset)>;
 
-fn write(positions: &Positions, published: Second, panes: &[Owned]) -> Vec<u8> {
+fn write(positions: &Positions, [published, clock]: [Second; 2], panes: &[Owned]) -> Vec<u8> {
     let panes =
         panes.iter().map(|(token, second, pane)| PaneAt { token, second: *second, pane: *pane });
-    encode(positions, published, panes)
+    encode(positions, published, clock, panes)
 }
 
 fn read(entry: &Entry<'_>) -> Vec<Owned> {
@@ -81,10 +81,15 @@ proptest! {
     })]
 
     #[test]
-    fn what_is_written_is_read_back(positions in positions(), published: i64, panes in panes()) {
-        let bytes = write(&positions, Second(published), &panes);
+    fn what_is_written_is_read_back(
+        positions in positions(),
+        published: i64,
+        clock: i64,
+        panes in panes(),
+    ) {
+        let bytes = write(&positions, [Second(published), Second(clock)], &panes);
         let entry = decode(&bytes).expect("what was written");
-        prop_assert_eq!(entry.published, Second(published));
+        prop_assert_eq!([entry.published, entry.clock], [published, clock].map(Second));
         prop_assert_eq!(read(&entry), panes);
         prop_assert_eq!(entry.positions, positions);
     }
@@ -95,7 +100,7 @@ proptest! {
         place: prop::sample::Index,
         flip in 1..=255_u8,
     ) {
-        let mut bytes = write(&vec![], Second(0), &panes);
+        let mut bytes = write(&vec![], [Second(0); 2], &panes);
         let place = place.index(bytes.len());
         prop_assert!(decode(&bytes[..place]).is_err());
         bytes[place] ^= flip;
@@ -109,10 +114,10 @@ proptest! {
         place: prop::sample::Index,
         byte: u8,
     ) {
-        let mut bytes = write(&vec![], Second(0), &panes);
+        let mut bytes = write(&vec![], [Second(0); 2], &panes);
         let place = place.index(bytes.len() - 4);
         bytes[place] = byte;
-        for body in [[&[1_u8][..], &tail].concat(), bytes[..bytes.len() - 4].to_vec()] {
+        for body in [[&[VERSION][..], &tail].concat(), bytes[..bytes.len() - 4].to_vec()] {
             if let Ok(entry) = decode(&sealed(body)) {
                 for (token, _, pane) in read(&entry) {
                     prop_assert!(!token.is_empty() && pane.sums.usd >= 0);
@@ -135,11 +140,14 @@ fn error(bytes: &[u8]) -> Option<CodecError> {
 #[test]
 fn what_is_no_entry_has_a_name() {
     assert_eq!(error(&[]), Some(CodecError::Truncated));
-    assert_eq!(error(&[1, 0, 0]), Some(CodecError::Truncated));
-    assert_eq!(error(&[2, 0, 0, 0, 0, 0, 0]), Some(CodecError::UnknownVersion(2)));
-    assert_eq!(error(&[1, 0, 0, 0, 0, 0, 0]), Some(CodecError::Checksum));
+    assert_eq!(error(&[VERSION, 0, 0]), Some(CodecError::Truncated));
+    for other in [VERSION - 1, VERSION + 1] {
+        let bytes = sealed(vec![other, 0, 0, 0]);
+        assert_eq!(error(&bytes), Some(CodecError::UnknownVersion(other)));
+    }
+    assert_eq!(error(&[VERSION, 0, 0, 0, 0, 0, 0]), Some(CodecError::Checksum));
     let malformed = |body: &[u8]| {
-        let error = error(&sealed([&[1, 0, 0], body].concat()));
+        let error = error(&sealed([&[VERSION, 0, 0, 0], body].concat()));
         matches!(error, Some(CodecError::Malformed(_)))
     };
     assert!(malformed(&[0x80]), "an unknown flag");
@@ -151,11 +159,11 @@ fn what_is_no_entry_has_a_name() {
 
 #[test]
 fn a_hostile_length_costs_nothing() {
-    let mut many = vec![1];
+    let mut many = vec![VERSION];
     many.extend([0xff; 9]);
     many.push(1);
     assert_eq!(error(&sealed(many)), Some(CodecError::Truncated));
-    let long = vec![1, 0, 0, 0x20, 0xff, 0xff, 0xff, 0x7f];
+    let long = vec![VERSION, 0, 0, 0, 0x20, 0xff, 0xff, 0xff, 0x7f];
     assert!(matches!(error(&sealed(long)), Some(CodecError::Malformed(_))));
 }
 
@@ -192,8 +200,8 @@ fn typical(count: u32, per_token: u32) -> Vec<Owned> {
 fn a_typical_pane_takes_few_bytes() {
     let size = |per_token| {
         let panes = typical(1_000, per_token);
-        let bytes =
-            write(&vec![(Partition(0), Offset(1_234_567_890))], Second(1_736_332_190), &panes);
+        let ends = [Second(1_736_332_190); 2];
+        let bytes = write(&vec![(Partition(0), Offset(1_234_567_890))], ends, &panes);
         assert_eq!(read(&decode(&bytes).expect("written")), panes);
         bytes.len() / panes.len()
     };
