@@ -42,11 +42,41 @@ pub enum Bug {
     ClockTrusted,
     /// Trades that a shard refuses or rejects have no dead letter when they stand in an array.
     ArrayRejectsSwallowed,
+    /// What retention took is in no figure.
+    LostRangeNotCounted,
+    /// Where retention took what one shard had not read, the others go back with it.
+    LostRangeMovesBack,
+    /// The shards do not hear that the topic was made anew.
+    RemadeLogForgotten,
+    /// A topic that was made anew while it was stopped is read from its end.
+    RemadeLogReadFromItsEnd,
+    /// A partition that was added is read from its end.
+    NewPartitionAtItsEnd,
+    /// A shard whose changelog is not whole is rebuilt from the end of the log.
+    DamagedShardStartsAtTheEnd,
+    /// After an unknown answer newer panes go into the very same flush.
+    MergedAfterUnknown,
+    /// A shard that the checkpoint has lost is taken for acknowledged.
+    LostIgnored,
+    /// Shards expect different positions; reading begins at the highest.
+    ReadFromTheHighestPosition,
+    /// The checkpoint says that a tick was published when it was only made.
+    PublishedBeforeAcknowledged,
+    /// A batch that nobody can read has no dead letter.
+    UnreadableNotReported,
+    /// Positions do not pass a transaction's marker.
+    MarkerNotPassed,
+    /// A stop does not write the last flush.
+    LastFlushSkipped,
+    /// What a failed load had taken of the budget stays taken.
+    FailedLoadKeepsItsBudget,
+    /// Only the last page of a changelog is loaded.
+    PageSkipped,
 }
 
 impl Bug {
     /// All bugs.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 34] = [
         Self::FenceSkipped,
         Self::GapIgnored,
         Self::UnknownFlushDropped,
@@ -64,7 +94,23 @@ impl Bug {
         Self::RecordSkippedAfterError,
         Self::RecoveredAtTheEnd,
         Self::ClosingForgotten,
+        Self::ClockTrusted,
         Self::ArrayRejectsSwallowed,
+        Self::LostRangeNotCounted,
+        Self::LostRangeMovesBack,
+        Self::RemadeLogForgotten,
+        Self::RemadeLogReadFromItsEnd,
+        Self::NewPartitionAtItsEnd,
+        Self::DamagedShardStartsAtTheEnd,
+        Self::MergedAfterUnknown,
+        Self::LostIgnored,
+        Self::ReadFromTheHighestPosition,
+        Self::PublishedBeforeAcknowledged,
+        Self::UnreadableNotReported,
+        Self::MarkerNotPassed,
+        Self::LastFlushSkipped,
+        Self::FailedLoadKeepsItsBudget,
+        Self::PageSkipped,
     ];
 }
 

@@ -122,8 +122,7 @@ fn assert_none(broken: &[String]) {
 fn every_fault_in_the_readme_has_its_test() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let (_, table) = readme.split_once("| fault | outcome | test |").expect("the table of faults");
-    let rows: Vec<&str> =
-        table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
     assert!(rows.len() > 30, "{} faults", rows.len());
     let tests: String = rust_files().into_iter().map(|source| source.text).collect();
     for row in rows {

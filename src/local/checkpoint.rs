@@ -1,6 +1,9 @@
-//! A checkpoint in memory, with the same fence and chain as the real one.
+//! A checkpoint in memory. Each shard has what it has in Redis: a meta, which says who owns the
+//! shard and where its changelog ends, and the log of entries. Claim, append and replace decide as
+//! the scripts of `redis` do; either part can be lost without the other.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -13,7 +16,7 @@ use crate::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Page, Verdict}
 #[derive(Debug, Default)]
 pub struct LocalStore {
     remembers: bool,
-    changelogs: Mutex<BTreeMap<ShardId, Changelog>>,
+    shards: Mutex<BTreeMap<ShardId, Keys>>,
 }
 
 /// One owner's access to a [`LocalStore`].
@@ -21,17 +24,33 @@ pub struct LocalStore {
 pub struct LocalCheckpoint {
     store: Arc<LocalStore>,
     owner: u64,
+    tries: AtomicU64,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Changelog {
-    owner: u64,
-    sequence: u64,
-    /// Each entry's newest second with its blob.
-    entries: Vec<(Second, Bytes)>,
+struct Keys {
+    meta: Option<Meta>,
+    /// Ids with blobs, in order.
+    log: Vec<(Id, Bytes)>,
     /// What stood here before the last write.
-    before: Option<Box<Changelog>>,
+    before: Option<Box<Keys>>,
 }
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Meta {
+    owner: u64,
+    /// The owner before the last claim.
+    owner_before: u64,
+    sequence: u64,
+    last: Id,
+    /// Sequence number of the last snapshot.
+    snapshot: u64,
+    /// The newest try of a snapshot that was applied.
+    tried: u64,
+}
+
+/// The newest second of an entry, and a number that tells those of one second apart.
+type Id = (Second, u64);
 
 impl LocalStore {
     /// A store that can take its last writes back: it keeps a copy for that.
@@ -45,37 +64,95 @@ impl LocalStore {
         self.lock().clear();
     }
 
-    /// Takes each changelog's last write back, as a fail-over that loses acknowledged writes.
-    pub fn lose_last_writes(&self) {
-        self.lock().retain(|_, changelog| match changelog.before.take() {
-            Some(before) => {
-                *changelog = Changelog { owner: changelog.owner, ..*before };
-                true
+    /// Takes each changelog's last write back, as a fail-over that loses acknowledged writes; and
+    /// the last claim, too, if that is lost with it.
+    pub fn lose_last_writes(&self, claims: bool) {
+        for keys in self.lock().values_mut() {
+            let owners = keys.meta.map(|meta| (meta.owner, meta.owner_before));
+            if let Some(before) = keys.before.take() {
+                *keys = *before;
             }
-            None => false,
-        });
+            if let (Some(meta), Some((owner, owner_before))) = (&mut keys.meta, owners) {
+                meta.owner = if claims { owner_before } else { owner };
+            }
+        }
     }
 
-    /// How many shards have an entry.
+    /// Drops a shard's meta, as a server does that evicts keys.
+    pub fn evict_meta(&self, shard: ShardId) {
+        self.lock().entry(shard).or_default().meta = None;
+    }
+
+    /// Drops a shard's log, as a server does that evicts keys.
+    pub fn evict_log(&self, shard: ShardId) {
+        self.lock().entry(shard).or_default().log.clear();
+    }
+
+    /// The entries of a shard, oldest first, if its changelog is whole and not empty.
     #[must_use]
-    pub fn shards(&self) -> usize {
-        self.lock().values().filter(|changelog| !changelog.entries.is_empty()).count()
+    pub fn changelog(&self, shard: ShardId) -> Option<Vec<Bytes>> {
+        self.lock().get(&shard).and_then(Keys::whole)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ShardId, Changelog>> {
-        self.changelogs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ShardId, Keys>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Changelog {
-    fn alone(mut self) -> Box<Self> {
-        self.before = None;
-        Box::new(self)
+impl Keys {
+    fn whole(&self) -> Option<Vec<Bytes>> {
+        let (last, _) = self.log.last()?;
+        let whole = self.meta.is_some_and(|meta| meta.last == *last);
+        whole.then(|| self.log.iter().map(|(_, blob)| blob.clone()).collect())
     }
 
-    fn remember(&mut self) {
-        self.before = None;
-        self.before = Some(Box::new(self.clone()));
+    fn append(&mut self, owner: u64, flush: &Flush, blob: &Bytes) -> Verdict {
+        let last = self.log.last().map(|(id, _)| *id);
+        let meta = match &mut self.meta {
+            None => return Verdict::Lost,
+            Some(meta) if meta.owner != owner => return Verdict::Fenced,
+            Some(meta) if meta.sequence == flush.sequence => return Verdict::Duplicate,
+            Some(meta) if meta.sequence != flush.previous => return Verdict::Gap,
+            Some(meta) if meta.sequence != 0 && last.is_none() => return Verdict::Lost,
+            Some(meta) if last.unwrap_or_default() != meta.last => return Verdict::Gap,
+            Some(meta) => meta,
+        };
+        let (second, number) = meta.last;
+        let id = if flush.newest > second { (flush.newest, 1) } else { (second, number + 1) };
+        meta.sequence = flush.sequence;
+        meta.last = id;
+        self.log.push((id, blob.clone()));
+        // The last entry stays even when it has expired: the chain is checked against it.
+        self.log.retain(|entry| entry.0.0 > flush.trim || entry.0 == id);
+        Verdict::Ok
+    }
+
+    fn replace(
+        &mut self,
+        owner: u64,
+        flush: &Flush,
+        parts: &[Bytes],
+        number: u64,
+    ) -> Result<Verdict, &'static str> {
+        let meta = self.meta.unwrap_or(Meta { owner, owner_before: owner, ..Meta::default() });
+        if meta.owner != owner {
+            return Ok(Verdict::Fenced);
+        }
+        if meta.sequence == flush.sequence && meta.snapshot == flush.sequence {
+            return Ok(Verdict::Duplicate);
+        }
+        if meta.tried >= number {
+            return Err("a later try was applied");
+        }
+        self.log = (1..).map(|at| (flush.newest, at)).zip(parts.iter().cloned()).collect();
+        self.meta = Some(Meta {
+            sequence: flush.sequence,
+            last: self.log.last().map_or((flush.newest, 0), |(id, _)| *id),
+            snapshot: flush.sequence,
+            tried: number,
+            ..meta
+        });
+        Ok(Verdict::Ok)
     }
 }
 
@@ -83,58 +160,65 @@ impl LocalCheckpoint {
     /// The access of an owner, whose number is its fencing token: no two may share one.
     #[must_use]
     pub const fn new(store: Arc<LocalStore>, owner: u64) -> Self {
-        Self { store, owner }
+        Self { store, owner, tries: AtomicU64::new(1) }
     }
 
-    fn apply(&self, flush: &Flush) -> Verdict {
-        let mut changelogs = self.store.lock();
-        let changelog = changelogs.get_mut(&flush.shard);
-        match (&flush.body, changelog) {
-            (_, Some(changelog)) if changelog.owner != self.owner => Verdict::Fenced,
-            (_, Some(changelog)) if changelog.sequence == flush.sequence => Verdict::Duplicate,
-            (FlushBody::Append(_), None) => Verdict::Lost,
-            (FlushBody::Append(_), Some(changelog)) if changelog.sequence != flush.previous => {
-                Verdict::Gap
-            }
-            (FlushBody::Append(blob), Some(changelog)) => {
-                if self.store.remembers {
-                    changelog.remember();
-                }
-                // As a stream's ids: never below the one before.
-                let last = changelog.entries.last().map_or(flush.newest, |(newest, _)| *newest);
-                changelog.entries.push((flush.newest.max(last), blob.clone()));
-                changelog.entries.retain(|(newest, _)| *newest > flush.trim);
-                changelog.sequence = flush.sequence;
-                Verdict::Ok
-            }
-            (FlushBody::Snapshot(parts), _) => {
-                let entries = parts.iter().map(|part| (flush.newest, part.clone())).collect();
-                let (owner, sequence) = (self.owner, flush.sequence);
-                let before = changelogs.remove(&flush.shard).map(Changelog::alone);
-                let changelog = Changelog { owner, sequence, entries, before };
-                changelogs.insert(flush.shard, changelog);
-                Verdict::Ok
-            }
+    /// The number of the next sending.
+    #[must_use]
+    pub fn next_try(&self) -> u64 {
+        self.tries.fetch_add(1, Relaxed)
+    }
+
+    /// What one flush does when it arrives; `number` is that of its sending.
+    ///
+    /// # Errors
+    /// A later sending of a snapshot has arrived before.
+    pub fn apply(&self, flush: &Flush, number: u64) -> Result<Verdict, CheckpointError> {
+        let mut shards = self.store.lock();
+        let keys = shards.entry(flush.shard).or_default();
+        let before = Keys { meta: keys.meta, log: Vec::new(), before: None };
+        let before = self.store.remembers.then(|| Keys { log: keys.log.clone(), ..before });
+        let said = match &flush.body {
+            FlushBody::Append(blob) => Ok(keys.append(self.owner, flush, blob)),
+            FlushBody::Snapshot(parts) => keys.replace(self.owner, flush, parts, number),
+        };
+        if said == Ok(Verdict::Ok) {
+            keys.before = before.map(Box::new);
         }
+        let cause = |cause: &str| CheckpointError::Unreachable {
+            shard: flush.shard,
+            cause: cause.to_owned(),
+        };
+        said.map_err(cause)
     }
 }
 
 impl Checkpoint for LocalCheckpoint {
     async fn claim(&self, shard: ShardId) -> Result<u64, CheckpointError> {
-        let mut changelogs = self.store.lock();
-        let changelog = changelogs.entry(shard).or_default();
-        changelog.owner = self.owner;
-        Ok(changelog.sequence)
+        let mut shards = self.store.lock();
+        let meta = shards.entry(shard).or_default().meta.get_or_insert_default();
+        if meta.owner != self.owner {
+            meta.owner_before = std::mem::replace(&mut meta.owner, self.owner);
+            meta.tried = 0;
+        }
+        Ok(meta.sequence)
     }
 
     async fn load(&self, shard: ShardId, _: Option<String>) -> Result<Page, CheckpointError> {
-        let changelogs = self.store.lock();
-        let entries = changelogs.get(&shard).map_or(&[][..], |changelog| &changelog.entries);
-        let blobs = entries.iter().map(|(_, blob)| blob.clone()).collect();
-        Ok(Page { blobs, cursor: None })
+        let damaged = |cause: &str| CheckpointError::Damaged { shard, cause: cause.to_owned() };
+        let shards = self.store.lock();
+        let keys = shards.get(&shard).ok_or_else(|| damaged("the claim is gone"))?;
+        let blobs = match keys.meta {
+            Some(meta) if meta.owner != self.owner => Err(damaged("the claim is gone")),
+            None => Err(damaged("the claim is gone")),
+            Some(meta) if meta.sequence == 0 => Ok(Vec::new()),
+            Some(_) => keys.whole().ok_or_else(|| damaged("its last entry is missing")),
+        };
+        Ok(Page { blobs: blobs?, cursor: None })
     }
 
     async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {
-        flushes.iter().map(|flush| Ok(self.apply(flush))).collect()
+        let number = self.next_try();
+        flushes.iter().map(|flush| self.apply(flush, number)).collect()
     }
 }

@@ -71,6 +71,14 @@ impl LocalLog {
         }
     }
 
+    /// The topic is deleted and made again: its partitions are empty and begin at `first`.
+    pub fn remake(&self, first: Offset) {
+        for log in self.lock().iter_mut() {
+            *log = LocalPartition { first: first.0, records: VecDeque::new() };
+        }
+        self.appended.notify_waiters();
+    }
+
     fn read(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
         let partitions = self.lock();
         let at = usize::try_from(partition.0).ok();

@@ -86,7 +86,8 @@ impl Chain {
     /// Takes in what the checkpoint said of the pending flush.
     pub fn settle(&mut self, verdict: Verdict, now: WallMs) -> Step {
         let taken_for_ok = (verdict == Verdict::Fenced && Bug::FenceSkipped.on())
-            || (verdict == Verdict::Gap && Bug::GapIgnored.on());
+            || (verdict == Verdict::Gap && Bug::GapIgnored.on())
+            || (verdict == Verdict::Lost && Bug::LostIgnored.on());
         match verdict {
             _ if taken_for_ok => self.settle(Verdict::Ok, now),
             Verdict::Ok | Verdict::Duplicate => {

@@ -63,10 +63,15 @@ impl Engine {
                 Outcome::Refused(reason) => absorbed.refused.push((at, reason)),
             }
         }
-        for shard in &mut self.shards {
-            shard.pass(batch.partition, batch.next);
-        }
+        self.pass(batch.partition, batch.next);
         absorbed
+    }
+
+    /// Everything of a partition below `next` has been offered, or is gone.
+    pub fn pass(&mut self, partition: Partition, next: Offset) {
+        for shard in &mut self.shards {
+            shard.pass(partition, next);
+        }
     }
 
     /// Applies one trade to the shard of its token.

@@ -22,7 +22,7 @@ use crate::sabotage::Bug;
 pub enum Event {
     /// Absorb this.
     Batch(Batch),
-    /// The partition's log was made anew: it now begins at `next` and ends at `end`.
+    /// The partition is read on from `next`, where its log begins by now; it ends at `end`.
     Restart {
         /// Which.
         partition: Partition,
@@ -30,6 +30,9 @@ pub enum Event {
         next: Offset,
         /// Its end.
         end: Offset,
+        /// The log was made anew: positions go back to its begin. Otherwise retention has removed
+        /// its begin, and what some shards have counted of it counts.
+        anew: bool,
     },
     /// Publish between ticks.
     Order(Order),
@@ -153,8 +156,8 @@ impl<L: TradeLog> Reader<L> {
             self.reject(rejected).await;
         }
         let routed = routing.finish();
-        let unreadable =
-            unreadable.iter().map(|range| self.router.unreadable(partition, range, now));
+        let unreadable = unreadable.iter().filter(|_| !Bug::UnreadableNotReported.on());
+        let unreadable = unreadable.map(|range| self.router.unreadable(partition, range, now));
         self.reject(unreadable.collect()).await;
         metrics.records_consumed.inc_by(u64::try_from(records.len()).unwrap_or(u64::MAX));
         metrics.trades_consumed.inc_by(routed.elements);
@@ -180,13 +183,18 @@ impl<L: TradeLog> Reader<L> {
 
     /// The offset asked for is not in the log: go on where it begins, and say what that costs.
     async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
-        if asked > end {
+        let anew = asked > end;
+        if anew {
             self.shared.new_log(partition, asked, first, end);
         } else {
             self.shared.offsets_lost(partition, asked, first);
         }
+        if anew && Bug::RemadeLogForgotten.on() {
+            return true;
+        }
+        let anew = anew || Bug::LostRangeMovesBack.on();
         for worker in &self.workers {
-            if worker.send(Event::Restart { partition, next: first, end }).await.is_err() {
+            if worker.send(Event::Restart { partition, next: first, end, anew }).await.is_err() {
                 return false;
             }
         }

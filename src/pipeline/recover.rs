@@ -101,7 +101,9 @@ impl Recovery {
                 position(one, range, fresh, new);
             }
             let expected = recovered.iter().map(|one| one.shard.next_offset(range.partition));
-            starts.push(expected.min().unwrap_or(fresh));
+            let highest = Bug::ReadFromTheHighestPosition.on();
+            let start = if highest { expected.max() } else { expected.min() };
+            starts.push(start.unwrap_or(fresh));
         }
         Ok(starts)
     }
@@ -196,7 +198,12 @@ impl Recovery {
                 drop(loaded);
                 Ok(fresh(chain.rewriting()))
             }
-            Err(other) => Err(other),
+            Err(other) => {
+                if Bug::FailedLoadKeepsItsBudget.on() {
+                    std::mem::forget(loaded);
+                }
+                Err(other)
+            }
         }
     }
 }
@@ -218,13 +225,14 @@ struct Reach {
 fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset, new: bool) {
     let PartitionRange { partition, first, end } = *range;
     let stored = one.shard.next_offset(partition);
-    let next = if Bug::RecoveredAtTheEnd.on() {
+    let damaged_at_end = one.chain.wants_everything() && Bug::DamagedShardStartsAtTheEnd.on();
+    let next = if Bug::RecoveredAtTheEnd.on() || damaged_at_end {
         end
     } else if one.published.is_none() {
         let handled = one.handled.get(&partition).copied().unwrap_or(fresh);
         handled.min(fresh).max(first)
     } else if new {
-        first
+        if Bug::RemadeLogReadFromItsEnd.on() { end } else { first }
     } else {
         stored.max(first)
     };
@@ -257,7 +265,8 @@ async fn load<C: Checkpoint>(
                     CheckpointError::Damaged { shard: id, cause: cause.to_string() }
                 }
             })?;
-            for pane in entry.panes() {
+            let skipped = page.cursor.is_some() && Bug::PageSkipped.on();
+            for pane in entry.panes().filter(|_| !skipped) {
                 shard.restore(pane.token, pane.second, &pane.pane);
             }
             for (partition, next) in &entry.positions {

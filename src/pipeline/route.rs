@@ -109,6 +109,8 @@ impl Router {
         next: Offset,
         now: WallMs,
     ) -> Routing<'a> {
+        let last = records.last().map_or(Offset(0), |record| record.offset.next());
+        let next = if Bug::MarkerNotPassed.on() { last } else { next };
         let batch = |_| Batch {
             partition,
             next,

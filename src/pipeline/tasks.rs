@@ -29,6 +29,7 @@ use crate::domain::position::{Offset, Partition};
 use crate::domain::shard::Shard;
 use crate::domain::time::WallMs;
 use crate::ports::{Checkpoint, PartitionRange, Producer, Target, TradeLog, View};
+use crate::sabotage::Bug;
 use crate::status::Phase;
 
 /// Batches that wait for one worker at most: enough to keep it busy while a fetch is under way.
@@ -270,9 +271,14 @@ async fn read_all<L: TradeLog>(reader: Reader<L>, starts: BTreeMap<Partition, Of
             continue;
         };
         for range in ranges {
-            if known.insert(range.partition, range.first).is_none() {
-                info!(partition = %range.partition, first = %range.first, "new partition");
-                readers.spawn(reader.clone().read(range.partition, range.first));
+            let PartitionRange { partition, first, end } = range;
+            if known.insert(partition, first).is_none() {
+                info!(%partition, %first, "new partition");
+                if first > Offset::default() {
+                    reader.shared.offsets_lost(partition, Offset::default(), first); // retention was faster
+                }
+                let from = if Bug::NewPartitionAtItsEnd.on() { end } else { first };
+                readers.spawn(reader.clone().read(partition, from));
             }
         }
     }

@@ -1,10 +1,10 @@
-//! The judge: knows the trades and what was published, nothing of how.
+//! The judge: knows the trades, what was told, and what was published; nothing of how.
 //!
 //! - In peace every tick has exactly the oracle's messages.
 //! - At any time a message counts no trade twice, and every trade that stood in the log when its
-//!   process started.
-//! - Each rejected element has a dead letter, and nothing else has.
-//! - A process that was stopped has left nothing to read again.
+//!   process started, but for what was lost before that.
+//! - A process makes one message of a token and a tick, and sends it to the token's partition.
+//! - Each token is closed in the end; each rejected element has a dead letter, nothing else has.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,157 +12,269 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering::SeqCst;
 
-use aggregator_service::domain::position::{Offset, Partition};
-use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::{SHARDS, ShardId};
-use aggregator_service::local::LocalCheckpoint;
-use aggregator_service::ports::{Checkpoint, Message, Target, TradeLog};
-use aggregator_service::wire::checkpoint::decode;
+use aggregator_service::domain::position::Partition;
+use aggregator_service::domain::token::SHARDS;
+use aggregator_service::ports::{Message, Target};
+use bytes::Bytes;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::audit::{Places, lost_to_all};
+use crate::ledger::{Lost, holds, key};
 use crate::oracle::{self, Told};
 use crate::world::{LONGEST, SPANS, TICK, World};
 
 /// What a life came to.
+#[derive(Clone, Copy)]
 pub(crate) struct Lived {
     pub(crate) messages: usize,
+    pub(crate) processes: usize,
+    pub(crate) lost: usize,
+    /// Of the first process.
+    pub(crate) steps: u64,
     pub(crate) digest: u64,
 }
 
 impl fmt::Display for Lived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages, digest {:016x}", self.messages, self.digest)
+        let Self { messages, processes, lost, steps, digest } = self;
+        write!(f, "{messages} messages of {processes} processes, the first in {steps} steps; ")?;
+        write!(f, "{lost} trades overtaken by retention; digest {digest:016x}")
     }
+}
+
+/// When peace began.
+pub(crate) struct Healed {
+    /// Since the begin of the life.
+    pub(crate) at_ms: i64,
+    /// The second that the clock showed.
+    pub(crate) clock: i64,
+    /// The clock was set far back before.
+    pub(crate) far_back: bool,
 }
 
 struct Heard {
+    at_ms: i64,
     process: usize,
+    partition: Partition,
     token: String,
     end: i64,
     data: Value,
+    bytes: Bytes,
 }
 
-pub(crate) fn judge(world: &World, healed: WallMs) -> Lived {
-    let heard = heard(world);
-    let told = world.told.lock().unwrap();
-    let mut by_token: BTreeMap<&str, Vec<&Told>> = BTreeMap::new();
-    for one in told.iter() {
-        by_token.entry(&one.token).or_default().push(one);
+/// A token's trades, and which of them each process can never have counted.
+struct Token<'a> {
+    shard: u16,
+    told: Vec<&'a Told>,
+}
+
+struct Court<'a> {
+    world: &'a World,
+    heard: Vec<Heard>,
+    tokens: BTreeMap<&'a str, Token<'a>>,
+    lost: BTreeMap<(usize, u16), Lost>,
+    /// The process that is left in the end.
+    last: usize,
+}
+
+pub(crate) fn judge(world: &World, last: usize, healed: &Healed) -> Lived {
+    let violations = world.violations();
+    assert!(violations.is_empty(), "{violations:?}");
+    let market = world.market.lock().unwrap();
+    let mut tokens: BTreeMap<&str, Token<'_>> = BTreeMap::new();
+    for (shard, told) in &market.told {
+        let token = tokens.entry(&told.token);
+        token.or_insert(Token { shard: *shard, told: Vec::new() }).told.push(told);
     }
-    for one in &heard {
-        bounds(world, one, &by_token[one.token.as_str()]);
-    }
+    let processes = world.ledger().count();
+    let pairs = (0..processes).flat_map(|process| (0..SHARDS).map(move |shard| (process, shard)));
+    let lost = pairs.map(|(process, shard)| {
+        let lost = world.ledger().lost(process, shard);
+        ((process, shard), lost)
+    });
+    let lost = lost.collect();
+    let court = Court { world, heard: heard(world), tokens, lost, last };
+    court.heard.iter().for_each(|one| court.bounds(one));
+    court.one_message_a_tick();
     // A tick's second, its messages, and what is on its way.
-    peace(&heard, &by_token, healed.second().0 + TICK + 2);
-    all_closed(world, &heard);
-    dead_letters(world);
-    nothing_to_read_again(world);
-    let mut hasher = DefaultHasher::new();
-    for one in &heard {
-        (one.process, &one.token, one.end, one.data.to_string()).hash(&mut hasher);
+    court.peace(healed.at_ms, healed.clock + TICK + 2);
+    if !healed.far_back {
+        court.all_closed();
     }
-    Lived { messages: heard.len(), digest: hasher.finish() }
+    let letters = dead_letters(world);
+    let lost_to_all = lost_to_all(world, last);
+    let unsent = market.bad.difference(&letters).find(|bad| !lost_to_all(bad.0, bad.1));
+    assert!(unsent.is_none(), "{unsent:?} has no dead letter");
+    let wrong = letters.difference(&market.bad).next();
+    assert!(wrong.is_none(), "a dead letter of {wrong:?}, which is no bad trade");
+    court.lived(processes)
 }
 
 fn heard(world: &World) -> Vec<Heard> {
     let published = world.published.lock().unwrap();
     let aggregates = published.iter().filter(|one| one.target == Target::Aggregates);
-    aggregates
-        .map(|one| {
-            let mut value: Value =
-                serde_json::from_slice(one.message.value.as_ref().unwrap()).unwrap();
-            let data = value["aggregate_data"].take();
-            let end = OffsetDateTime::parse(data[0]["timestamp"].as_str().unwrap(), &Rfc3339);
-            Heard {
-                process: one.process,
-                token: value["token"].as_str().unwrap().to_owned(),
-                end: end.unwrap().unix_timestamp(),
-                data,
+    let heard = aggregates.map(|one| {
+        let bytes = one.message.value.clone().unwrap();
+        let mut value: Value = serde_json::from_slice(&bytes).unwrap();
+        let data = value["aggregate_data"].take();
+        let end = OffsetDateTime::parse(data[0]["timestamp"].as_str().unwrap(), &Rfc3339);
+        Heard {
+            at_ms: one.at_ms,
+            process: one.process,
+            partition: one.partition,
+            token: value["token"].as_str().unwrap().to_owned(),
+            end: end.unwrap().unix_timestamp(),
+            data,
+            bytes,
+        }
+    });
+    heard.collect()
+}
+
+impl Court<'_> {
+    fn has_lost(&self, process: usize, shard: u16, told: &Told) -> bool {
+        holds(&self.lost[&(process, shard)], told.position.0, told.position.1)
+    }
+
+    /// Never more than the log held, never less than it held when the process started.
+    fn bounds(&self, heard: &Heard) {
+        let Heard { process, end, .. } = *heard;
+        let token = &self.tokens[heard.token.as_str()];
+        let ledger = self.world.ledger();
+        let ranges = ledger.told(process).ranges.as_ref().expect("it asked for the log's ends");
+        let could = token.told.iter().filter(|told| !self.has_lost(process, token.shard, told));
+        let could: Vec<_> = could.collect();
+        let stood = |told: &Told| {
+            let (partition, offset, _) = told.position;
+            let end = ranges.get(&partition).map(|(_, end)| key(partition, *end));
+            end.is_some_and(|end| key(partition, offset) < end)
+        };
+        for ((_, length), data) in SPANS.iter().zip(heard.data.as_array().unwrap()) {
+            for (name, buy) in [("sell_count", false), ("buy_count", true)] {
+                let within = could.iter().filter(|told| {
+                    told.buy == buy && end - length < told.second() && told.second() <= end
+                });
+                let least = within.clone().filter(|told| stood(told)).count();
+                let said = usize::try_from(data[name].as_u64().unwrap()).unwrap();
+                assert!(
+                    (least..=within.count()).contains(&said),
+                    "{name} of {} at {end} by process {process}: {said}, at least {least}",
+                    heard.token,
+                );
             }
-        })
-        .collect()
-}
-
-/// Never more than the log holds, never less than it held when the process started.
-fn bounds(world: &World, heard: &Heard, trades: &[&Told]) {
-    let ends = &world.ends.lock().unwrap()[heard.process];
-    let stood = |told: &&&Told| {
-        let (partition, offset, _) = told.position;
-        let range = ends.iter().find(|range| range.partition == Partition(partition));
-        range.is_some_and(|range| Offset(offset) < range.end)
-    };
-    let then: Vec<_> = trades.iter().filter(stood).copied().collect();
-    let most = oracle::windows(trades, &SPANS, heard.end);
-    let least = oracle::windows(&then, &SPANS, heard.end);
-    for ((data, most), least) in heard.data.as_array().unwrap().iter().zip(most).zip(least) {
-        for count in ["sell_count", "buy_count", "total_trades"] {
-            let [data, most, least] = [data, &most, &least].map(|of| of[count].as_u64().unwrap());
-            assert!(
-                (least..=most).contains(&data),
-                "{} of {} at {} by process {}: {data}, not {least} to {most}",
-                count,
-                heard.token,
-                heard.end,
-                heard.process,
-            );
         }
     }
-}
 
-/// Every token that was heard of is closed in the end, unless its state was lost on the way.
-fn all_closed(world: &World, heard: &[Heard]) {
-    let mut last: BTreeMap<&str, &Heard> = BTreeMap::new();
-    for one in heard {
-        assert_eq!(one.end % TICK, 0, "a tick lies at a multiple");
-        // A process that was frozen may send what it had on its way after its successor has closed.
-        let newest = last.entry(&one.token).or_insert(one);
-        if one.end >= newest.end {
-            *newest = one;
+    /// A process sends the same bytes when it sends a message again, and a token's messages all go
+    /// to one partition.
+    fn one_message_a_tick(&self) {
+        let mut bytes = BTreeMap::new();
+        let mut partitions = BTreeMap::new();
+        for one in &self.heard {
+            assert_eq!(one.end % TICK, 0, "a tick lies at a multiple");
+            let first = bytes.entry((one.process, &one.token, one.end)).or_insert(&one.bytes);
+            assert_eq!(*first, &one.bytes, "a second message of {} at {}", one.token, one.end);
+            let first = partitions.entry(&one.token).or_insert(one.partition);
+            assert_eq!(*first, one.partition, "the partition of {}", one.token);
         }
     }
-    for (token, one) in last {
-        let trades = &one.data[1]["total_trades"];
-        let closed = *trades == 0;
-        assert!(closed || world.store_lost.load(SeqCst), "{token} ends with {trades} trades");
-    }
-}
 
-/// From `from` on nothing fails: every tick has just the messages that it should.
-fn peace(heard: &[Heard], by_token: &BTreeMap<&str, Vec<&Told>>, from: i64) {
-    let mut at: BTreeMap<(i64, &str), Vec<&Value>> = BTreeMap::new();
-    for one in heard.iter().filter(|one| one.end >= from) {
-        at.entry((one.end, &one.token)).or_default().push(&one.data);
-    }
-    let last = heard.iter().map(|one| one.end).max().unwrap_or(from);
-    for end in (from..last).filter(|end| end % TICK == 0) {
-        for (token, trades) in by_token {
-            let active = |end| oracle::active(trades.iter().copied(), end, LONGEST);
-            let messages = at.get(&(end, token)).map_or(&[][..], Vec::as_slice);
-            if !active(end) && !active(end - TICK) {
-                assert!(messages.is_empty(), "{token} is silent at {end}");
-                continue;
+    /// Every token that was heard of is closed in the end, unless its state was lost on the way.
+    fn all_closed(&self) {
+        let mut newest: BTreeMap<&str, &Heard> = BTreeMap::new();
+        for one in &self.heard {
+            // A process that stood still may send what it had after its successor has closed.
+            let newest = newest.entry(&one.token).or_insert(one);
+            if one.end >= newest.end {
+                *newest = one;
             }
-            let expected = Value::Array(oracle::windows(trades, &SPANS, end));
-            assert_eq!(messages.len(), 1, "one message of {token} at {end}");
-            let data = messages[0];
-            assert!(oracle::same(data, &expected), "{token} at {end}:\n{data}\nnot\n{expected}");
+        }
+        let ledger = self.world.ledger();
+        for (name, one) in newest {
+            let token = &self.tokens[name];
+            let others = (0..ledger.count()).filter(|process| *process != one.process);
+            let newest = token.told.iter().map(|told| told.second()).max().unwrap_or(0);
+            // A successor that comes two windows later finds only what the checkpoint has of it.
+            let too_late = |at: i64| newest <= at - 2 * LONGEST;
+            let mut without = others.filter(|process| {
+                ledger.is_fresh(*process, token.shard)
+                    || ledger.claimed_at(*process, token.shard).is_some_and(too_late)
+                    || token.told.iter().any(|told| self.has_lost(*process, token.shard, told))
+            });
+            let trades = &one.data[1]["total_trades"];
+            let closed = *trades == 0 || without.next().is_some();
+            let all = self.heard.iter().filter(|one| one.token == name);
+            let all = all.map(|one| (one.process, one.end, one.data[1]["total_trades"].as_u64()));
+            assert!(closed, "{name} is not closed: {:?}", all.collect::<Vec<_>>());
         }
     }
-    if let Some(last_trade) = by_token.values().flatten().map(|told| told.second()).max() {
-        assert!(at.keys().all(|(end, _)| *end < last_trade + LONGEST + TICK), "then silence");
+
+    /// From `from` on nothing fails: every tick has just the messages that it should.
+    fn peace(&self, at_ms: i64, from: i64) {
+        let mut at: BTreeMap<(i64, &str), Vec<&Value>> = BTreeMap::new();
+        let heard = self.heard.iter().filter(|one| one.at_ms >= at_ms);
+        for one in heard.clone().filter(|one| one.end >= from) {
+            at.entry((one.end, &one.token)).or_default().push(&one.data);
+        }
+        let last = heard.map(|one| one.end).max().unwrap_or(from);
+        let counted = self.tokens.iter().map(|(name, token)| {
+            let told = token.told.iter().copied();
+            let told = told.filter(|told| !self.has_lost(self.last, token.shard, told));
+            (*name, told.collect::<Vec<_>>())
+        });
+        let tokens: Vec<_> = counted.collect();
+        for end in (from..last).filter(|end| end % TICK == 0) {
+            for (token, trades) in &tokens {
+                let active = |end| oracle::active(trades.iter().copied(), end, LONGEST);
+                let messages = at.get(&(end, token)).map_or(&[][..], Vec::as_slice);
+                if !active(end) && !active(end - TICK) {
+                    assert!(messages.is_empty(), "{token} is silent at {end}");
+                    continue;
+                }
+                let expected = Value::Array(oracle::windows(trades, &SPANS, end));
+                assert_eq!(messages.len(), 1, "one message of {token} at {end}");
+                let data = messages[0];
+                assert!(
+                    oracle::same(data, &expected),
+                    "{token} at {end}:\n{data}\nnot\n{expected}"
+                );
+            }
+        }
+        if let Some(last_trade) = tokens.iter().flat_map(|(_, told)| told).map(|t| t.second()).max()
+        {
+            assert!(at.keys().all(|(end, _)| *end < last_trade + LONGEST + TICK), "then silence");
+        }
+    }
+
+    fn lived(&self, processes: usize) -> Lived {
+        let mut hasher = DefaultHasher::new();
+        for one in &self.heard {
+            (one.process, &one.token, one.end, one.data.to_string()).hash(&mut hasher);
+        }
+        let tokens = self.tokens.values();
+        let lost = tokens.map(|token| {
+            token.told.iter().filter(|told| self.has_lost(self.last, token.shard, told)).count()
+        });
+        Lived {
+            messages: self.heard.len(),
+            processes,
+            lost: lost.sum(),
+            steps: self.world.first_steps.load(SeqCst),
+            digest: hasher.finish(),
+        }
     }
 }
 
-pub(crate) fn dead_letters(world: &World) {
+/// The places of which a dead letter was sent.
+pub(crate) fn dead_letters(world: &World) -> Places {
     let published = world.published.lock().unwrap();
     let letters = published.iter().filter(|one| one.target == Target::DeadLetters);
-    let found: BTreeSet<_> = letters.map(|one| position(&one.message)).collect();
-    assert_eq!(found, *world.bad.lock().unwrap());
+    letters.map(|one| place(&one.message)).collect::<BTreeSet<_>>()
 }
 
-fn position(letter: &Message) -> (i32, i64, Option<u32>) {
+fn place(letter: &Message) -> (i32, i64, Option<u32>) {
     let header = |name: &str| {
         let name = format!("aggregator.errors.{name}");
         let found = letter.headers.iter().find(|(key, _)| *key == name);
@@ -171,16 +283,4 @@ fn position(letter: &Message) -> (i32, i64, Option<u32>) {
     let partition = header("partition").unwrap().parse().unwrap();
     let offset = header("offset").unwrap().parse().unwrap();
     (partition, offset, header("index").map(|index| index.parse().unwrap()))
-}
-
-/// The checkpoint's positions are the log's ends.
-pub(crate) fn nothing_to_read_again(world: &World) {
-    let store = LocalCheckpoint::new(world.store.clone(), u64::MAX);
-    let ends = futures::executor::block_on(world.log.partitions()).unwrap();
-    for shard in (0..SHARDS).map(ShardId) {
-        let page = futures::executor::block_on(store.load(shard, None)).unwrap();
-        let entry = decode(page.blobs.last().expect("every shard is checkpointed")).unwrap();
-        let expected: Vec<_> = ends.iter().map(|range| (range.partition, range.end)).collect();
-        assert_eq!(entry.positions, expected, "shard {}", shard.0);
-    }
 }

@@ -1,68 +1,17 @@
-//! The ports of a simulated process: the in-process ones behind a gate that delays, fails, loses
-//! replies, applies writes late or twice, and shuts for good when the process is killed.
+//! The log and the producer of a simulated process: those in process, behind its gate.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::ShardId;
-use aggregator_service::local::LocalCheckpoint;
 use aggregator_service::ports::{
-    Checkpoint, CheckpointError, Clock, Fetched, Flush, LogError, Message, Page, PartitionRange,
-    ProduceError, Producer, Target, TradeLog, Verdict,
+    Fetched, LogError, Message, PartitionRange, ProduceError, Producer, Target, TradeLog,
 };
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use tokio::sync::Notify;
 
-use crate::world::{Published, World};
-
-/// What stands between a process and the world.
-pub(crate) struct Gate {
-    world: Arc<World>,
-    process: usize,
-    rng: Mutex<StdRng>,
-    pub(crate) dead: AtomicBool,
-    pub(crate) frozen: AtomicBool,
-    pub(crate) thawed: Notify,
-}
-
-impl Gate {
-    pub(crate) fn new(world: Arc<World>, process: usize, seed: u64) -> Self {
-        let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        Self {
-            world,
-            process,
-            rng,
-            dead: AtomicBool::new(false),
-            frozen: AtomicBool::new(false),
-            thawed: Notify::new(),
-        }
-    }
-
-    fn roll(&self, one_in: u64) -> bool {
-        one_in > 0 && self.rng.lock().unwrap().random_range(0..one_in) == 0
-    }
-
-    fn fault(&self) -> bool {
-        self.roll(self.world.fault_in.load(SeqCst))
-    }
-
-    /// The way there, or back: takes time; a frozen process waits, a dead one never arrives.
-    async fn pass(&self) {
-        let longest = if self.fault() { 2_000 } else { 10 };
-        let delay = self.rng.lock().unwrap().random_range(0..longest);
-        tokio::time::sleep(Duration::from_millis(delay)).await;
-        while self.frozen.load(SeqCst) {
-            self.thawed.notified().await;
-        }
-        if self.dead.load(SeqCst) {
-            std::future::pending::<()>().await;
-        }
-    }
-}
+use crate::gate::Gate;
+use crate::plan::{Outage, Weather};
+use crate::world::{BATCH, MARKER, POISON, Published};
 
 pub(crate) struct SimLog(pub(crate) Arc<Gate>);
 
@@ -70,38 +19,84 @@ impl SimLog {
     fn failed(partition: Option<Partition>) -> LogError {
         LogError::Unavailable { topic: "t".to_owned(), partition, cause: "simulated".to_owned() }
     }
+
+    /// The way there, and whether somebody is there.
+    async fn ask(&self, partition: Option<Partition>, fails: Weather) -> Result<(), LogError> {
+        self.0.pass().await;
+        let world = &self.0.world;
+        let moves = |Partition(at): Partition| world.is_out(Outage::Leader(at));
+        let away = world.is_out(Outage::Topic)
+            || partition.map_or_else(|| (0..4).map(Partition).any(moves), moves);
+        if away || self.0.roll(fails) { Err(Self::failed(partition)) } else { Ok(()) }
+    }
 }
 
 impl TradeLog for SimLog {
     async fn partitions(&self) -> Result<Vec<PartitionRange>, LogError> {
+        self.ask(None, Weather::AskFails).await?;
+        let ranges = self.0.world.log.partitions().await?;
         self.0.pass().await;
-        if self.0.fault() { Err(Self::failed(None)) } else { self.0.world.log.partitions().await }
+        self.0.world.ledger().ranges(self.0.process, &ranges);
+        Ok(ranges)
     }
 
     async fn offset_at(&self, partition: Partition, at: WallMs) -> Result<Offset, LogError> {
+        self.ask(Some(partition), Weather::AskFails).await?;
+        let offset = self.0.world.log.offset_at(partition, at).await?;
         self.0.pass().await;
-        if self.0.fault() {
-            return Err(Self::failed(Some(partition)));
-        }
-        self.0.world.log.offset_at(partition, at).await
+        self.0.world.ledger().window_begins(self.0.process, partition.0, offset.0);
+        Ok(offset)
     }
 
     async fn fetch(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
+        let _one = self.0.enter(format!("fetch of {partition}"), 1);
+        self.ask(Some(partition), Weather::FetchFails).await?;
+        let answer = self.0.world.log.fetch(partition, from).await;
         self.0.pass().await;
-        if self.0.fault() {
-            return Err(Self::failed(Some(partition)));
-        }
-        let mut fetched = self.0.world.log.fetch(partition, from).await?;
-        if fetched.records.len() > 1 && self.0.roll(3) {
+        let mut fetched = match answer {
+            Err(LogError::OutOfRange { partition, asked, first, end }) => {
+                let mut ledger = self.0.world.ledger();
+                ledger.out_of_range(self.0.process, partition.0, asked.0, first.0);
+                return Err(LogError::OutOfRange { partition, asked, first, end });
+            }
+            answer => answer?,
+        };
+        if fetched.records.len() > 1 && self.0.roll(Weather::FetchCutShort) {
             fetched.records.truncate(fetched.records.len() / 2);
             fetched.next = fetched.records.last().map_or(from, |record| record.offset.next());
         }
-        self.0.pass().await;
+        fetched.records.retain(|record| {
+            let value = record.value.as_deref().unwrap_or_default();
+            if value == POISON {
+                fetched.unreadable.push(record.offset..record.offset.next());
+            }
+            value != POISON && value != MARKER
+        });
         Ok(fetched)
     }
 }
 
 pub(crate) struct SimProducer(pub(crate) Arc<Gate>);
+
+impl SimProducer {
+    fn append(&self, target: Target, partition: Partition, messages: &[Message]) {
+        let (process, at_ms) = (self.0.process, self.0.world.elapsed_ms());
+        let messages = messages.iter().cloned();
+        let published =
+            messages.map(|message| Published { at_ms, process, target, partition, message });
+        self.0.world.published.lock().unwrap().extend(published);
+    }
+
+    /// What was sent arrives after all, later.
+    fn append_later(&self, target: Target, partition: Partition, messages: &Arc<[Message]>) {
+        let delay = Duration::from_millis(50 + self.0.below(6_000));
+        let (late, messages) = (Self(Arc::clone(&self.0)), Arc::clone(messages));
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            late.append(target, partition, &messages);
+        });
+    }
+}
 
 impl Producer for SimProducer {
     fn partition_count(&self, _: Target) -> u32 {
@@ -114,93 +109,44 @@ impl Producer for SimProducer {
         partition: Partition,
         messages: Arc<[Message]>,
     ) -> Result<(), ProduceError> {
+        let Self(gate) = self;
         let failed = || ProduceError::Unavailable {
             topic: "t".to_owned(),
             partition,
             cause: "simulated".to_owned(),
         };
-        self.0.pass().await;
-        if target == Target::DeadLetters && self.0.world.slow_letters && self.0.fault() {
+        let letters = target == Target::DeadLetters;
+        let lane = if letters { "dead letters".into() } else { format!("lane {partition}") };
+        let _one = gate.enter(lane, 1);
+        if messages.is_empty() || (messages.len() > BATCH && !letters) {
+            gate.world.violated(format!("a batch of {} messages", messages.len()));
+        }
+        gate.pass().await;
+        if letters && gate.roll(Weather::LettersSlow) {
             tokio::time::sleep(Duration::from_secs(4)).await;
-            self.0.pass().await;
+            gate.pass().await;
         }
-        let away = self.0.world.now().0 < self.0.world.brokers_away_until.load(SeqCst);
+        let world = &gate.world;
+        let away = world.is_out(Outage::Producing) || world.is_out(Outage::Leader(partition.0));
         if away {
-            // As a time-out: the caller hears of it late.
-            let patience = self.0.rng.lock().unwrap().random_range(0..3_000);
-            tokio::time::sleep(Duration::from_millis(patience)).await;
+            gate.wait(3_000).await; // as a time-out: the caller hears of it late
         }
-        if away || self.0.fault() {
+        if away || gate.roll(Weather::ProduceFails) {
             return Err(failed());
         }
-        let times = if self.0.fault() { 2 } else { 1 };
-        for _ in 0..times {
-            let process = self.0.process;
-            let messages = messages.iter().cloned();
-            let published = messages.map(|message| Published { process, target, message });
-            self.0.world.published.lock().unwrap().extend(published);
+        if gate.roll(Weather::ProduceTakesEffectLater) {
+            self.append_later(target, partition, &messages);
+            return Err(failed());
         }
-        self.0.pass().await;
-        if self.0.fault() { Err(failed()) } else { Ok(()) }
-    }
-}
-
-pub(crate) struct SimCheckpoint {
-    gate: Arc<Gate>,
-    inner: Arc<LocalCheckpoint>,
-}
-
-impl SimCheckpoint {
-    pub(crate) fn new(gate: Arc<Gate>) -> Self {
-        let owner = u64::try_from(gate.process).unwrap() + 1;
-        let inner = LocalCheckpoint::new(Arc::clone(&gate.world.store), owner);
-        Self { gate, inner: Arc::new(inner) }
-    }
-
-    fn failed(shard: ShardId) -> CheckpointError {
-        CheckpointError::Unreachable { shard, cause: "simulated".to_owned() }
-    }
-
-    /// The caller gives up; the write takes effect all the same, later.
-    fn apply_later(&self, flushes: &[Flush]) {
-        let delay = self.gate.rng.lock().unwrap().random_range(50..6_000);
-        let (inner, flushes) = (Arc::clone(&self.inner), flushes.to_vec());
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(delay)).await;
-            drop(inner.flush(&flushes).await);
-        });
-    }
-}
-
-impl Checkpoint for SimCheckpoint {
-    async fn claim(&self, shard: ShardId) -> Result<u64, CheckpointError> {
-        self.gate.pass().await;
-        if self.gate.roll(40 * self.gate.world.fault_in.load(SeqCst)) {
-            return Err(Self::failed(shard));
+        self.append(target, partition, &messages);
+        if gate.roll(Weather::ProduceArrivesTwice) {
+            self.append_later(target, partition, &messages);
         }
-        self.inner.claim(shard).await
-    }
-
-    async fn load(&self, shard: ShardId, _: Option<String>) -> Result<Page, CheckpointError> {
-        self.gate.pass().await;
-        self.inner.load(shard, None).await
-    }
-
-    async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {
-        let failed = || flushes.iter().map(|flush| Err(Self::failed(flush.shard))).collect();
-        self.gate.pass().await;
-        if self.gate.fault() {
-            return failed();
+        let throttled = world.is_out(Outage::Throttled);
+        if throttled {
+            gate.wait(1_500).await;
         }
-        if self.gate.fault() {
-            self.apply_later(flushes);
-            return failed();
-        }
-        let verdicts = self.inner.flush(flushes).await;
-        if self.gate.fault() {
-            drop(self.inner.flush(flushes).await);
-        }
-        self.gate.pass().await;
-        if self.gate.fault() { failed() } else { verdicts }
+        gate.pass().await;
+        if throttled || gate.roll(Weather::ProduceReplyLost) { Err(failed()) } else { Ok(()) }
     }
 }

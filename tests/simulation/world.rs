@@ -1,40 +1,49 @@
-//! The world that processes live in: a market that trades, a log, a store, and what was published.
+//! The world that processes live in: a clock, a log, a store, what was published, and what is out
+//! of order at the moment.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use aggregator_service::domain::budget::Budget;
-use aggregator_service::domain::position::{Offset, Partition, StartFrom};
+use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::SHARDS;
-use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::local::{LocalLog, LocalStore, LocalView};
-use aggregator_service::metrics::Metrics;
-use aggregator_service::pipeline::names::SharedNames;
-use aggregator_service::pipeline::outbox::Batching;
-use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
-use aggregator_service::ports::{Clock, Message, PartitionRange, Record, Target, TradeLog};
-use aggregator_service::status::{Phase, Status};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use aggregator_service::domain::token::{SHARDS, ShardId};
+use aggregator_service::local::{LocalLog, LocalStore};
+use aggregator_service::ports::{Clock, Message, Target, TradeLog};
+use bytes::Bytes;
+use tokio::sync::Notify;
 
-use crate::oracle::{Span, Told};
-use crate::ports::{Gate, SimCheckpoint, SimLog, SimProducer};
+use crate::ledger::Ledger;
+use crate::market::Market;
+use crate::oracle::Span;
+use crate::plan::{Key, Outage, Plan, Weather};
 
 pub(crate) const SPANS: [Span; 3] = [("2s", 2), ("10s", 10), ("5s", 5)];
 pub(crate) const LONGEST: i64 = 10;
 pub(crate) const TICK: i64 = 2;
+
+/// Messages in a batch at most.
+pub(crate) const BATCH: usize = 4;
+
+/// Partitions of the input at the begin.
+pub(crate) const PARTITIONS: i32 = 3;
+
+/// Where they begin; no life is long enough for one that is made anew to come there.
+pub(crate) const BASE: i64 = 10_000;
+
+/// A record that nobody can decode, and one that is a transaction's marker.
+pub(crate) const POISON: &[u8] = b"!poison";
+pub(crate) const MARKER: &[u8] = b"!marker";
+
 const BEGIN: WallMs = WallMs(1_700_000_000_000);
-const PARTITIONS: i32 = 3;
 
 /// A message with the process that sent it.
 pub(crate) struct Published {
+    pub(crate) at_ms: i64,
     pub(crate) process: usize,
     pub(crate) target: Target,
+    pub(crate) partition: Partition,
     pub(crate) message: Message,
 }
 
@@ -42,280 +51,162 @@ pub(crate) struct World {
     pub(crate) log: LocalLog,
     pub(crate) store: Arc<LocalStore>,
     pub(crate) published: Mutex<Vec<Published>>,
-    pub(crate) told: Mutex<Vec<Told>>,
-    pub(crate) bad: Mutex<BTreeSet<(i32, i64, Option<u32>)>>,
-    /// Records that are no array.
-    singles: Mutex<BTreeSet<(i32, i64)>>,
-    /// For each process where the log ended when it started.
-    pub(crate) ends: Mutex<Vec<Vec<PartitionRange>>>,
-    /// One fault in so many calls; 0: none any more.
-    pub(crate) fault_in: AtomicU64,
-    /// Dead letters take seconds in this world.
-    pub(crate) slow_letters: bool,
-    /// Until then no broker takes a message, in milliseconds of the clock.
-    pub(crate) brokers_away_until: AtomicI64,
-    /// The store has lost something that it had acknowledged.
-    pub(crate) store_lost: AtomicBool,
+    pub(crate) market: Mutex<Market>,
+    /// Told whenever a process dies.
+    pub(crate) deaths: Notify,
     /// Tokens that a process may hold.
     pub(crate) max_tokens: usize,
+    /// How far ahead of its record a trade may be.
+    pub(crate) max_future_skew: Duration,
+    /// Input partitions now.
+    pub(crate) partitions: AtomicI32,
+    /// Steps of the first process.
+    pub(crate) first_steps: AtomicU64,
+    ledger: Mutex<Ledger>,
+    /// Who wrote an entry, by where its bytes lie; the bytes are kept, so that nothing else does.
+    writers: Mutex<HashMap<usize, (Bytes, usize)>>,
+    violations: Mutex<Vec<String>>,
+    weather: [AtomicU32; Weather::ALL.len()],
+    out_until: Mutex<BTreeMap<Outage, i64>>,
+    remade: Mutex<bool>,
+    clock_ahead: AtomicI64,
+    latest: AtomicI64,
     begin: tokio::time::Instant,
 }
 
 impl Clock for World {
     fn now(&self) -> WallMs {
-        BEGIN.plus(self.begin.elapsed())
+        let now = BEGIN.0 + self.elapsed_ms() + self.clock_ahead.load(SeqCst);
+        self.latest.fetch_max(now, SeqCst);
+        WallMs(now)
     }
 }
 
 impl World {
-    pub(crate) fn new(rng: &mut StdRng) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let log = LocalLog::new(3, usize::MAX);
+        log.remake(Offset(BASE));
         Self {
-            log: LocalLog::new(3, usize::MAX),
+            log,
             store: Arc::new(LocalStore::remembering()),
             published: Mutex::default(),
-            told: Mutex::default(),
-            bad: Mutex::default(),
-            singles: Mutex::default(),
-            ends: Mutex::default(),
-            fault_in: AtomicU64::new(rng.random_range(4..60)),
-            slow_letters: rng.random_ratio(1, 4),
-            brokers_away_until: AtomicI64::new(0),
-            store_lost: AtomicBool::new(false),
+            market: Mutex::default(),
+            deaths: Notify::new(),
             max_tokens: 1_000,
+            max_future_skew: Duration::from_secs(if plan.sets_back() { 300 } else { 8 }),
+            partitions: AtomicI32::new(PARTITIONS),
+            first_steps: AtomicU64::new(0),
+            ledger: Mutex::default(),
+            writers: Mutex::default(),
+            violations: Mutex::default(),
+            weather: Default::default(),
+            out_until: Mutex::default(),
+            remade: Mutex::new(false),
+            clock_ahead: AtomicI64::new(0),
+            latest: AtomicI64::new(BEGIN.0),
             begin: tokio::time::Instant::now(),
         }
     }
 
-    /// The store comes back empty, or as it was a write ago.
-    pub(crate) fn lose(&self, everything: bool) {
-        self.store_lost.store(true, SeqCst);
-        if everything { self.store.clear() } else { self.store.lose_last_writes() }
+    /// Real milliseconds since the begin, however the clock is set.
+    pub(crate) fn elapsed_ms(&self) -> i64 {
+        i64::try_from(self.begin.elapsed().as_millis()).unwrap()
     }
 
-    /// No trade may count in this world: each is as bad as the others.
-    pub(crate) fn call_all_bad(&self) {
-        let told = self.told.lock().unwrap();
-        let singles = self.singles.lock().unwrap();
-        self.bad.lock().unwrap().extend(told.iter().map(|told| {
-            let (partition, offset, index) = told.position;
-            (partition, offset, (!singles.contains(&(partition, offset))).then_some(index))
-        }));
+    /// The moment so many real milliseconds after the begin.
+    pub(crate) fn moment(&self, at: u32) -> tokio::time::Instant {
+        self.begin + Duration::from_millis(at.into())
     }
 
-    /// For so long no broker takes a message.
-    pub(crate) fn lose_brokers(&self, during: Duration) {
-        self.brokers_away_until.store(self.now().plus(during).0, SeqCst);
+    /// The latest that the clock ever was.
+    pub(crate) fn latest(&self) -> WallMs {
+        WallMs(self.latest.load(SeqCst))
+    }
+
+    pub(crate) fn set_clock(&self, by: i64) {
+        self.clock_ahead.fetch_add(by, SeqCst);
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap()
+    }
+
+    pub(crate) fn violated(&self, what: String) {
+        self.violations.lock().unwrap().push(what);
+    }
+
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.violations.lock().unwrap().clone()
+    }
+
+    /// A process sends an entry to the store.
+    pub(crate) fn writes(&self, entry: &Bytes, process: usize) {
+        let place = entry.as_ptr().addr();
+        self.writers.lock().unwrap().insert(place, (entry.clone(), process));
+    }
+
+    /// Which process wrote an entry of the store.
+    pub(crate) fn writer(&self, entry: &Bytes) -> usize {
+        self.writers.lock().unwrap()[&entry.as_ptr().addr()].1
+    }
+
+    pub(crate) fn weather(&self, weather: Weather) -> u32 {
+        self.weather[weather as usize].load(SeqCst)
+    }
+
+    pub(crate) fn set_weather(&self, weather: Weather, one_in: u32) {
+        self.weather[weather as usize].store(one_in, SeqCst);
+    }
+
+    pub(crate) fn take_out(&self, outage: Outage, during_ms: u32) {
+        let until = self.elapsed_ms() + i64::from(during_ms);
+        self.out_until.lock().unwrap().insert(outage, until);
+    }
+
+    pub(crate) fn is_out(&self, outage: Outage) -> bool {
+        let until = self.out_until.lock().unwrap();
+        until.get(&outage).is_some_and(|until| self.elapsed_ms() < *until)
     }
 
     /// From here on nothing fails any more.
     pub(crate) fn heal(&self) {
-        self.fault_in.store(0, SeqCst);
-        self.brokers_away_until.store(0, SeqCst);
+        for weather in Weather::ALL {
+            self.set_weather(weather, 0);
+        }
+        self.out_until.lock().unwrap().clear();
     }
 
-    /// Appends records at random moments.
-    pub(crate) async fn trade(self: Arc<Self>, during: Duration, seed: u64) {
-        let mut rng = StdRng::seed_from_u64(seed);
-        let until = self.now().plus(during);
-        while self.now() < until {
-            self.append(&mut rng);
-            let quiet = if rng.random_ratio(1, 40) { 3_000 } else { 60 };
-            tokio::time::sleep(Duration::from_millis(rng.random_range(0..quiet))).await;
+    /// Retention takes all but the newest records of a partition.
+    pub(crate) fn truncate(&self, partition: i32, keep: i64) {
+        let ranges = futures::executor::block_on(self.log.partitions()).unwrap();
+        let range = ranges.iter().find(|range| range.partition.0 == partition);
+        if let Some(range) = range {
+            self.log.truncate(range.partition, Offset(range.end.0 - keep));
         }
     }
 
-    fn append(&self, rng: &mut StdRng) {
-        let partition = rng.random_range(0..PARTITIONS);
-        let count = if rng.random_bool(0.5) { 1 } else { rng.random_range(0..6) };
-        let mut elements = Vec::new();
-        let mut trades = Vec::new();
-        let mut bad = Vec::new();
-        for index in 0..count {
-            if rng.random_ratio(1, 30) {
-                bad.push(index);
-                elements.push(r#"{"Token":""}"#.to_owned());
-            } else {
-                let told = self.told(rng, partition, index);
-                elements.push(told.json().to_string());
-                trades.push(told);
+    /// The topic is deleted and made again. Only once, and not when it has got more partitions:
+    /// offsets tell the ledger which of both a record stood in.
+    pub(crate) fn remake(&self, away_ms: u32) {
+        let mut remade = self.remade.lock().unwrap();
+        if !*remade && self.partitions.load(SeqCst) == PARTITIONS {
+            *remade = true;
+            self.log.remake(Offset(0));
+            self.take_out(Outage::Topic, away_ms);
+        }
+    }
+
+    pub(crate) fn add_partition(&self) {
+        self.partitions.store(PARTITIONS + 1, SeqCst);
+        self.put(PARTITIONS, MARKER.into());
+    }
+
+    pub(crate) fn evict(&self, key: Key, every: u16) {
+        for shard in (0..SHARDS).step_by(every.into()).map(ShardId) {
+            match key {
+                Key::Meta => self.store.evict_meta(shard),
+                Key::Log => self.store.evict_log(shard),
             }
         }
-        let single = count == 1 && rng.random_bool(0.5);
-        let value = if single { elements.remove(0) } else { format!("[{}]", elements.join(",")) };
-        let record =
-            Record { timestamp: Some(self.now()), value: Some(value.into()), ..Record::default() };
-        let Offset(offset) = self.log.append(Partition(partition), record);
-        trades.iter_mut().for_each(|told| told.position.1 = offset);
-        self.told.lock().unwrap().extend(trades);
-        if single {
-            self.singles.lock().unwrap().insert((partition, offset));
-        }
-        let index = |index| if single { None } else { Some(index) };
-        let bad = bad.into_iter().map(|at| (partition, offset, index(at)));
-        self.bad.lock().unwrap().extend(bad);
-    }
-
-    fn told(&self, rng: &mut StdRng, partition: i32, index: u32) -> Told {
-        let WallMs(now) = self.now();
-        let at_ms = now - rng.random_range(0..3_000) + rng.random_range(0..200);
-        // Some trade all the time, some for a few seconds only.
-        let token = match rng.random_range(0..4) {
-            0 => format!("brief-{}", now / 4_000),
-            _ => format!("token-{}", rng.random_range(0..12_u8).min(rng.random_range(0..12))),
-        };
-        Told {
-            token,
-            buy: rng.random(),
-            native: format!("{}.{}", rng.random_range(0..100), rng.random_range(0..1_000)),
-            amount: format!("{}e-{}", rng.random_range(0..10_000), rng.random_range(0..18)),
-            price: format!("0.000{}", rng.random_range(1..1_000_000)),
-            at_ns: i128::from(at_ms) * 1_000_000,
-            position: (partition, 0, index),
-        }
-    }
-}
-
-/// One run of the service.
-pub(crate) struct Process {
-    gate: Arc<Gate>,
-    status: Arc<Status>,
-    metrics: Arc<Metrics>,
-    stop: CancellationToken,
-    task: JoinHandle<Option<Ended>>,
-    ended: Option<Ended>,
-}
-
-impl Process {
-    pub(crate) fn start(world: &Arc<World>, seed: u64) -> Self {
-        let number = {
-            let mut ends = world.ends.lock().unwrap();
-            ends.push(Vec::new());
-            ends.len() - 1
-        };
-        let first = number == 0;
-        if !first && world.store.shards() < usize::from(SHARDS) {
-            // A process was killed before it could write: what it has published, nobody knows.
-            world.store_lost.store(true, SeqCst);
-        }
-        let gate = Arc::new(Gate::new(Arc::clone(world), number, seed));
-        let status = Arc::new(Status::new(world.now()));
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let shared = Arc::new(Shared {
-            clock: world.clone(),
-            metrics: Arc::clone(&metrics),
-            status: Arc::clone(&status),
-        });
-        let pipeline = Pipeline {
-            log: Arc::new(SimLog(Arc::clone(&gate))),
-            producer: Arc::new(SimProducer(Arc::clone(&gate))),
-            checkpoint: Arc::new(SimCheckpoint::new(Arc::clone(&gate))),
-            view: Arc::new(LocalView::default()),
-            budget: Arc::new(Budget::new(world.max_tokens, 1_000_000)),
-            names: Arc::new(SharedNames::new(0)),
-            orders: Arc::default(),
-            shared,
-            settings: settings(),
-        };
-        let stop = CancellationToken::new();
-        let world = Arc::clone(world);
-        let stopping = stop.clone();
-        let task = tokio::spawn(async move {
-            let ranges = world.log.partitions().await.unwrap();
-            world.ends.lock().unwrap()[number] = ranges;
-            pipeline.run(stopping).await.ok()
-        });
-        Self { gate, status, metrics, stop, task, ended: None }
-    }
-
-    /// Whether it calls itself ready, or all reasons why not.
-    pub(crate) fn ready(&self, world: &World) -> Result<(), Vec<String>> {
-        self.status.ready(world.now())
-    }
-
-    /// Ticks of its workers so far.
-    pub(crate) fn ticks(&self) -> u64 {
-        self.metrics.ticks.get()
-    }
-
-    /// From now on nothing that it does has an effect.
-    pub(crate) fn kill(&self) {
-        self.gate.dead.store(true, SeqCst);
-    }
-
-    pub(crate) fn freeze(&self) {
-        self.gate.frozen.store(true, SeqCst);
-    }
-
-    pub(crate) fn thaw(&self) {
-        self.gate.frozen.store(false, SeqCst);
-        self.gate.thawed.notify_waiters();
-    }
-
-    /// A successor has claimed its shards: it must notice, but where the claim was lost.
-    pub(crate) async fn ends_fenced_or_dies(&mut self) {
-        let limit = Duration::from_secs(20);
-        match tokio::time::timeout(limit, &mut self.task).await {
-            Ok(ended) => assert_eq!(ended.unwrap(), Some(Ended::Fenced)),
-            Err(_) => self.kill(),
-        }
-    }
-
-    /// Starts it anew if it has ended, as a supervisor does. It may have been fenced by its
-    /// predecessor, when the store had lost its claim.
-    pub(crate) fn supervise(&mut self, world: &Arc<World>, seed: u64) {
-        if self.task.is_finished() {
-            self.kill();
-            *self = Self::start(world, seed);
-        }
-    }
-
-    pub(crate) async fn caught_up(&mut self, world: &Arc<World>, rng: &mut StdRng) {
-        let mut waits = 0;
-        while self.status.phase() != Phase::Running {
-            waits += 1;
-            assert!(waits < 1_200, "not caught up after two minutes: {:?}", self.status);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            self.supervise(world, rng.random());
-        }
-    }
-
-    /// Asks it to stop, and waits.
-    pub(crate) async fn stop(&mut self) {
-        self.stop.cancel();
-        let limit = Duration::from_secs(60);
-        let ended = tokio::time::timeout(limit, &mut self.task).await;
-        self.ended = ended.expect("a stop ends in time").unwrap();
-        assert!(matches!(self.ended, Some(Ended::Stopped | Ended::Fenced)), "{:?}", self.ended);
-        self.kill();
-    }
-
-    pub(crate) fn was_fenced(&self) -> bool {
-        self.ended == Some(Ended::Fenced)
-    }
-}
-
-fn settings() -> Settings {
-    let window = |(name, seconds): Span| Window {
-        name: name.to_owned(),
-        seconds: u32::try_from(seconds).unwrap(),
-    };
-    Settings {
-        topic: "trade-info".to_owned(),
-        windows: Windows::new(SPANS.map(window).to_vec()).unwrap(),
-        publish_interval: Duration::from_secs(TICK.unsigned_abs()),
-        checkpoint_interval: Duration::from_millis(250),
-        max_future_skew: Duration::from_secs(300),
-        start_from: StartFrom::Window,
-        batching: Batching { size: 4, timeout: Duration::from_millis(100) },
-        ttl: None,
-        dead_letters: true,
-        workers: 2,
-        shutdown_timeout: Duration::from_secs(30),
-    }
-}
-
-impl std::fmt::Debug for Process {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Process").field("status", &self.status).finish_non_exhaustive()
     }
 }

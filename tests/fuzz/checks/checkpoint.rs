@@ -26,7 +26,7 @@ pub fn checkpoint(bytes: &[u8]) {
             assert_eq!(entry.positions, expected.positions);
             assert_eq!(entry.published, expected.published);
             assert_eq!(entry.panes().collect::<Vec<_>>(), expected.panes);
-            let again = encode(&entry.positions, entry.published, entry.panes());
+            let again = encode(&entry.positions, entry.published, entry.clock, entry.panes());
             let second = decode(&again).expect("what was written");
             assert_eq!(second.positions, entry.positions);
             assert_eq!(second.published, entry.published);

@@ -70,6 +70,14 @@ fn start() -> (Runtime, SocketAddr) {
         metrics: Arc::new(Metrics::new().expect("figures")),
         facts: Facts::default(),
         clock: Arc::new(|| WallMs(0)),
+        admin_token: None,
+        publish: Arc::new(|wanted| {
+            let unknown = match wanted {
+                Wanted::All => Vec::new(),
+                Wanted::Tokens(tokens) => tokens.into_iter().collect(),
+            };
+            Box::pin(async { Ok(Published { published: 0, unknown }) })
+        }),
     };
     let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,0 +1,213 @@
+//! What each process was told at its start and later, and what follows from that: which records
+//! each of its shards can never have counted, since they were gone before it came to read them.
+//! Everything else it must count.
+//!
+//! A shard begins where its checkpoint ends. What retention took beyond that is lost; so is what
+//! was lost to the process that wrote the checkpoint. Without a checkpoint it begins where the log
+//! says that the longest window does.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use aggregator_service::domain::position::{Offset, Partition};
+use aggregator_service::domain::time::WallMs;
+use aggregator_service::ports::PartitionRange;
+use aggregator_service::wire::checkpoint::Entry;
+
+use crate::world::{BASE, PARTITIONS};
+
+/// Where a record stands, in a number that goes on rising when the topic is made anew. In a life
+/// that happens at most once, and the first topic begins at [`BASE`].
+pub(crate) fn key(partition: i32, offset: i64) -> i64 {
+    let anew = partition < PARTITIONS && offset < BASE;
+    if anew { offset + ANEW } else { offset }
+}
+
+/// A clock that was further ahead when a checkpoint was written is not waited for.
+const CLOCK_WAIT: Duration = Duration::from_secs(60);
+
+const ANEW: i64 = 1 << 40;
+
+/// Ranges of keys, by partition.
+pub(crate) type Lost = Vec<(i32, Range<i64>)>;
+
+pub(crate) fn holds(lost: &Lost, partition: i32, offset: i64) -> bool {
+    let key = key(partition, offset);
+    lost.iter().any(|(at, range)| *at == partition && range.contains(&key))
+}
+
+/// What one process was told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// Each partition's first offset and its end, when it first asked.
+    pub(crate) ranges: Option<BTreeMap<i32, (i64, i64)>>,
+    /// Where the longest window begins.
+    begin: BTreeMap<i32, i64>,
+    claimed_at: BTreeMap<u16, WallMs>,
+    loaded: BTreeMap<u16, Base>,
+    resets: Vec<Reset>,
+    known: Vec<i32>,
+}
+
+/// What a shard was started from.
+#[derive(Clone, Debug)]
+enum Base {
+    Nothing,
+    Checkpoint {
+        positions: BTreeMap<i32, i64>,
+        writer: usize,
+    },
+    /// A checkpoint of a clock that was far ahead: only its positions say something, what lies
+    /// before them has its dead letters.
+    Ahead {
+        positions: BTreeMap<i32, i64>,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Reset {
+    partition: i32,
+    asked: i64,
+    first: i64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(Vec<Told>);
+
+impl Ledger {
+    /// One more process; its number.
+    pub(crate) fn open(&mut self) -> usize {
+        self.0.push(Told::default());
+        self.0.len() - 1
+    }
+
+    pub(crate) fn told(&self, process: usize) -> &Told {
+        &self.0[process]
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn claimed(&mut self, process: usize, shard: u16, at: WallMs) {
+        self.0[process].loaded.insert(shard, Base::Nothing);
+        self.0[process].claimed_at.insert(shard, at);
+    }
+
+    /// When a process last claimed a shard.
+    pub(crate) fn claimed_at(&self, process: usize, shard: u16) -> Option<i64> {
+        self.0[process].claimed_at.get(&shard).map(|at| at.second().0)
+    }
+
+    pub(crate) fn loaded(&mut self, process: usize, shard: u16, last: &Entry<'_>, writer: usize) {
+        let positions = last.positions.iter();
+        let positions =
+            positions.map(|(Partition(partition), Offset(next))| (*partition, *next)).collect();
+        let told = &mut self.0[process];
+        let now = told.claimed_at[&shard];
+        let ahead = last.clock > now.plus(CLOCK_WAIT).second_after();
+        let base =
+            if ahead { Base::Ahead { positions } } else { Base::Checkpoint { positions, writer } };
+        told.loaded.insert(shard, base);
+    }
+
+    pub(crate) fn ranges(&mut self, process: usize, ranges: &[PartitionRange]) {
+        let told = &mut self.0[process];
+        let first_time = told.ranges.is_none();
+        for PartitionRange { partition: Partition(partition), first: Offset(first), .. } in ranges {
+            if !told.known.contains(partition) {
+                told.known.push(*partition);
+                if !first_time && *first > 0 {
+                    told.resets.push(Reset { partition: *partition, asked: 0, first: *first });
+                }
+            }
+        }
+        told.ranges.get_or_insert_with(|| {
+            let range = |range: &PartitionRange| (range.first.0, range.end.0);
+            ranges.iter().map(|one| (one.partition.0, range(one))).collect()
+        });
+    }
+
+    pub(crate) fn window_begins(&mut self, process: usize, partition: i32, at: i64) {
+        self.0[process].begin.insert(partition, at);
+    }
+
+    pub(crate) fn out_of_range(&mut self, process: usize, partition: i32, asked: i64, first: i64) {
+        self.0[process].resets.push(Reset { partition, asked, first });
+    }
+
+    /// Whether the shard was started without a checkpoint.
+    pub(crate) fn is_fresh(&self, process: usize, shard: u16) -> bool {
+        !matches!(self.0[process].loaded.get(&shard), Some(Base::Checkpoint { .. }))
+    }
+
+    /// What a shard of a process can never have counted.
+    pub(crate) fn lost(&self, process: usize, shard: u16) -> Lost {
+        let told = &self.0[process];
+        let none = BTreeMap::new();
+        let ranges = told.ranges.as_ref().unwrap_or(&none);
+        let mut starts = BTreeMap::new();
+        let mut lost = Lost::new();
+        match told.loaded.get(&shard) {
+            None | Some(Base::Nothing) => {
+                for (partition, begin) in &told.begin {
+                    starts.insert(*partition, key(*partition, *begin));
+                    lost.push((*partition, i64::MIN..key(*partition, *begin)));
+                }
+            }
+            Some(Base::Ahead { positions }) => {
+                for (partition, (first, _)) in ranges {
+                    let key = |offset| key(*partition, offset);
+                    let begin = told.begin.get(partition).map(|begin| key(*begin));
+                    let handled = positions.get(partition).map(|next| key(*next));
+                    let start =
+                        begin.into_iter().chain(handled).min().unwrap_or(0).max(key(*first));
+                    starts.insert(*partition, start);
+                    lost.push((*partition, i64::MIN..start));
+                }
+            }
+            Some(Base::Checkpoint { positions, writer }) => {
+                let next = |partition: i32| {
+                    key(partition, positions.get(&partition).copied().unwrap_or(0))
+                };
+                let inherited = self.lost(*writer, shard).into_iter();
+                lost.extend(
+                    inherited.map(|(at, range)| (at, range.start..range.end.min(next(at)))),
+                );
+                for (partition, (first, _)) in ranges {
+                    let first = key(*partition, *first);
+                    lost.push((*partition, next(*partition)..first));
+                    starts.insert(*partition, first.max(next(*partition)));
+                }
+            }
+        }
+        for Reset { partition, asked, first } in &told.resets {
+            let start = starts.get(partition).copied().unwrap_or(i64::MIN);
+            let from = key(*partition, *asked).max(start);
+            lost.push((*partition, from..key(*partition, *first)));
+        }
+        lost.retain(|(_, range)| !range.is_empty());
+        lost
+    }
+
+    /// How many offsets a process must have counted as lost: those that retention took before any
+    /// of its shards had them.
+    pub(crate) fn lost_count(&self, process: usize, partition: i32) -> i64 {
+        let told = &self.0[process];
+        let between = |from: i64, to: i64| {
+            let one_log = (key(partition, from) < ANEW) == (key(partition, to) < ANEW);
+            if one_log { (to - from).max(0) } else { 0 }
+        };
+        let first = told.ranges.as_ref().and_then(|ranges| ranges.get(&partition));
+        let at_start = told.loaded.values().filter_map(|base| match (base, first) {
+            (Base::Checkpoint { positions, .. }, Some((first, _))) => {
+                Some(between(positions.get(&partition).copied().unwrap_or(0), *first))
+            }
+            _ => None,
+        });
+        let resets = told.resets.iter().filter(|reset| reset.partition == partition);
+        let resets: i64 = resets.map(|reset| between(reset.asked, reset.first)).sum();
+        at_start.max().unwrap_or(0) + resets
+    }
+}

@@ -1,0 +1,52 @@
+//! The judge is worth its name if it finds every bug that is put in on purpose; and a life that
+//! fails by one is cut down to few faults.
+
+use std::sync::Mutex;
+
+use aggregator_service::sabotage::Bug;
+
+use crate::crowd::each;
+use crate::plan::Plan;
+use crate::shrink::{fails, hook, shrink};
+
+/// Lives in which each bug must be found.
+const ENOUGH_SEEDS: u64 = 1_000;
+
+#[test]
+fn every_deliberate_bug_is_caught() {
+    let escaped = Mutex::new(Vec::new());
+    each(0..Bug::ALL.len() as u64, |number| {
+        let bug = Bug::ALL[usize::try_from(number).unwrap()];
+        let caught = with(bug, || (0..ENOUGH_SEEDS).find(|seed| fails(&Plan::of(*seed))));
+        match caught {
+            Some(seed) => println!("{bug:?}: caught by seed {seed}"),
+            None => escaped.lock().unwrap().push(bug),
+        }
+        true
+    });
+    let escaped = escaped.into_inner().unwrap();
+    println!("{} of {} deliberate bugs caught", Bug::ALL.len() - escaped.len(), Bug::ALL.len());
+    assert!(escaped.is_empty(), "not caught within {ENOUGH_SEEDS} lives: {escaped:?}");
+}
+
+#[test]
+fn a_life_that_fails_by_a_deliberate_bug_is_cut_down_to_few_faults() {
+    hook();
+    let bug = Bug::GapIgnored;
+    let short = with(bug, || {
+        let failing = (0..ENOUGH_SEEDS).map(Plan::of).find(fails).expect("one life fails");
+        let short = shrink(&failing, fails);
+        println!("{} of {} faults: {short:?}", short.faults.len(), failing.faults.len());
+        assert!(fails(&short), "it fails still");
+        short
+    });
+    assert!(short.faults.len() <= 4, "{:?}", short.faults);
+    assert!(!fails(&short), "without the bug it does not");
+}
+
+fn with<T>(bug: Bug, work: impl FnOnce() -> T) -> T {
+    Bug::switch(Some(bug));
+    let result = work();
+    Bug::switch(None);
+    result
+}
