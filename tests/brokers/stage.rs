@@ -186,7 +186,7 @@ impl Stage {
 
     /// What the log and the dead-letter topic hold.
     pub(crate) fn logs(&self) -> [Vec<Stored>; 2] {
-        [&*self.trades, &self.letters].map(|topic| topic.read(&mut Cursor::default()))
+        [&*self.trades, &self.letters].map(Topic::all)
     }
 
     /// The log, understood.
@@ -202,8 +202,11 @@ impl Stage {
         let model = self.model(&log);
         judge::dead_letters(&model, &self.trades.name, &letters, crashed);
         let verdict = judge::messages(&model, &self.said, &self.lives, quiet);
+        let doubled = judge::doubled(&self.said);
+        assert!(crashed || doubled == 0, "{doubled} messages came twice");
         println!(
-            "{}: {} records, {} trades and {} dead letters as they should be, {verdict:?}",
+            "{}: {} records, {} trades and {} dead letters as they should be, {doubled} messages \
+             came twice, {verdict:?}",
             self.trades.name,
             model.records,
             model.counted(),

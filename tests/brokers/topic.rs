@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aggregator_service::kafka::{KafkaConfig, connect, ensure_topic};
 use rskafka::chrono::{DateTime, Utc};
+use rskafka::client::Client;
 use rskafka::client::error::Error;
 use rskafka::client::partition::{Compression, OffsetAt, PartitionClient, UnknownTopicHandling};
 use rskafka::record::Record;
@@ -47,14 +48,16 @@ impl Topic {
         let partitions = runtime.block_on(async {
             let client = connect(config, PATIENCE).await.unwrap();
             ensure_topic(&client, name, PARTITIONS).await.unwrap();
-            let listed = client.list_topics().await.unwrap();
-            let count = listed.iter().find(|topic| topic.name == name).unwrap().partitions.len();
-            let mut partitions = Vec::new();
-            for at in 0..i32::try_from(count).unwrap() {
-                let opened = client.partition_client(name, at, UnknownTopicHandling::Error);
-                partitions.push(opened.await.unwrap());
-            }
-            partitions
+            let opening = async {
+                loop {
+                    // A broker may hear of a new topic later than another one.
+                    match open_all(&client, name).await {
+                        Ok(partitions) if !partitions.is_empty() => return partitions,
+                        _ => tokio::time::sleep(PAUSE).await,
+                    }
+                }
+            };
+            tokio::time::timeout(PATIENCE, opening).await.expect("partitions")
         });
         Self { name: name.to_owned(), runtime, partitions }
     }
@@ -124,6 +127,17 @@ impl Topic {
         let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await });
         answer.unwrap_or_else(|_| panic!("the broker does not serve {}", self.name))
     }
+}
+
+async fn open_all(client: &Client, name: &str) -> Result<Vec<PartitionClient>, Error> {
+    let listed = client.list_topics().await?;
+    let count = listed.iter().find(|topic| topic.name == name).map_or(0, |it| it.partitions.len());
+    let mut partitions = Vec::new();
+    for at in 0..i32::try_from(count).unwrap() {
+        let opened = client.partition_client(name, at, UnknownTopicHandling::Error);
+        partitions.push(opened.await?);
+    }
+    Ok(partitions)
 }
 
 /// The wall clock as Kafka has it.

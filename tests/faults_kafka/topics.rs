@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rskafka::client::partition::Compression;
 use rskafka::record::Record;
+use serde_json::Value;
 
 use crate::service::Service;
 use crate::site::{self, Shared};
@@ -109,12 +110,12 @@ pub(crate) fn records_that_retention_removed_unread_are_named_and_the_others_are
     service.ready();
     let quiet = stage.quiet(&service);
     stage.ticks(&service, 1);
-    for (partition, (from, to)) in from.into_iter().zip(to).enumerate() {
+    for (partition, (from, to)) in (0..).zip(from.into_iter().zip(to)) {
         let lines = logged(&service, "ERROR", "unread records removed");
         let named = lines.iter().filter(|line| {
-            line["partition"] == partition.to_string()
-                && line["from"] == from.to_string()
-                && line["to"] == to.to_string()
+            [("partition", partition), ("from", from), ("to", to)]
+                .iter()
+                .all(|(field, number)| says(line, field, *number))
                 && line["lost"] == to - from
         });
         assert_eq!(named.count(), 1, "partition {partition}, {from} to {to}: {lines:?}");
@@ -145,11 +146,15 @@ fn made_again(stage: &mut Stage) {
 fn told_of_a_new_log(service: &Service) {
     let lines = logged(service, "ERROR", "a new log: shorter than before");
     for partition in 0..PARTITIONS {
-        let named = lines.iter().filter(|line| line["partition"] == partition.to_string());
+        let named = lines.iter().filter(|line| says(line, "partition", partition.into()));
         assert_eq!(named.count(), 1, "partition {partition}: {lines:?}");
         let figure = format!("new_logs_total{{partition=\"{partition}\"}}");
         assert!((service.figure(&figure) - 1.0).abs() < 0.5, "{figure}");
     }
+}
+
+fn says(line: &Value, field: &str, number: i64) -> bool {
+    line[field].as_str() == Some(&number.to_string())
 }
 
 fn on_shared(name: &str) -> (&'static Shared, Stage) {
