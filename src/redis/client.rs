@@ -179,11 +179,12 @@ impl Live {
         *self = Self::start(self.client.clone_new(), self.generation.saturating_add(1));
     }
 
-    /// The error with what the connection attempts said last, which is the cause one looks for.
+    /// The error; without a connection what the attempts to connect said last, which is the cause
+    /// one looks for.
     fn explain(&mut self, error: &Error) -> SendError {
         let disconnected = is_disconnect(error.kind());
         let text = match (disconnected, self.said()) {
-            (true, Some(said)) => format!("{error} ({said})"),
+            (true, Some(said)) => said.to_owned(),
             _ => error.to_string(),
         };
         SendError { text, disconnected }

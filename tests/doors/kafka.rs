@@ -67,6 +67,7 @@ fn a_wrong_login_ends_the_start_with_the_variable_and_the_cause() {
         let words = ["KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD: ", "refuses the login", &address];
         ends(&[tls, login], 1, &words);
     }
+    ends(&[tls], 1, &["KAFKA_SASL_MECHANISM: ", "wants a login", "SCRAM-SHA-512"]);
     let token = kafka.keys.write("old", EXPIRED_TOKEN);
     let login: &Variables<'_> =
         &[("KAFKA_SASL_MECHANISM", "OAUTHBEARER"), ("KAFKA_SASL_OAUTH_TOKEN_FILE", &token)];
