@@ -148,6 +148,32 @@ fn a_wrong_login_ends_the_start_with_the_variables_and_the_cause() {
 }
 
 #[test]
+fn a_password_that_is_revoked_while_it_runs_makes_it_unhealthy_until_it_is_given_again() {
+    let redis = RedisServer::start();
+    user(&redis, "aggregator", COMMANDS.into_iter());
+    let address = (secure().broker.address(), redis.addr());
+    let service = start(
+        "revoked-redis",
+        &[&[
+            ("KAFKA_BROKERS", &address.0),
+            ("REDIS_ADDR", &address.1),
+            ("REDIS_USERNAME", "aggregator"),
+            ("REDIS_PASSWORD", "secret"),
+        ]],
+    );
+    service.ready();
+    redis.command("ACL SETUSER aggregator resetpass >another");
+    redis.command("CLIENT KILL USER aggregator");
+    service.until("it to be unhealthy", || {
+        let (status, body) = service.get("/readyz").unwrap();
+        status == 503 && body.contains("checkpoint: ") && body.contains("WRONGPASS")
+    });
+    assert_eq!(service.get("/livez").unwrap().0, 200);
+    redis.command("ACL SETUSER aggregator >secret");
+    service.ready();
+}
+
+#[test]
 fn tls_lets_us_in_with_and_without_a_certificate() {
     let keys = Keys::make();
     let [ca, cert, key] = ["ca.pem", "client.pem", "client.key"].map(|name| keys.path(name));
