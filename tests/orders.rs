@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
@@ -16,10 +17,12 @@ use aggregator_service::pipeline::names::SharedNames;
 use aggregator_service::pipeline::orders::Orders;
 use aggregator_service::pipeline::outbox::Batching;
 use aggregator_service::pipeline::{Pipeline, Settings, Shared};
-use aggregator_service::ports::{Clock, NotPublished, Published, Record, Wanted};
+use aggregator_service::ports::{
+    Clock, Message, NotPublished, ProduceError, Producer, Published, Record, Target, Wanted,
+};
 use aggregator_service::status::Status;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// 2025-01-08T10:30:00Z, a multiple of every interval here.
@@ -33,10 +36,34 @@ impl Clock for VirtualClock {
     }
 }
 
+/// Brokers that may keep everybody waiting for their acknowledgement.
+struct Brokers {
+    taken: LocalProducer,
+    silent: AtomicBool,
+}
+
+impl Producer for Brokers {
+    fn partition_count(&self, target: Target) -> u32 {
+        self.taken.partition_count(target)
+    }
+
+    async fn produce(
+        &self,
+        target: Target,
+        partition: Partition,
+        messages: Arc<[Message]>,
+    ) -> Result<(), ProduceError> {
+        while self.silent.load(SeqCst) {
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.taken.produce(target, partition, messages).await
+    }
+}
+
 struct World {
     began: Instant,
     log: Arc<LocalLog>,
-    producer: Arc<LocalProducer>,
+    producer: Arc<Brokers>,
     orders: Arc<Orders>,
     status: Arc<Status>,
     stop: CancellationToken,
@@ -51,7 +78,10 @@ impl World {
         let world = Self {
             began,
             log: Arc::new(LocalLog::new(1, 1_000)),
-            producer: Arc::new(LocalProducer::new(2)),
+            producer: Arc::new(Brokers {
+                taken: LocalProducer::new(2),
+                silent: AtomicBool::new(false),
+            }),
             orders: Arc::default(),
             status: Arc::clone(&status),
             stop: CancellationToken::new(),
@@ -116,7 +146,8 @@ impl World {
 
     /// What was published since the last call, by token.
     fn said(&self) -> Vec<(String, String)> {
-        let messages = self.producer.take().into_iter().flat_map(|sent| sent.messages.to_vec());
+        let messages =
+            self.producer.taken.take().into_iter().flat_map(|sent| sent.messages.to_vec());
         let mut said: Vec<_> = messages
             .map(|message| String::from_utf8(message.value.unwrap().to_vec()).unwrap())
             .map(|text| {
@@ -197,4 +228,30 @@ async fn one_order_at_a_time_and_none_after_the_stop() {
     assert_eq!(world.order(&["a"]).await, Err(NotPublished("stopping")));
     let left: BTreeSet<_> = world.said().into_iter().map(|(token, _)| token).collect();
     assert_eq!(left, BTreeSet::from(["a".to_owned()]), "{:?}", world.status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn brokers_that_do_not_acknowledge_are_not_waited_for_for_ever_and_the_newest_comes_last() {
+    let world = World::start(300).await;
+    trades(&world).await;
+    world.at(5_000).await;
+    world.producer.silent.store(true, SeqCst);
+    let late = Err(NotPublished("the brokers have not acknowledged in time"));
+    assert_eq!(world.order(&["a"]).await, late);
+    world.trade("a", "5");
+    world.at(14_000).await;
+    assert_eq!(world.order(&["a", "b"]).await, late);
+    assert_eq!(world.said(), []);
+    world.producer.silent.store(false, SeqCst);
+    world.at(23_000).await;
+    // What waited is sent, what is newer after it.
+    let close = |text: &str| {
+        let value: Value = serde_json::from_str(text).unwrap();
+        value["aggregate_data"][1]["close_price"].as_str().unwrap().to_owned()
+    };
+    let messages = world.producer.taken.take().into_iter().flat_map(|sent| sent.messages.to_vec());
+    let texts = messages.map(|one| String::from_utf8(one.value.unwrap().to_vec()).unwrap());
+    let of_a = texts.filter(|text| text.contains(r#""token":"a""#));
+    assert_eq!(of_a.map(|text| close(&text)).collect::<Vec<_>>(), ["3.000000", "5.000000"]);
+    assert_eq!(world.order(&["a"]).await, published(1, &[]));
 }

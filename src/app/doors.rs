@@ -66,7 +66,7 @@ pub(super) fn kafka_variables(config: &Config, refusal: Refusal) -> String {
     match refusal {
         Refusal::Tls(fault) => tls_variable(fault, "KAFKA_TLS", "KAFKA_BROKERS"),
         Refusal::WantsTls => "KAFKA_TLS".to_owned(),
-        Refusal::Mechanism => "KAFKA_SASL_MECHANISM".to_owned(),
+        Refusal::WantsLogin | Refusal::Mechanism => "KAFKA_SASL_MECHANISM".to_owned(),
         Refusal::Login if config.kafka_sasl_oauth_token_file.is_some() => {
             "KAFKA_SASL_OAUTH_TOKEN_FILE".to_owned()
         }

@@ -56,6 +56,8 @@ pub enum Refusal {
     Tls(Fault),
     /// That we speak no TLS.
     WantsTls,
+    /// That we do not log in.
+    WantsLogin,
     /// The way to log in.
     Mechanism,
     /// User, password or token.
@@ -285,6 +287,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Tls(fault) => write!(f, "{fault}"),
             Self::WantsTls => f.write_str("it wants TLS"),
+            Self::WantsLogin => f.write_str("it wants a login"),
             Self::Mechanism => f.write_str("it does not know the mechanism"),
             Self::Login => f.write_str("it refuses the login"),
         }

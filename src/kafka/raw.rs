@@ -15,7 +15,7 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
     FetchRequest, MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader,
-    SaslAuthenticateRequest, SaslHandshakeRequest, TopicName,
+    SaslAuthenticateRequest, SaslHandshakeRequest, SaslHandshakeResponse, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use rskafka::client::error::ProtocolError;
@@ -188,15 +188,27 @@ impl Connection {
         };
         match asking.await {
             Ok(_) => Ok(()),
-            Err(KafkaError::Down(cause)) if config.tls.is_none() => {
-                let (host, port) = host_and_port(address);
-                Err(match tls::is_spoken(host, port).await {
-                    true => refused(Refusal::WantsTls, cause),
-                    false => KafkaError::Down(cause),
-                })
-            }
+            Err(KafkaError::Down(cause)) => Err(Self::diagnose(config, address, cause).await),
             Err(error) => Err(error),
         }
+    }
+
+    /// A broker that is spoken to in the wrong way hangs up without a word.
+    async fn diagnose(config: &KafkaConfig, address: &str, cause: String) -> KafkaError {
+        let (host, port) = host_and_port(address);
+        if config.tls.is_none() && tls::is_spoken(host, port).await {
+            return refused(Refusal::WantsTls, cause);
+        }
+        if config.sasl.is_none() {
+            let request = SaslHandshakeRequest::default().with_mechanism("PLAIN".into());
+            if let Ok(mut connection) = Self::open(config, address).await
+                && let Ok(answer) = connection.request(&request, SASL_HANDSHAKE_VERSION).await
+                && !answer.mechanisms.is_empty()
+            {
+                return refused(Refusal::WantsLogin, mechanisms(&answer));
+            }
+        }
+        KafkaError::Down(cause)
     }
 
     async fn open(config: &KafkaConfig, address: &str) -> Result<Self, KafkaError> {
@@ -226,8 +238,7 @@ impl Connection {
         let request = SaslHandshakeRequest::default().with_mechanism(sasl.name().into());
         let answer = self.request(&request, SASL_HANDSHAKE_VERSION).await?;
         if answer.error_code != 0 {
-            let known: Vec<_> = answer.mechanisms.iter().map(|name| &**name).collect();
-            let cause = format!("{} is not among [{}]", sasl.name(), known.join(", "));
+            let cause = format!("{} is not among [{}]", sasl.name(), mechanisms(&answer));
             return Err(refused(Refusal::Mechanism, cause));
         }
         let (mechanism, username, password) = match sasl {
@@ -330,6 +341,11 @@ fn leader(metadata: &MetadataResponse, partition: i32) -> Result<String, KafkaEr
 fn host_and_port(address: &str) -> (&str, u16) {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     (host.trim_matches(['[', ']']), port.parse().unwrap_or_default())
+}
+
+fn mechanisms(answer: &SaslHandshakeResponse) -> String {
+    let names: Vec<_> = answer.mechanisms.iter().map(|name| &**name).collect();
+    names.join(", ")
 }
 
 fn topic_name(topic: &str) -> TopicName {

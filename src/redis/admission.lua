@@ -14,6 +14,7 @@ for _, command in ipairs(commands) do
   local answer = redis.pcall(unpack(command))
   for _, word in ipairs(words) do
     if type(answer) == 'table' and answer.err and string.find(answer.err, word, 1, true) then
+      redis.pcall('UNLINK', key)
       return redis.error_reply('NOPERM ' .. command[1] .. ': ' .. answer.err)
     end
   end

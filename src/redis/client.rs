@@ -182,7 +182,8 @@ impl Live {
         *self = Self::start(self.client.clone_new(), self.generation.saturating_add(1));
     }
 
-    /// The error with what the connection attempts said last, which is the cause one looks for.
+    /// The error; without a connection what the attempts to connect said last, which is the cause
+    /// one looks for.
     fn explain(&mut self, error: &Error) -> SendError {
         if error.details().contains(REDIRECTED) {
             let text = "its slot of the cluster moves to another node".to_owned();
@@ -190,7 +191,7 @@ impl Live {
         }
         let disconnected = is_disconnect(error.kind());
         let text = match (disconnected, self.said()) {
-            (true, Some(said)) => format!("{error} ({said})"),
+            (true, Some(said)) => said.to_owned(),
             _ => error.to_string(),
         };
         SendError { text, disconnected }

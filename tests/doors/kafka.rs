@@ -67,6 +67,7 @@ fn a_wrong_login_ends_the_start_with_the_variable_and_the_cause() {
         let words = ["KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD: ", "refuses the login", &address];
         ends(&[tls, login], 1, &words);
     }
+    ends(&[tls], 1, &["KAFKA_SASL_MECHANISM: ", "wants a login", "SCRAM-SHA-512"]);
     let token = kafka.keys.write("old", EXPIRED_TOKEN);
     let login: &Variables<'_> =
         &[("KAFKA_SASL_MECHANISM", "OAUTHBEARER"), ("KAFKA_SASL_OAUTH_TOKEN_FILE", &token)];
@@ -99,7 +100,8 @@ fn tls_that_does_not_fit_ends_the_start_with_the_variable_and_the_cause() {
     // Nobody has signed anything for this broker that the world knows, whichever roots are asked.
     let nowhere = [("SSL_CERT_FILE", "/nowhere/at/all"), ("SSL_CERT_DIR", "/nowhere/at/all")];
     let world: &Variables<'_> = &[("KAFKA_BROKERS", &login), on];
-    ends(&[world, &nowhere], 1, &["KAFKA_TLS_CA: ", "UnknownIssuer"]);
+    let log = ends(&[world, &nowhere], 1, &["KAFKA_TLS_CA: ", "UnknownIssuer"]);
+    assert!(log.contains(r#""roots":"this program""#), "{log}");
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn a_client_certificate_lets_us_in() {
         ]],
     );
     service.ready();
-    assert!(service.log().contains("the configured file"), "{}", service.log());
+    assert!(service.log().contains(r#""roots":"the configured file""#), "{}", service.log());
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn the_systems_roots_are_trusted_where_none_are_configured() {
         ]],
     );
     service.ready();
-    assert!(service.log().contains("the system"), "{}", service.log());
+    assert!(service.log().contains(r#""roots":"the system""#), "{}", service.log());
 }
 
 #[test]

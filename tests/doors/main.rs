@@ -47,8 +47,8 @@ fn start(name: &str, variables: &[&Variables<'_>]) -> Service {
     Service::start(Path::new(env!("CARGO_BIN_EXE_aggregator-service")), &all)
 }
 
-/// The start ends by itself, with this exit code and one line that says all of `words`.
-fn ends(variables: &[&Variables<'_>], code: i32, words: &[&str]) {
+/// The start ends by itself, with this exit code and one line that says all of `words`; its log.
+fn ends(variables: &[&Variables<'_>], code: i32, words: &[&str]) -> String {
     let service = start("ends", variables);
     let found = service.exit_code(PATIENCE);
     let log = service.log();
@@ -59,6 +59,7 @@ fn ends(variables: &[&Variables<'_>], code: i32, words: &[&str]) {
     for word in ["aggregator-service: "].iter().chain(words) {
         assert!(complaint.contains(word), "{word:?} is not in {complaint:?}");
     }
+    log
 }
 
 /// Posts JSON, with a bearer token where there is one: status and body.

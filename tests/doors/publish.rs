@@ -1,6 +1,8 @@
 //! `POST /publish` between real servers, logged in to Kafka by a token.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::TcpStream;
 
 use rskafka::client::partition::Compression;
 use rskafka::record::Record;
@@ -68,6 +70,39 @@ fn publish_answers_when_the_messages_stand_in_the_topic() {
     assert_eq!(heard(), [a, b]);
 }
 
+#[test]
+fn clients_that_trickle_keep_neither_probes_nor_ticks_waiting() {
+    let kafka = secure();
+    let redis = RedisServer::start();
+    let trades = Topic::open(&kafka.broker, "slow-trades");
+    let aggregates = Topic::open(&kafka.broker, "slow-aggregates");
+    let value = Some(trade("a").to_string().into_bytes());
+    let record = Record { key: None, value, headers: BTreeMap::new(), timestamp: now() };
+    trades.produce(0, vec![record], Compression::NoCompression);
+    let address = (kafka.broker.address(), redis.addr());
+    let service = start(
+        "slow",
+        &[&[
+            ("KAFKA_BROKERS", &address.0),
+            ("REDIS_ADDR", &address.1),
+            ("AGGREGATE_PUBLISH_INTERVAL", "1s"),
+        ]],
+    );
+    service.ready();
+    let mut slow: Vec<_> = (0..SLOW_CLIENTS)
+        .map(|_| TcpStream::connect(("127.0.0.1", service.port)).unwrap())
+        .collect();
+    let ends = aggregates.ends().iter().sum::<i64>();
+    service.until("three ticks", || {
+        for client in &mut slow {
+            // Some had to make room for others: they are closed.
+            drop(client.write_all(b"G"));
+        }
+        assert_eq!(service.get("/livez").unwrap().0, 200);
+        aggregates.ends().iter().sum::<i64>() >= ends + 3
+    });
+}
+
 fn trade(token: &str) -> Value {
     let now = OffsetDateTime::from_unix_timestamp(now().timestamp()).unwrap();
     json!({
@@ -75,3 +110,6 @@ fn trade(token: &str) -> Value {
         "PriceUsd": "1", "TransTime": now.format(&Rfc3339).unwrap(), "TxHash": "t",
     })
 }
+
+/// Three times as many as are served at once.
+const SLOW_CLIENTS: usize = 200;
