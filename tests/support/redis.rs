@@ -44,6 +44,11 @@ impl RedisServer {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> &str {
+        &self.process.pid
+    }
+
     /// Ends it at once.
     pub fn kill(&mut self) {
         self.process.end();
