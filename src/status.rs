@@ -93,9 +93,9 @@ impl Status {
         self.last_publish.store(now.0, Relaxed);
     }
 
-    /// A flush was acknowledged.
-    pub fn flushed(&self, now: WallMs) {
-        self.last_flush.store(now.0, Relaxed);
+    /// Every change up to then is in the checkpoint.
+    pub fn flushed(&self, covers: WallMs) {
+        self.last_flush.store(covers.0, Relaxed);
     }
 
     /// When an aggregate was last acknowledged.
@@ -104,7 +104,7 @@ impl Status {
         moment(&self.last_publish)
     }
 
-    /// When a flush was last acknowledged.
+    /// Up to when every change is in the checkpoint.
     #[must_use]
     pub fn last_flush(&self) -> Option<WallMs> {
         moment(&self.last_flush)

@@ -41,6 +41,8 @@ pub struct Flusher<C> {
     shards: Vec<ShardFlush>,
     in_flight: Option<JoinHandle<Replies>>,
     started: WallMs,
+    /// What is in flight holds every change up to then.
+    covers: WallMs,
     due: WallMs,
     /// The last look found something to write.
     owed: bool,
@@ -75,6 +77,7 @@ impl<C: Checkpoint> Flusher<C> {
             shards: chains.into_iter().map(|chain| ShardFlush { chain, owed: false }).collect(),
             in_flight: None,
             started: now,
+            covers: now,
             due: now.plus(interval),
             owed: true,
             hurried: false,
@@ -115,6 +118,10 @@ impl<C: Checkpoint> Flusher<C> {
             return;
         }
         self.due = now.plus(self.interval);
+        // A flush that is sent again says nothing of what came after it.
+        if self.shards.iter().all(|shard| shard.chain.pending().is_none()) {
+            self.covers = now;
+        }
         let mut places = Vec::new();
         let mut flushes = Vec::new();
         for at in 0..self.shards.len() {
@@ -159,7 +166,7 @@ impl<C: Checkpoint> Flusher<C> {
     /// A shard has another owner.
     pub fn settle(&mut self, replies: Replies, now: WallMs) -> Result<(), Fenced> {
         let mut failure = None;
-        let mut fenced = false;
+        let (mut fenced, mut lost) = (false, false);
         for (at, reply) in replies {
             let Some(shard) = self.shards.get_mut(at) else {
                 continue;
@@ -177,6 +184,7 @@ impl<C: Checkpoint> Flusher<C> {
                         Step::Done => {}
                         Step::Fenced => fenced = true,
                         Step::Rewrite => {
+                            lost = true;
                             warn!(
                                 ?verdict,
                                 shard = at,
@@ -193,7 +201,9 @@ impl<C: Checkpoint> Flusher<C> {
         match failure {
             None => {
                 self.shared.metrics.flush_seconds.observe(now.since(self.started).as_secs_f64());
-                self.shared.status.flushed(now);
+                if !lost {
+                    self.shared.status.flushed(self.covers);
+                }
                 if self.hurried {
                     self.due = now; // the stop waits for a look that finds nothing left
                 }
@@ -244,5 +254,69 @@ impl<C: Checkpoint> Flusher<C> {
         };
         shard.owed = false;
         Some(shard.chain.begin(blobs, newest, trim).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::budget::Budget;
+    use crate::domain::shard::Shard;
+    use crate::domain::token::{SHARDS, ShardId};
+    use crate::domain::window::Window;
+    use crate::metrics::Metrics;
+    use crate::ports::{Clock, Page};
+    use crate::status::Status;
+
+    /// Answers every flush with the verdicts of its list, in turn; none is no answer.
+    struct Scripted(std::sync::Mutex<Vec<Option<Verdict>>>);
+
+    impl Checkpoint for Scripted {
+        async fn claim(&self, _: ShardId) -> Result<u64, CheckpointError> {
+            Ok(0)
+        }
+
+        async fn load(&self, _: ShardId, _: Option<String>) -> Result<Page, CheckpointError> {
+            Ok(Page::default())
+        }
+
+        async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {
+            let verdict = self.0.lock().unwrap().remove(0);
+            let shard = flushes[0].shard;
+            let away = || CheckpointError::Unreachable { shard, cause: "away".to_owned() };
+            vec![verdict.ok_or_else(away)]
+        }
+    }
+
+    struct AtStart;
+
+    impl Clock for AtStart {
+        fn now(&self) -> WallMs {
+            WallMs(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_checkpoint_is_as_old_as_what_it_holds_not_as_its_last_answer() {
+        let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
+        let budget = Arc::new(Budget::new(1, 1));
+        let shard = Shard::new(windows.clone(), budget, Second(0), Second(0));
+        let mut engine = Engine::new(0, SHARDS, vec![shard]);
+        let status = Arc::new(Status::new(WallMs(0)));
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let shared = Shared { clock: Arc::new(AtStart), metrics, status: Arc::clone(&status) };
+        let verdicts = [None, Some(Verdict::Ok), Some(Verdict::Lost), Some(Verdict::Ok)];
+        let checkpoint = Arc::new(Scripted(std::sync::Mutex::new(verdicts.to_vec())));
+        let chains = vec![Chain::new(ShardId(0), 0, WallMs(0))];
+        let mut flusher =
+            Flusher::new(checkpoint, None, Arc::new(shared), windows, IDLE_INTERVAL, chains);
+        // What a flush covers that is begun at each of these moments, once it is answered.
+        for (begun, covered) in [(10, None), (70, Some(10)), (80, Some(10)), (90, Some(90))] {
+            let begun = WallMs(begun * 1_000);
+            flusher.start_if_due(&mut engine, Second(0), begun);
+            let replies = flusher.replies().await;
+            flusher.settle(replies, begun).unwrap();
+            assert_eq!(status.last_flush(), covered.map(|second: i64| WallMs(second * 1_000)));
+        }
     }
 }

@@ -45,6 +45,8 @@ mod flood;
 mod ledger;
 #[path = "../soak/load.rs"]
 mod load;
+#[path = "../soak/overload.rs"]
+mod overload;
 #[path = "../soak/soak.rs"]
 mod soak;
 #[path = "../soak/table.rs"]
@@ -102,6 +104,7 @@ fn drill(word: &str) -> bool {
         "kafka-away" => {
             [false, true].into_iter().all(|killed| drills::kafka_away(&program, half, killed))
         }
+        "overload" => overload::overload(&program, of(60_000, 6_000, 10, 600)),
         _ => panic!("no drill {word}"),
     }
 }

@@ -62,6 +62,11 @@ impl RedisServer {
         self.port
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> &str {
+        &self.process.pid
+    }
+
     /// Ends it at once.
     pub fn kill(&mut self) {
         self.process.end();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::http::{Facts, HttpState, router, serve};
 use aggregator_service::metrics::Metrics;
+use aggregator_service::ports::{Published, Wanted};
 use aggregator_service::status::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
