@@ -195,12 +195,15 @@ impl Court<'_> {
         for (name, one) in newest {
             let token = &self.tokens[name];
             let others = (0..ledger.count()).filter(|process| *process != one.process);
-            let newest = token.told.iter().map(|told| told.second()).max().unwrap_or(0);
+            let last_told = token.told.iter().max_by_key(|told| told.order()).unwrap();
+            let (newest, place) = (last_told.second(), last_told.position);
             // A successor that comes two windows later finds only what the checkpoint has of it.
             let too_late = |at: i64| newest <= at - 2 * LONGEST;
             let mut without = others.filter(|process| {
                 ledger.is_fresh(*process, token.shard)
                     || ledger.claimed_at(*process, token.shard).is_some_and(too_late)
+                    || (*process != self.last
+                        && ledger.may_have_hidden(*process, token.shard, place, newest + LONGEST))
                     || token.told.iter().any(|told| self.has_lost(*process, token.shard, told))
             });
             let trades = &one.data[1]["total_trades"];

@@ -1,8 +1,39 @@
 //! Lives that failed once, each with what was wrong then. They are written out: what a seed makes
 //! changes with the plans' generator.
 
-use crate::plan::Plan;
+use crate::plan::What::{ClockStep, Kill, Start, Truncate, Weather as W};
+use crate::plan::{Fault, Plan, Weather, fault};
 
 pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
-    Vec::new()
+    let plan = |seed, trading_ms, faults: &[Fault]| {
+        let faults = faults.to_vec();
+        Plan { seed, trading_ms, faults }
+    };
+    vec![
+        (
+            "what retention took was counted once for each shard",
+            plan(
+                1,
+                9_000,
+                &[
+                    fault(5_000, Kill),
+                    fault(6_990, Truncate { partition: 0, keep: 0 }),
+                    fault(7_000, Start),
+                ],
+            ),
+        ),
+        (
+            "a start while the clock was ahead published windows of the time that it came back from",
+            plan(
+                3_542_363_009,
+                14_385,
+                &[
+                    fault(0, W(Weather::Slow, 38)),
+                    fault(9_481, Start),
+                    fault(11_299, ClockStep(19_515)),
+                    fault(12_791, ClockStep(-69_893)),
+                ],
+            ),
+        ),
+    ]
 }

@@ -48,6 +48,8 @@ pub(crate) struct Told {
     loaded: BTreeMap<u16, Base>,
     resets: Vec<Reset>,
     known: Vec<i32>,
+    /// What the clock showed when it was gone.
+    gone_at: Option<WallMs>,
 }
 
 /// What a shard was started from.
@@ -135,6 +137,26 @@ impl Ledger {
 
     pub(crate) fn out_of_range(&mut self, process: usize, partition: i32, asked: i64, first: i64) {
         self.0[process].resets.push(Reset { partition, asked, first });
+    }
+
+    pub(crate) fn gone(&mut self, process: usize, at: WallMs) {
+        self.0[process].gone_at = Some(at);
+    }
+
+    /// Whether a process came before a second was over, and to a checkpoint without this record;
+    /// and was gone after it. It may have counted it, let it expire, and left no trace of it.
+    pub(crate) fn may_have_hidden(
+        &self,
+        process: usize,
+        shard: u16,
+        (partition, offset, _): (i32, i64, u32),
+        expired: i64,
+    ) -> bool {
+        let Told { loaded, gone_at, .. } = &self.0[process];
+        let Some(Base::Checkpoint { positions, .. }) = loaded.get(&shard) else { return false };
+        let next = key(partition, positions.get(&partition).copied().unwrap_or(0));
+        let unwritten = next <= key(partition, offset);
+        unwritten && gone_at.is_some_and(|at| at.second().0 >= expired)
     }
 
     /// Whether the shard was started without a checkpoint.

@@ -12,10 +12,14 @@ use crate::audit;
 use crate::judge::{self, Healed, Lived};
 use crate::plan::{Plan, What};
 use crate::process::Process;
-use crate::world::{PARTITIONS, World};
+use crate::world::{MARKER, PARTITIONS, World};
 
 /// Twice as long as a clock is waited for that was set back.
 const CLOCK_WAIT: Duration = Duration::from_secs(120);
+
+/// How long a process may not notice that a rival has one of its shards: it writes all of them
+/// every five seconds.
+const UNNOTICED: Duration = Duration::from_secs(8);
 
 /// How soon a supervisor starts a process again.
 const RESTART: Duration = Duration::from_millis(300);
@@ -162,6 +166,9 @@ impl Life {
             );
             after_death(&world, &rival);
         }
+        if rivals > 0 {
+            self.until(tokio::time::Instant::now() + UNNOTICED).await;
+        }
         self.supervise();
         if self.processes.is_empty() {
             self.start();
@@ -183,6 +190,11 @@ impl Life {
         let held = (last.budget.tokens(), last.budget.panes());
         // After a far step back, panes lie ahead of the clock.
         assert!(held == (0, 0) || self.far_back, "held at the end: {held:?}");
+        // Something to pass, but no trade that a flush would be due for.
+        for partition in 0..world.partitions.load(SeqCst) {
+            world.put(partition, MARKER.into());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(last.stop().await, Some(Ended::Stopped), "nobody else is there any more");
         audit::nothing_to_read_again(&world);
         after_death(&world, &last);
@@ -207,6 +219,7 @@ fn after_death(world: &World, process: &Process) {
         let said = process.offsets_lost(partition);
         assert!(said <= lost, "{said} lost offsets of partition {partition}, not {lost}");
     }
+    world.ledger().gone(process.number, world.now());
     if process.number == 0 {
         world.first_steps.store(process.gate.steps(), SeqCst);
     }

@@ -45,14 +45,11 @@ const FRESH_SEEDS: u64 = 2_000;
 #[test]
 fn every_life_ends_with_the_oracles_figures() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    if let Some(seed) = number("SIMULATION_SEED") {
-        let plan = Plan::of(seed);
-        println!("{plan:?}");
-        println!("{}", live(&plan));
-        return;
-    }
-    let first = rand::random::<u32>().into();
-    crowd::live_all(first..first + number("SIMULATION_SEEDS").unwrap_or(FRESH_SEEDS));
+    let (first, count) = match number("SIMULATION_SEED") {
+        Some(seed) => (seed, 1),
+        None => (rand::random::<u32>().into(), number("SIMULATION_SEEDS").unwrap_or(FRESH_SEEDS)),
+    };
+    crowd::live_all(first..first + count);
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub(crate) enum Outage {
     Topic,
     /// The leader of a partition moves, of the input and of the output.
     Leader(i32),
+    /// Fetches of a partition fail, but where it begins and ends is told.
+    Fetches(i32),
     /// The store does not answer.
     Store,
     /// The store refuses all writes: out of memory, or a replica.
@@ -130,7 +132,8 @@ impl Weather {
     /// A start makes so many calls of these that they are rarer.
     const fn times_rarer(self) -> u32 {
         match self {
-            Self::ClaimFails | Self::ClaimReplyLost | Self::LoadFails => 40,
+            Self::ClaimFails | Self::ClaimReplyLost => 40,
+            Self::LoadFails => 10,
             _ => 1,
         }
     }
@@ -212,7 +215,7 @@ fn misfortune(rng: &mut StdRng, at: u32, faults: &mut Vec<Fault>) {
     let later = at + rng.random_range(0..3_500);
     let during = rng.random_range(500..7_000);
     let partition = rng.random_range(0..4);
-    match rng.random_range(0..25) {
+    match rng.random_range(0..28) {
         0..4 => {
             add(at, restart(rng));
             add(later, What::Start);
@@ -252,22 +255,35 @@ fn misfortune(rng: &mut StdRng, at: u32, faults: &mut Vec<Fault>) {
             add(at, What::Out(Outage::Leader(partition), during));
             add(later, What::Truncate { partition, keep: keep(rng) });
         }
-        13 => add(at, What::Truncate { partition, keep: keep(rng) }),
+        // So it does one that has just been started, and whose shards have come to different ends.
+        13 => {
+            add(at, What::Kill);
+            add(at, What::Out(Outage::Fetches(partition), 5_000));
+            add(at + 300, What::Start);
+            add(at + 2_000, What::Truncate { partition, keep: keep(rng) });
+        }
+        // Ticks are made that nobody hears of.
         14 => {
+            add(at, What::Out(Outage::Producing, 3_000 + during));
+            add(at + rng.random_range(1_500..3_000), restart(rng));
+            add(at + 3_000, What::Start);
+        }
+        15 => add(at, What::Truncate { partition, keep: keep(rng) }),
+        16 => {
             if rng.random() {
                 add(at.saturating_sub(200), restart(rng));
                 add(later, What::Start);
             }
             add(at, What::Remake(rng.random_range(0..1_500)));
         }
-        15 => {
+        17 | 18 => {
             if rng.random() {
                 add(at.saturating_sub(100), restart(rng));
                 add(later, What::Start);
             }
             add(at, What::AddPartition);
         }
-        16 | 17 => {
+        19 | 20 => {
             let outage = match rng.random_range(0..5) {
                 0 => Outage::Producing,
                 1 => Outage::Throttled,
@@ -277,9 +293,9 @@ fn misfortune(rng: &mut StdRng, at: u32, faults: &mut Vec<Fault>) {
             };
             add(at, What::Out(outage, during));
         }
-        18 => add(at, What::StoreEmpty),
-        19 => add(at, What::StoreBehind { claims: rng.random_bool(0.3) }),
-        20 | 21 => {
+        21 => add(at, What::StoreEmpty),
+        22 => add(at, What::StoreBehind { claims: rng.random_bool(0.3) }),
+        23 | 24 => {
             let key = if rng.random() { Key::Meta } else { Key::Log };
             add(at, What::Evict { key, every: rng.random_range(1..20) });
             if rng.random_bool(0.6) {
@@ -287,8 +303,8 @@ fn misfortune(rng: &mut StdRng, at: u32, faults: &mut Vec<Fault>) {
                 add(later + 10, What::Start);
             }
         }
-        22 => add(at, What::ClockStep(rng.random_range(500..30_000))),
-        23 => {
+        25 => add(at, What::ClockStep(rng.random_range(500..30_000))),
+        26 => {
             add(at, What::ClockStep(-LARGE_STEP_MS - rng.random_range(1..90_000)));
             if rng.random() {
                 add(at + rng.random_range(0..3_000), restart(rng));

@@ -51,6 +51,9 @@ impl TradeLog for SimLog {
     async fn fetch(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
         let _one = self.0.enter(format!("fetch of {partition}"), 1);
         self.ask(Some(partition), Weather::FetchFails).await?;
+        if self.0.world.is_out(Outage::Fetches(partition.0)) {
+            return Err(Self::failed(Some(partition)));
+        }
         let answer = self.0.world.log.fetch(partition, from).await;
         self.0.pass().await;
         let mut fetched = match answer {

@@ -19,8 +19,9 @@ fn every_deliberate_bug_is_caught() {
         let bug = Bug::ALL[usize::try_from(number).unwrap()];
         let caught = with(bug, || (0..ENOUGH_SEEDS).find(|seed| fails(&Plan::of(*seed))));
         match caught {
-            Some(seed) => println!("{bug:?}: caught by seed {seed}"),
-            None => escaped.lock().unwrap().push(bug),
+            // Not by a life that would fail without it.
+            Some(seed) if !fails(&Plan::of(seed)) => println!("{bug:?}: caught by seed {seed}"),
+            _ => escaped.lock().unwrap().push(bug),
         }
         true
     });

@@ -16,7 +16,7 @@ use crate::gate::Gate;
 use crate::plan::{Outage, Weather};
 
 /// Entries in one page.
-const PAGE: usize = 8;
+const PAGE: usize = 3;
 
 /// Shards that are claimed and loaded at a time.
 const PARALLEL_LOADS: usize = 16;
