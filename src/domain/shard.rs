@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::aggregate::{Aggregate, Figures};
+use super::aggregate::Aggregate;
 use super::budget::Budget;
 use super::pane::{Pane, Sums};
 use super::position::{Offset, Partition, Position};
@@ -204,9 +204,8 @@ impl Shard {
     /// What a tick would publish of every active token if it came now. Changes nothing: the tick
     /// still owes what it owed.
     pub fn active(&self, mut each: impl FnMut(&Aggregate<'_>)) {
-        let mut figures = Vec::with_capacity(self.windows.count());
         for token in self.tokens.iter() {
-            self.aggregate(token, &mut figures, &mut each);
+            self.aggregate(token, &mut each);
         }
     }
 
@@ -218,20 +217,16 @@ impl Shard {
         mut each: impl FnMut(&Aggregate<'_>),
     ) -> bool {
         let token = self.tokens.find(hash, address).and_then(|slot| self.tokens.get(slot));
-        token.is_some_and(|token| self.aggregate(token, &mut Vec::new(), &mut each))
+        token.is_some_and(|token| self.aggregate(token, &mut each))
     }
 
-    fn aggregate(
-        &self,
-        token: &Token,
-        figures: &mut Vec<Figures>,
-        each: &mut impl FnMut(&Aggregate<'_>),
-    ) -> bool {
+    fn aggregate(&self, token: &Token, each: &mut impl FnMut(&Aggregate<'_>)) -> bool {
         let active = token.newest_until(self.end).is_some();
         if active {
-            token.figures(&self.panes, &self.windows, self.end, figures);
+            let (mut figures, end) = (Vec::with_capacity(self.windows.count()), self.end);
+            token.figures(&self.panes, &self.windows, end, &mut figures);
             let (address, hash) = (&*token.address, token.hash);
-            each(&Aggregate { token: address, hash, end: self.end, windows: figures });
+            each(&Aggregate { token: address, hash, end, windows: &figures });
         }
         active
     }

@@ -61,6 +61,12 @@ impl RedisError {
     /// Of what Redis, or the connection to it, said.
     pub(super) fn said(cause: String) -> Self {
         match Refusal::of(&cause) {
+            Some(refusal @ Refusal::Tls(_)) => {
+                // Of an I/O error in `Debug` what is wrapped in it says it all.
+                let wrapped = cause.split_once("error: ").and_then(|(_, it)| it.strip_suffix(" }"));
+                let wrapped = wrapped.map(str::to_owned);
+                Self::Refused { refusal, cause: wrapped.unwrap_or(cause) }
+            }
             Some(refusal) => Self::Refused { refusal, cause },
             None => Self::Unanswered(cause),
         }
