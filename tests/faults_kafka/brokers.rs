@@ -126,6 +126,8 @@ pub(crate) fn leaders_that_move_among_three_brokers_cost_nothing() {
     let quiet = stage.quiet(&service);
     service.ready();
     stage.ticks(&service, 1);
+    assert!(!logged(&service, "WARN", "reading waits for the brokers").is_empty());
+    assert!(service.figure("fetch_errors_total") > 0.0);
     stop(service);
     stage.judge(quiet, true);
 }
