@@ -5,9 +5,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aggregator_service::kafka::KafkaConfig;
 
-use crate::support::kafka::{KafkaBroker, Session};
+use crate::support::kafka::{KafkaBroker, Session, free_ports};
 use crate::support::proxy::Proxy;
-use crate::support::redis::free_port;
 
 /// The broker that scenarios share.
 pub(crate) struct Shared {
@@ -28,7 +27,7 @@ impl Shared {
 pub(crate) fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let ports = [(); PROXIES].map(|()| free_port());
+        let ports: [u16; PROXIES] = free_ports();
         let proxies: Vec<_> = ports.iter().map(|port| Proxy::to(&local(*port))).collect();
         let list = |each: &dyn Fn(usize) -> String| {
             (0..PROXIES).map(|at| format!(",PROXIED{at}:{}", each(at))).collect::<String>()

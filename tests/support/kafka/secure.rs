@@ -16,7 +16,7 @@ use crate::support::install;
 pub fn start_secure() -> (KafkaBroker, impl Fn(Mechanism, &str) -> KafkaConfig) {
     let keys = tempfile::tempdir().expect("directory").keep();
     let store = keys.join("keys.p12");
-    let [port, _] = free_ports();
+    let [port] = free_ports();
     let certificate = make_certificate(&store);
     let listener = format!(",SECURE://127.0.0.1:{port}");
     let jaas = "org.apache.kafka.common.security";
