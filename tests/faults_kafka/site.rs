@@ -1,5 +1,5 @@
-//! Where scenarios play: the cluster as tests and service reach it, and the brokers of this test
-//! binary. The shared one is never broken itself; what is bad lies in proxies before it.
+//! Where scenarios play: the cluster as tests and service reach it, and the broker that scenarios
+//! share. It is never broken itself; what is bad lies in proxies before it.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -43,13 +43,6 @@ pub(crate) fn shared() -> &'static Shared {
         let session = Mutex::new(Session::start(&broker.address()));
         Shared { broker, proxies, session }
     })
-}
-
-/// A broker that scenarios break, one after the other.
-pub(crate) fn breakable() -> MutexGuard<'static, KafkaBroker> {
-    static BREAKABLE: OnceLock<Mutex<KafkaBroker>> = OnceLock::new();
-    let broker = BREAKABLE.get_or_init(|| Mutex::new(KafkaBroker::start()));
-    broker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How tests reach a cluster of several brokers.
