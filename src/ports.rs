@@ -55,7 +55,7 @@ pub struct Fetched {
     /// dead-lettered by position. Transaction markers are not among them.
     pub unreadable: Vec<Range<Offset>>,
     /// Where to fetch next: everything below is in `records`, `unreadable`, or was never a
-    /// record (compacted away, a transaction marker). Equal to `from` when there was nothing.
+    /// record (compacted away, aborted, a marker). Equal to `from` when there was nothing.
     pub next: Offset,
     /// The partition's end as known now, for lag.
     pub end: Offset,

@@ -313,7 +313,7 @@ mod tests {
         // What a flush covers that is begun at each of these moments, once it is answered.
         for (begun, covered) in [(10, None), (70, Some(10)), (80, Some(10)), (90, Some(90))] {
             let begun = WallMs(begun * 1_000);
-            flusher.start_if_due(&mut engine, Second(0), begun);
+            flusher.start_if_due(&mut engine, Second(0), begun, begun);
             let replies = flusher.replies().await;
             flusher.settle(replies, begun).unwrap();
             assert_eq!(status.last_flush(), covered.map(|second: i64| WallMs(second * 1_000)));

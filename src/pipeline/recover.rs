@@ -287,3 +287,72 @@ async fn load<C: Checkpoint>(
     }
     reach.ok_or_else(|| CheckpointError::Damaged { shard: id, cause: "no entry".to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::position::Partition;
+    use crate::domain::window::Window;
+    use crate::local::LocalLog;
+    use crate::metrics::Metrics;
+    use crate::ports::{Clock, Record};
+    use crate::status::Status;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> WallMs {
+            WallMs(0)
+        }
+    }
+
+    /// Where two shards go on whose checkpoints expect these offsets, and what was counted as lost
+    /// and as new, over a log that holds `first..end`.
+    async fn recovered(expected: [i64; 2], first: i64, end: i64) -> ([Offset; 2], [u64; 2]) {
+        let partition = Partition(0);
+        let log = LocalLog::new(1, usize::try_from(end - first).expect("length"));
+        for _ in 0..end {
+            log.append(partition, Record::default());
+        }
+        let windows = vec![Window { name: "1min".to_owned(), seconds: 60 }];
+        let shared = Shared {
+            clock: Arc::new(Still),
+            metrics: Arc::new(Metrics::new().expect("metrics")),
+            status: Arc::new(Status::new(WallMs(0))),
+        };
+        let recovery = Recovery {
+            windows: Windows::new(windows).expect("windows"),
+            budget: Arc::new(Budget::new(1, 1)),
+            max_future_skew: Duration::ZERO,
+            start_from: StartFrom::Earliest,
+            shared: Arc::new(shared),
+        };
+        let mut recovered = expected.map(|offset| {
+            let (windows, budget) = (recovery.windows.clone(), Arc::clone(&recovery.budget));
+            let mut shard = Shard::new(windows, budget, Second(0), Second(0));
+            shard.restart(partition, Offset(offset));
+            let chain = Chain::new(ShardId(0), 1, WallMs(0));
+            Recovered { shard, chain, published: Some(Second(0)) }
+        });
+        let ranges = log.partitions().await.expect("ranges");
+        let starts = recovery.positions(&log, &mut recovered, &ranges).await.expect("starts");
+        let next = recovered.map(|one| one.shard.next_offset(partition));
+        assert_eq!(starts, next.iter().min().copied().into_iter().collect::<Vec<_>>());
+        let metrics = &recovery.shared.metrics;
+        let counted = [&metrics.offset_lost, &metrics.new_logs]
+            .map(|figure| figure.with_label_values(&["0"]).get());
+        (next, counted)
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_new_for_one_shard_is_new_for_all_and_is_told_once() {
+        assert_eq!(recovered([3, 30], 0, 10).await, ([Offset(0); 2], [0, 1]));
+        assert_eq!(recovered([3, 10], 0, 10).await, ([Offset(3), Offset(10)], [0, 0]));
+    }
+
+    #[tokio::test]
+    async fn what_retention_removed_is_counted_once_and_not_for_each_shard() {
+        assert_eq!(recovered([3, 4], 5, 10).await, ([Offset(5); 2], [2, 0]));
+        assert_eq!(recovered([3, 8], 5, 10).await, ([Offset(5), Offset(8)], [2, 0]));
+    }
+}

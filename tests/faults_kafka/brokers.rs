@@ -10,7 +10,7 @@ use crate::support::kafka::{KafkaBroker, Session};
 use crate::topic::now;
 
 pub(crate) fn a_broker_that_is_silent_for_30_s_costs_nothing_and_doubles_nothing() {
-    let broker = site::breakable();
+    let broker = KafkaBroker::start();
     let mut stage = Stage::set("silent", broker.config());
     let records = stage.plan();
     let service = stage.service();
@@ -53,7 +53,7 @@ pub(crate) fn a_broker_that_is_silent_for_30_s_costs_nothing_and_doubles_nothing
 }
 
 pub(crate) fn a_broker_that_is_killed_and_leads_in_a_later_epoch_costs_nothing() {
-    let mut broker = site::breakable();
+    let mut broker = KafkaBroker::start();
     let mut stage = Stage::set("epoch", broker.config());
     let records = stage.plan();
     let service = stage.service();
@@ -126,6 +126,8 @@ pub(crate) fn leaders_that_move_among_three_brokers_cost_nothing() {
     let quiet = stage.quiet(&service);
     service.ready();
     stage.ticks(&service, 1);
+    assert!(!logged(&service, "WARN", "reading waits for the brokers").is_empty());
+    assert!(service.figure("fetch_errors_total") > 0.0);
     stop(service);
     stage.judge(quiet, true);
 }

@@ -1,13 +1,12 @@
-//! Where scenarios play: the cluster as tests and service reach it, and the brokers of this test
-//! binary. The shared one is never broken itself; what is bad lies in proxies before it.
+//! Where scenarios play: the cluster as tests and service reach it, and the broker that scenarios
+//! share. It is never broken itself; what is bad lies in proxies before it.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aggregator_service::kafka::KafkaConfig;
 
-use crate::support::kafka::{KafkaBroker, Session};
+use crate::support::kafka::{KafkaBroker, Session, free_ports};
 use crate::support::proxy::Proxy;
-use crate::support::redis::free_port;
 
 /// The broker that scenarios share.
 pub(crate) struct Shared {
@@ -28,7 +27,7 @@ impl Shared {
 pub(crate) fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let ports = [(); PROXIES].map(|()| free_port());
+        let ports: [u16; PROXIES] = free_ports();
         let proxies: Vec<_> = ports.iter().map(|port| Proxy::to(&local(*port))).collect();
         let list = |each: &dyn Fn(usize) -> String| {
             (0..PROXIES).map(|at| format!(",PROXIED{at}:{}", each(at))).collect::<String>()
@@ -44,13 +43,6 @@ pub(crate) fn shared() -> &'static Shared {
         let session = Mutex::new(Session::start(&broker.address()));
         Shared { broker, proxies, session }
     })
-}
-
-/// A broker that scenarios break, one after the other.
-pub(crate) fn breakable() -> MutexGuard<'static, KafkaBroker> {
-    static BREAKABLE: OnceLock<Mutex<KafkaBroker>> = OnceLock::new();
-    let broker = BREAKABLE.get_or_init(|| Mutex::new(KafkaBroker::start()));
-    broker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How tests reach a cluster of several brokers.

@@ -10,6 +10,7 @@ use aggregator_service::kafka::KafkaConfig;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rskafka::client::partition::Compression;
+use rskafka::record::Record;
 use serde_json::Value;
 
 use crate::judge::{self, Life, Said, Verdict};
@@ -128,6 +129,14 @@ impl Stage {
         workload::load(&self.trades, &mut rng, records, Pace::FAST, &AtomicUsize::new(0));
     }
 
+    /// Produces records to all partitions in turn, so that none is without.
+    pub(crate) fn load_evenly(&self, records: &[Planned], record: impl Fn(&Planned) -> Record) {
+        for (turn, batch) in records.chunks(EVEN_BATCH).enumerate() {
+            let batch = batch.iter().map(&record).collect();
+            self.trades.produce(turn % self.trades.count(), batch, Compression::Lz4);
+        }
+    }
+
     /// Produces records at a steady pace while `meanwhile` lasts, and the rest of them then.
     pub(crate) fn load_while<T>(
         &mut self,
@@ -242,6 +251,8 @@ pub(crate) fn logged(service: &Service, level: &str, text: &str) -> Vec<Value> {
     lines.filter(|line| line["level"] == level && line["message"] == text).collect()
 }
 
+/// A hundredth of a load and less.
+const EVEN_BATCH: usize = 5;
 /// Some 50 records a second: a load of [`TRADES`] lasts some 10 s.
 const STEADY: Pace = Pace { batch: 5, pause: Duration::from_millis(100) };
 /// Between two looks at where the log begins: a minute of them.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rskafka::client::partition::Compression;
 use rskafka::record::Record;
 use serde_json::Value;
 
@@ -41,13 +40,13 @@ pub(crate) fn a_topic_that_is_made_again_while_it_is_read_is_read_from_its_start
     let (first, second) = two_logs(&mut stage);
     let service = stage.service();
     service.ready();
-    stage.load(&first);
+    stage.load_evenly(&first, Planned::record);
     stage.quiet(&service);
     let mut log = stage.trades.all();
     site.session().order(&["delete", "again-trades"]);
     service.until("it to say so", || service.get("/readyz").unwrap().0 == 503);
     made_again(&mut stage);
-    stage.load(&second);
+    stage.load_evenly(&second, Planned::record);
     let quiet = stage.quiet(&service);
     service.ready();
     stage.ticks(&service, 1);
@@ -62,13 +61,13 @@ pub(crate) fn a_topic_that_is_made_again_while_nobody_reads_is_read_from_its_sta
     let (first, second) = two_logs(&mut stage);
     let service = stage.service();
     service.ready();
-    stage.load(&first);
+    stage.load_evenly(&first, Planned::record);
     stage.quiet(&service);
     stop(service);
     let mut log = stage.trades.all();
     site.session().order(&["delete", "anew-trades"]);
     made_again(&mut stage);
-    stage.load(&second);
+    stage.load_evenly(&second, Planned::record);
     let service = stage.service();
     service.ready();
     let quiet = stage.quiet(&service);
@@ -86,21 +85,15 @@ pub(crate) fn records_that_retention_removed_unread_are_named_and_the_others_are
     let removed = stage.plan_between(old.timestamp() - 100, old.timestamp());
     let kept = stage.plan_between(present - 840, present + 100);
     let stamp = |plan: &Planned| Record { timestamp: old, ..plan.record() };
-    let load_old = |stage: &Stage, records: &[Planned]| {
-        for (turn, batch) in records.chunks(50).enumerate() {
-            let partition = turn % stage.trades.count();
-            stage.trades.produce(partition, batch.iter().map(stamp).collect(), Compression::Lz4);
-        }
-    };
     let service = stage.service();
     service.ready();
-    load_old(&stage, &read);
+    stage.load_evenly(&read, stamp);
     let count = f64::from(u32::try_from(read.len()).unwrap());
     service.until("all to be read", || service.figure("records_consumed_total") >= count);
     stop(service);
     let mut log = stage.trades.all();
     let from = stage.trades.ends();
-    load_old(&stage, &removed);
+    stage.load_evenly(&removed, stamp);
     let to = stage.trades.ends();
     let setting = format!("retention.ms={}", OLD.as_millis() / 2);
     site.session().order(&["config", "retention-trades", &setting]);

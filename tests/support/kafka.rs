@@ -25,6 +25,9 @@ use jars::java;
 /// A node listens some 5 s after its start; on a busy machine it takes longer.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// Linux gives away those from 32,768 on.
+const BROKER_PORTS: std::ops::Range<u16> = 12_000..32_000;
+
 /// Runs the broker as a child and kills it when told to, or when this process is gone and its end
 /// of the pipe with it. `keep` leaves the directory.
 const WATCHER: &str = r#"dir=$1; shift
@@ -146,6 +149,8 @@ impl KafkaBroker {
             let out = fs::read_to_string(self.dir.join("out")).unwrap_or_default();
             panic!("Kafka did not start: {error}\n{out}");
         }
+        // Another one could have taken the port: the answer must be this one's.
+        self.signal("-0");
     }
 
     fn format(&self) {
@@ -201,10 +206,17 @@ impl Drop for KafkaBroker {
     }
 }
 
-fn free_ports() -> [u16; 2] {
-    [(); 2]
-        .map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"))
-        .map(|listener| listener.local_addr().expect("address").port())
+/// Ports that nobody listens on at this moment, below those that the system gives away itself: a
+/// broker needs seconds until it listens, and in that time no connection may take one.
+pub fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let mut found = Vec::new();
+    while found.len() < COUNT {
+        let port = rand::random_range(BROKER_PORTS);
+        if !found.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            found.push(port);
+        }
+    }
+    found.try_into().expect("so many")
 }
 
 fn settings(dir: &Path, port: u16, controller: u16, properties: &[(&str, &str)]) -> String {

@@ -179,10 +179,10 @@ fn a_hostile_length_costs_nothing() {
 #[test]
 fn a_position_of_a_partition_that_no_topic_has_is_malformed() {
     let positions = |partition| vec![(Partition(partition), Offset(7))];
-    assert_eq!(error(&write(&positions(MAX_PARTITIONS - 1), Second(0), &[])), None);
+    assert_eq!(error(&write(&positions(MAX_PARTITIONS - 1), [Second(0); 2], &[])), None);
     for partition in [-1, MAX_PARTITIONS, i32::MAX, i32::MIN] {
         let malformed = Some(CodecError::Malformed("partition"));
-        assert_eq!(error(&write(&positions(partition), Second(0), &[])), malformed);
+        assert_eq!(error(&write(&positions(partition), [Second(0); 2], &[])), malformed);
     }
 }
 

@@ -98,7 +98,13 @@ public class Foreign {
                 case "partitions" -> admin.createPartitions(
                         Map.of(name, NewPartitions.increaseTo(Integer.parseInt(rest.get(0)))))
                         .all().get();
-                case "delete" -> admin.deleteTopics(List.of(name)).all().get();
+                case "delete" -> {
+                    admin.deleteTopics(List.of(name)).all().get();
+                    // The brokers hear of it after the controller.
+                    while (admin.listTopics().names().get().contains(name)) {
+                        Thread.sleep(20);
+                    }
+                }
                 case "truncate" -> admin.deleteRecords(Map.of(
                         new TopicPartition(name, 0),
                         RecordsToDelete.beforeOffset(Long.parseLong(rest.get(0)))))
