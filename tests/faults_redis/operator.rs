@@ -1,4 +1,4 @@
-//! What the operator sees of the checkpoint: a health component with its reason, log lines, figures.
+//! What the operator sees of the checkpoint: a health component, log lines, figures.
 
 use serde_json::Value;
 

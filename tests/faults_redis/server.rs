@@ -100,7 +100,7 @@ fn a_redis_that_evicts_is_named_at_the_start_and_what_it_evicts_is_written_anew(
 /// Publishing never misses a tick; the checkpoint is in step again soon after the return.
 #[test]
 fn while_redis_is_away_no_tick_is_missed_and_ten_seconds_after_its_return_all_is_in_step() {
-    let away = Duration::from_secs(variable("FAULTS_AWAY_SECONDS").unwrap_or(6));
+    let away = Duration::from_secs(variable("FAULTS_AWAY_SECONDS").unwrap_or(5));
     let disk = ["--appendonly", "yes", "--appendfsync", "always"];
     let mut redis = RedisServer::start_with(&disk);
     let mut stage = Stage::set("away", redis.addr());

@@ -54,12 +54,14 @@ impl Watched {
         until("a promotion", || says(&self.replica, "INFO replication", "role:master"));
     }
 
-    /// The two change places in order: the master acknowledges to the last what the other will
-    /// never see.
-    pub(crate) fn hand_over(&mut self) {
+    /// The two change places in order, and the former master goes on to acknowledge what the new
+    /// one never sees, until it is told. `acknowledged` returns when there was some of that.
+    pub(crate) fn hand_over(&mut self, acknowledged: impl FnOnce()) {
         until("a handover", || says(&self.sentinel, "SENTINEL FAILOVER mymaster", "+OK"));
         until("a promotion", || says(&self.replica, "INFO replication", "role:master"));
-        until("a demotion", || says(&self.master, "INFO replication", "role:slave"));
+        acknowledged();
+        // The sentinel would tell it some ten seconds later.
+        ok(&self.master, &format!("REPLICAOF 127.0.0.1 {}", self.replica.port()));
         std::mem::swap(&mut self.master, &mut self.replica);
     }
 }

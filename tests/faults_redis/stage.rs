@@ -27,9 +27,9 @@ const SLICE: usize = 3_000;
 /// Some 1,300 trades a second: always some under way, and the machine is not what is tested.
 const PACE: Pace = Pace { batch: 3, pause: Duration::from_millis(45) };
 /// The fault begins when so many batches were produced, or a few more.
-const BEFORE: usize = 20;
+const BEFORE: usize = 10;
 /// So many come after it.
-const AFTER: usize = 20;
+const AFTER: usize = 10;
 /// Between two looks at how much is produced: far less than producing a batch takes.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -184,7 +184,7 @@ impl Stage {
         quiet.into_iter().flatten().max().unwrap()
     }
 
-    /// No tick of the life that is on was missed, and none left out a token that the one before had.
+    /// No tick of the life that is on was missed, and none left out a token of the one before.
     pub(crate) fn no_tick_missing(&mut self) -> usize {
         self.listen();
         let life = self.lives.last().unwrap();

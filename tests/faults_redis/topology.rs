@@ -2,6 +2,7 @@
 
 use crate::operator::{REWRITES, lines, reason, recovers, sees, verdicts};
 use crate::servers::{Cluster, Watched};
+use crate::service::Service;
 use crate::stage::Stage;
 
 #[test]
@@ -10,18 +11,15 @@ fn sentinel_failovers_that_lose_acknowledged_writes_are_noticed_and_cost_nothing
     let mut stage = Stage::set("sentinel", watched.url());
     let service = stage.ready();
     stage.under_load(|| {
-        watched.hand_over();
-        let before = verdicts(&service, "ok");
-        service.until("flushes", || verdicts(&service, "ok") >= before + 100.0);
+        watched.hand_over(|| some_flushes(&service));
+        sees(&service, "READONLY");
+        recovers(&service);
+        service.until("the gap to be seen", || verdicts(&service, "gap") >= 1.0);
     });
-    println!("a handover lost writes of {} shards", verdicts(&service, "gap"));
     let service = stage.holds(service);
     stage.under_load(|| {
         watched.settle();
-        watched.fail_over(|| {
-            let before = verdicts(&service, "ok");
-            service.until("flushes", || verdicts(&service, "ok") >= before + 100.0);
-        });
+        watched.fail_over(|| some_flushes(&service));
         recovers(&service);
         service.until("the gap to be seen", || verdicts(&service, "gap") >= 1.0);
     });
@@ -50,6 +48,11 @@ fn slots_of_a_cluster_that_move_under_load_cost_nothing() {
         recovers(&service);
     });
     stage.holds(service);
+}
+
+fn some_flushes(service: &Service) {
+    let before = verdicts(service, "ok");
+    service.until("flushes", || verdicts(service, "ok") >= before + 100.0);
 }
 
 fn key(topic: &str, shard: u16, part: &str) -> String {
