@@ -41,7 +41,7 @@ pub(crate) fn run(settings: &Settings, topic: &Topic, shared: &Shared) {
         if !shared.loading.load(SeqCst) {
             return;
         }
-        let all = (second / settings.wave) % WAVES == 0;
+        let all = (second / settings.wave).is_multiple_of(WAVES);
         let ahead = if second % AHEAD_EVERY == 0 { AHEAD } else { 0 };
         let from = begun_s + i64::try_from(second).unwrap() + ahead;
         let records = workload::records(&Order {
