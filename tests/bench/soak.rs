@@ -42,6 +42,7 @@ mod faults;
 #[path = "../soak/flood.rs"]
 mod flood;
 #[path = "../soak/ledger.rs"]
+#[allow(dead_code, reason = "its tests run with the short soak")]
 mod ledger;
 #[path = "../soak/load.rs"]
 mod load;

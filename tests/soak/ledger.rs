@@ -265,3 +265,68 @@ fn larger(left: Positions, right: &Positions) -> Positions {
 fn at(partition: i32) -> usize {
     usize::try_from(partition).unwrap()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const END: i64 = 1_700_000_000;
+    const SPANS: [Span; 2] = [("10s", 10), ("1min", 60)];
+
+    /// A trade of each second of the last 30, in partitions in turn, a record each.
+    fn log() -> Vec<(Told, (i32, i64, u32))> {
+        let told = |at: i64| Told {
+            token: "a".to_owned(),
+            buy: at % 2 == 0,
+            native: format!("{}.5", at * at),
+            amount: at.to_string(),
+            price: "2".to_owned(),
+            at_ns: i128::from(END - 29 + at) * 1_000_000_000,
+            position: (0, 0, 0),
+        };
+        (0..30).map(|at| (told(at), (i32::try_from(at % 3).unwrap(), at / 3, 0))).collect()
+    }
+
+    /// What is found of a message that counts these of the trades, each so many times.
+    fn finding(times: impl Fn(i64) -> usize, floor: Positions) -> Finding {
+        let mut ledger = Ledger::new(&SPANS);
+        let mut counted = Vec::new();
+        for (at, (told, position)) in (0..).zip(log()) {
+            ledger.record(position.0, position.1, (END - 29 + at) * 1_000);
+            ledger.trade(&told, position);
+            counted.extend((0..times(at)).map(|_| Entry::new(&told, position)));
+        }
+        let counted: Vec<_> = counted.iter().collect();
+        let data = aggregate_data(&SPANS, &counted, END);
+        let (token, at_ms) = ("a".to_owned(), END * 1_000 + 5);
+        ledger.judge(&Said { token, end: END, at_ms, bytes: 0, data }, &floor)
+    }
+
+    #[test]
+    fn all_below_one_position_of_each_partition_is_exact_wherever_they_are() {
+        assert_eq!(finding(|_| 1, [0; 3]), Finding::Exact);
+        // Partition 0 was read up to its sixth record, the others to their ends.
+        assert_eq!(finding(|at| usize::from(at % 3 > 0 || at < 18), [0; 3]), Finding::Exact);
+        assert_eq!(finding(|at| usize::from(at % 3 == 2), [0; 3]), Finding::Exact);
+    }
+
+    #[test]
+    fn one_that_is_left_out_or_counted_twice_is_found() {
+        assert_eq!(finding(|at| usize::from(at != 12), [0; 3]), Finding::Wrong);
+        assert_eq!(finding(|at| 1 + usize::from(at == 12), [0; 3]), Finding::Doubled(1));
+        // As many as there are, but not those.
+        let swapped = |at| match at {
+            12 => 0,
+            13 => 2,
+            _ => 1,
+        };
+        assert_eq!(finding(swapped, [0; 3]), Finding::Wrong);
+    }
+
+    #[test]
+    fn who_began_later_has_read_what_was_there() {
+        let up_to = |at| usize::from(at < 15);
+        assert_eq!(finding(up_to, [5; 3]), Finding::Exact);
+        assert_eq!(finding(up_to, [6, 5, 5]), Finding::Lost(1));
+    }
+}
