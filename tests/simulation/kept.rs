@@ -1,8 +1,8 @@
 //! Lives that failed once, each with what was wrong then. They are written out: what a seed makes
 //! changes with the plans' generator.
 
-use crate::plan::What::{ClockStep, Kill, Start, Truncate, Weather as W};
-use crate::plan::{Fault, Plan, Weather, fault};
+use crate::plan::What::{ClockStep, Kill, Out, Start, Truncate, Weather as W};
+use crate::plan::{Fault, Outage, Plan, Weather, fault};
 
 pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
     let plan = |seed, trading_ms, faults: &[Fault]| {
@@ -19,6 +19,19 @@ pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
                     fault(5_000, Kill),
                     fault(6_990, Truncate { partition: 0, keep: 0 }),
                     fault(7_000, Start),
+                ],
+            ),
+        ),
+        (
+            "reading began again behind what some shards had counted, and they counted it twice",
+            plan(
+                3,
+                20_000,
+                &[
+                    fault(8_000, Kill),
+                    fault(8_000, Out(Outage::Fetches(0), 5_000)),
+                    fault(8_300, Start),
+                    fault(10_000, Truncate { partition: 0, keep: 40 }),
                 ],
             ),
         ),
