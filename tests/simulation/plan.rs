@@ -133,10 +133,12 @@ impl Weather {
 
     /// A start makes so many calls of these that they are rarer.
     const fn times_rarer(self) -> u32 {
-        match self {
-            Self::ClaimFails | Self::ClaimReplyLost => 40,
-            Self::LoadFails => 10,
-            _ => 1,
+        if matches!(self, Self::ClaimFails | Self::ClaimReplyLost) {
+            40
+        } else if matches!(self, Self::LoadFails) {
+            10
+        } else {
+            1
         }
     }
 }
@@ -163,6 +165,9 @@ pub(crate) const SMALL_STEP_MS: i64 = 4_900;
 /// From here on a back step is too large to be waited for.
 pub(crate) const LARGE_STEP_MS: i64 = 61_000;
 
+/// All large ones together: trades do not come to lie too far ahead of the clock to be counted.
+const LARGE_STEPS_MS: i64 = 250_000;
+
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -179,17 +184,12 @@ impl Plan {
             let at = rng.random_range(100..trading_ms + 2_000);
             faults.extend(misfortune(&mut rng, at));
         }
-        let (mut small, mut large) = (SMALL_STEP_MS, 1);
-        faults.retain(|fault| match fault.what {
-            What::ClockStep(by @ ..0) if -by < LARGE_STEP_MS => {
-                small += by;
-                small >= 0
-            }
-            What::ClockStep(..0) => {
-                large -= 1;
-                large >= 0
-            }
-            _ => true,
+        let (mut small, mut large) = (SMALL_STEP_MS, LARGE_STEPS_MS);
+        faults.retain(|fault| {
+            let What::ClockStep(by @ ..0) = fault.what else { return true };
+            let room = if -by < LARGE_STEP_MS { &mut small } else { &mut large };
+            *room += by;
+            *room >= 0
         });
         faults.sort_by_key(|fault| fault.at);
         Self { seed, trading_ms, faults }
