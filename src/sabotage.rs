@@ -40,6 +40,8 @@ pub enum Bug {
     ClosingForgotten,
     /// A clock that was set back is not noticed, nor a checkpoint of one that was ahead.
     ClockTrusted,
+    /// What the clock showed when a shard was loaded does not hold the ticks back.
+    ClockOfTheStartForgotten,
     /// Trades that a shard refuses or rejects have no dead letter when they stand in an array.
     ArrayRejectsSwallowed,
     /// What retention took is in no figure.
@@ -76,7 +78,7 @@ pub enum Bug {
 
 impl Bug {
     /// All bugs.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::FenceSkipped,
         Self::GapIgnored,
         Self::UnknownFlushDropped,
@@ -95,6 +97,7 @@ impl Bug {
         Self::RecoveredAtTheEnd,
         Self::ClosingForgotten,
         Self::ClockTrusted,
+        Self::ClockOfTheStartForgotten,
         Self::ArrayRejectsSwallowed,
         Self::LostRangeNotCounted,
         Self::LostRangeMovesBack,

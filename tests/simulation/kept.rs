@@ -1,8 +1,8 @@
 //! Lives that failed once, each with what was wrong then. They are written out: what a seed makes
 //! changes with the plans' generator.
 
-use crate::plan::What::{ClockStep, Kill, Start, Truncate, Weather as W};
-use crate::plan::{Fault, Plan, Weather, fault};
+use crate::plan::What::{ClockStep, Kill, Out, Start, Truncate, Weather as W};
+use crate::plan::{Fault, Outage, Plan, Weather, fault};
 
 pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
     let plan = |seed, trading_ms, faults: &[Fault]| {
@@ -23,7 +23,20 @@ pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
             ),
         ),
         (
-            "a start while the clock was ahead published windows of the time that it came back from",
+            "reading went back behind what some shards had counted: it counted twice",
+            plan(
+                3,
+                20_000,
+                &[
+                    fault(8_000, Kill),
+                    fault(8_000, Out(Outage::Fetches(0), 5_000)),
+                    fault(8_300, Start),
+                    fault(10_000, Truncate { partition: 0, keep: 40 }),
+                ],
+            ),
+        ),
+        (
+            "a start under a clock that was ahead for a while published windows of then",
             plan(
                 3_542_363_009,
                 14_385,

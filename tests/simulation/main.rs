@@ -22,6 +22,7 @@ mod kept;
 mod ledger;
 mod life;
 mod market;
+mod misfortune;
 mod plan;
 mod ports;
 mod process;

@@ -6,6 +6,8 @@ use std::fmt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::misfortune::misfortune;
+
 /// Everything that decides how a life goes.
 #[derive(Clone)]
 pub(crate) struct Plan {
@@ -131,10 +133,12 @@ impl Weather {
 
     /// A start makes so many calls of these that they are rarer.
     const fn times_rarer(self) -> u32 {
-        match self {
-            Self::ClaimFails | Self::ClaimReplyLost => 40,
-            Self::LoadFails => 10,
-            _ => 1,
+        if matches!(self, Self::ClaimFails | Self::ClaimReplyLost) {
+            40
+        } else if matches!(self, Self::LoadFails) {
+            10
+        } else {
+            1
         }
     }
 }
@@ -156,10 +160,13 @@ impl fmt::Debug for Fault {
 }
 
 /// All small back steps of a plan together. Ticks pause for no longer, and the judge waits.
-const SMALL_STEP_MS: i64 = 4_900;
+pub(crate) const SMALL_STEP_MS: i64 = 4_900;
 
 /// From here on a back step is too large to be waited for.
-const LARGE_STEP_MS: i64 = 61_000;
+pub(crate) const LARGE_STEP_MS: i64 = 61_000;
+
+/// All large ones together: trades do not come to lie too far ahead of the clock to be counted.
+const LARGE_STEPS_MS: i64 = 250_000;
 
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
@@ -175,19 +182,14 @@ impl Plan {
         }
         for _ in 0..rng.random_range(0..9) {
             let at = rng.random_range(100..trading_ms + 2_000);
-            misfortune(&mut rng, at, &mut faults);
+            faults.extend(misfortune(&mut rng, at));
         }
-        let (mut small, mut large) = (SMALL_STEP_MS, 1);
-        faults.retain(|fault| match fault.what {
-            What::ClockStep(by @ ..0) if -by < LARGE_STEP_MS => {
-                small += by;
-                small >= 0
-            }
-            What::ClockStep(..0) => {
-                large -= 1;
-                large >= 0
-            }
-            _ => true,
+        let (mut small, mut large) = (SMALL_STEP_MS, LARGE_STEPS_MS);
+        faults.retain(|fault| {
+            let What::ClockStep(by @ ..0) = fault.what else { return true };
+            let room = if -by < LARGE_STEP_MS { &mut small } else { &mut large };
+            *room += by;
+            *room >= 0
         });
         faults.sort_by_key(|fault| fault.at);
         Self { seed, trading_ms, faults }
@@ -207,118 +209,4 @@ impl Plan {
         let back = |fault: &Fault| matches!(fault.what, What::ClockStep(by) if by < most);
         self.faults.iter().any(back)
     }
-}
-
-/// One thing that goes wrong, and what belongs to it.
-fn misfortune(rng: &mut StdRng, at: u32, faults: &mut Vec<Fault>) {
-    let mut add = |at, what| faults.push(fault(at, what));
-    let later = at + rng.random_range(0..3_500);
-    let during = rng.random_range(500..7_000);
-    let partition = rng.random_range(0..4);
-    match rng.random_range(0..28) {
-        0..4 => {
-            add(at, restart(rng));
-            add(later, What::Start);
-        }
-        4 | 5 => {
-            add(at, What::KillAtCall(rng.random_range(1..800)));
-        }
-        // It dies again as it starts.
-        6 => {
-            add(at, What::Kill);
-            add(later, What::Start);
-            add(later, What::KillAtCall(rng.random_range(1..500)));
-        }
-        7 | 8 => {
-            add(at, What::Freeze);
-            add(at + rng.random_range(0..500), What::Start);
-            if rng.random_bool(0.2) {
-                add(later, What::Kill);
-                add(later + 100, What::Start);
-            }
-            add(later + rng.random_range(0..1_000), What::Thaw);
-        }
-        9 => {
-            for _ in 0..rng.random_range(1..3) {
-                add(at + rng.random_range(0..800), What::Start);
-            }
-        }
-        // Retention overtakes a process that is away.
-        10 | 11 => {
-            add(at, restart(rng));
-            add(at + rng.random_range(0..3_000), What::Truncate { partition, keep: keep(rng) });
-            add(at + rng.random_range(0..3_000), What::Truncate { partition: 0, keep: keep(rng) });
-            add(at + 3_000, What::Start);
-        }
-        // Retention overtakes a reader that waits.
-        12 => {
-            add(at, What::Out(Outage::Leader(partition), during));
-            add(later, What::Truncate { partition, keep: keep(rng) });
-        }
-        // So it does one that has just been started, and whose shards have come to different ends.
-        13 => {
-            add(at, What::Kill);
-            add(at, What::Out(Outage::Fetches(partition), 5_000));
-            add(at + 300, What::Start);
-            add(at + 2_000, What::Truncate { partition, keep: keep(rng) });
-        }
-        // Ticks are made that nobody hears of.
-        14 => {
-            add(at, What::Out(Outage::Producing, 3_000 + during));
-            add(at + rng.random_range(1_500..3_000), restart(rng));
-            add(at + 3_000, What::Start);
-        }
-        15 => add(at, What::Truncate { partition, keep: keep(rng) }),
-        16 => {
-            if rng.random() {
-                add(at.saturating_sub(200), restart(rng));
-                add(later, What::Start);
-            }
-            add(at, What::Remake(rng.random_range(0..1_500)));
-        }
-        17 | 18 => {
-            if rng.random() {
-                add(at.saturating_sub(100), restart(rng));
-                add(later, What::Start);
-            }
-            add(at, What::AddPartition);
-        }
-        19 | 20 => {
-            let outage = match rng.random_range(0..5) {
-                0 => Outage::Producing,
-                1 => Outage::Throttled,
-                2 => Outage::Leader(partition),
-                3 => Outage::Store,
-                _ => Outage::StoreReadOnly,
-            };
-            add(at, What::Out(outage, during));
-        }
-        21 => add(at, What::StoreEmpty),
-        22 => add(at, What::StoreBehind { claims: rng.random_bool(0.3) }),
-        23 | 24 => {
-            let key = if rng.random() { Key::Meta } else { Key::Log };
-            add(at, What::Evict { key, every: rng.random_range(1..20) });
-            if rng.random_bool(0.6) {
-                add(at + 10, restart(rng));
-                add(later + 10, What::Start);
-            }
-        }
-        25 => add(at, What::ClockStep(rng.random_range(500..30_000))),
-        26 => {
-            add(at, What::ClockStep(-LARGE_STEP_MS - rng.random_range(1..90_000)));
-            if rng.random() {
-                add(at + rng.random_range(0..3_000), restart(rng));
-                add(at + 3_000, What::Start);
-            }
-        }
-        _ => add(at, What::ClockStep(-rng.random_range(100..SMALL_STEP_MS))),
-    }
-}
-
-fn restart(rng: &mut StdRng) -> What {
-    if rng.random_bool(0.7) { What::Kill } else { What::Stop }
-}
-
-fn keep(rng: &mut StdRng) -> i64 {
-    if rng.random() { 0 } else { rng.random_range(0..60) }
 }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use aggregator_service::sabotage::Bug;
 
 use crate::crowd::each;
+use crate::kept;
 use crate::plan::Plan;
 use crate::shrink::{fails, hook, shrink};
 
@@ -17,10 +18,11 @@ fn every_deliberate_bug_is_caught() {
     let escaped = Mutex::new(Vec::new());
     each(0..Bug::ALL.len() as u64, |number| {
         let bug = Bug::ALL[usize::try_from(number).unwrap()];
-        let caught = with(bug, || (0..ENOUGH_SEEDS).find(|seed| fails(&Plan::of(*seed))));
-        match caught {
+        let kept = kept::plans().into_iter().map(|(_, plan)| plan);
+        let mut lives = (0_u64..).zip(kept.chain((0..ENOUGH_SEEDS).map(Plan::of)));
+        match with(bug, || lives.find(|(_, plan)| fails(plan))) {
             // Not by a life that would fail without it.
-            Some(seed) if !fails(&Plan::of(seed)) => println!("{bug:?}: caught by seed {seed}"),
+            Some((nth, plan)) if !fails(&plan) => println!("{bug:?}: caught by life {nth}"),
             _ => escaped.lock().unwrap().push(bug),
         }
         true
