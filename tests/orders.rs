@@ -115,7 +115,8 @@ impl World {
                 shutdown_timeout: Duration::from_secs(30),
             },
         };
-        tokio::spawn(pipeline.run(world.stop.clone()));
+        let stop = world.stop.clone();
+        tokio::spawn(async move { pipeline.run(stop).await });
         world.at(500).await;
         world
     }

@@ -333,7 +333,13 @@ mod tests {
             let mut shard = Shard::new(windows, budget, Second(0), Second(0));
             shard.restart(partition, Offset(offset));
             let chain = Chain::new(ShardId(0), 1, WallMs(0));
-            Recovered { shard, chain, published: Some(Second(0)) }
+            Recovered {
+                shard,
+                chain,
+                published: Some(Second(0)),
+                clock: Second(0),
+                handled: BTreeMap::new(),
+            }
         });
         let ranges = log.partitions().await.expect("ranges");
         let starts = recovery.positions(&log, &mut recovered, &ranges).await.expect("starts");

@@ -11,11 +11,13 @@
 mod support;
 
 mod hostile;
+#[allow(dead_code, reason = "shared with other stages")]
 mod judge;
 mod model;
 mod service;
 mod spoil;
 mod stage;
+#[allow(dead_code, reason = "shared with other stages")]
 mod topic;
 mod workload;
 

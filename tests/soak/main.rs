@@ -17,6 +17,7 @@ mod service;
 #[path = "../brokers/spoil.rs"]
 mod spoil;
 #[path = "../brokers/topic.rs"]
+#[allow(dead_code, reason = "shared with other stages")]
 mod topic;
 #[path = "../brokers/workload.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end test")]

@@ -22,8 +22,11 @@ pub use numbers::numbers;
 pub use token_info::token_info;
 pub use trade::trade;
 
+/// Takes whatever a fuzzer comes up with, and panics where it finds a fault.
+pub type Check = fn(&[u8]);
+
 /// Every check by the name of its target and of its corpus.
-pub const CHECKS: [(&str, fn(&[u8])); 7] = [
+pub const CHECKS: [(&str, Check); 7] = [
     ("checkpoint", checkpoint),
     ("config", config),
     ("dead_letter", dead_letter),
