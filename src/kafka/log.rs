@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::connect::{Cluster, KafkaError};
 use super::isolate;
 use super::pool::{Pool, Slots};
-use super::raw::{Connection, MAX_WAIT};
+use super::raw::{Connection, MAX_WAIT, until_led};
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::ports::{Fetched, LogError, PartitionRange, TradeLog};
@@ -145,7 +145,7 @@ impl TradeLog for KafkaLog {
     /// Cancel-safe: a connection is taken out for the fetch and dropped with it.
     async fn fetch(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
         let bytes = self.bytes.take(partition).unwrap_or(FETCH_BYTES);
-        match timeout(FETCH_LIMIT, self.read(partition, from, bytes)).await {
+        match timeout(FETCH_LIMIT, until_led(|| self.read(partition, from, bytes))).await {
             Ok(Ok(fetched)) => {
                 self.bytes.put(partition, bytes.saturating_mul(2).min(FETCH_BYTES));
                 Ok(fetched)

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::connect::{Cluster, KafkaError};
 use super::pool::Slots;
-use super::raw::Connection;
+use super::raw::{Connection, until_led};
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
 use crate::ports::{Message, ProduceError, Producer, Target};
@@ -31,14 +31,6 @@ const PRODUCE_LIMIT: Duration = Duration::from_secs(35);
 
 /// When opening a connection is given up.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
-
-/// Pauses before a leader is asked for again: an election takes some 100 ms.
-const LEADER_PAUSES: [Duration; 4] = [
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-];
 
 /// The record batch format since Kafka 0.11.
 const BATCH_VERSION: i8 = 2;
@@ -159,17 +151,9 @@ impl Output {
         })
     }
 
-    /// A leader that moves, or has just been made one, is asked for again a few times: the batch
-    /// was refused, not appended.
     async fn send(&self, partition: Partition, messages: &[Message]) -> Result<(), KafkaError> {
         let batch = batch(messages)?;
-        for pause in LEADER_PAUSES {
-            match self.attempt(partition, batch.clone()).await {
-                Err(error) if has_no_leader(&error) => tokio::time::sleep(pause).await,
-                answer => return answer,
-            }
-        }
-        self.attempt(partition, batch).await
+        until_led(|| self.attempt(partition, batch.clone())).await
     }
 
     /// A connection goes back after an answer only: where none came, one may still be on its way,
@@ -203,13 +187,6 @@ const fn is_too_large(error: &KafkaError) -> bool {
     matches!(
         error,
         KafkaError::Broker(ProtocolError::MessageTooLarge | ProtocolError::RecordListTooLarge)
-    )
-}
-
-const fn has_no_leader(error: &KafkaError) -> bool {
-    matches!(
-        error,
-        KafkaError::Broker(ProtocolError::NotLeaderOrFollower | ProtocolError::LeaderNotAvailable)
     )
 }
 

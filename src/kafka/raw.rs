@@ -5,6 +5,7 @@
 //! `isolate`'s.
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,14 @@ const MAX_FRAME_BYTES: usize = 100 << 20;
 
 /// What one bootstrap address has to answer: a silent one must leave time for the next.
 const METADATA_LIMIT: Duration = Duration::from_secs(3);
+
+/// Pauses before a leader is asked for again: an election takes some 100 ms.
+const LEADER_PAUSES: [Duration; 4] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+];
 
 /// Only what is decided: nothing of open transactions.
 const READ_COMMITTED: i8 = 1;
@@ -319,6 +328,29 @@ impl Connection {
         frame.unsplit(body);
         Ok(frame)
     }
+}
+
+/// A leader that moves, or has just been made one, is asked for again a few times: what was asked
+/// was refused, not done.
+pub(super) async fn until_led<T, F, A>(attempt: F) -> Result<T, KafkaError>
+where
+    F: Fn() -> A + Send,
+    A: Future<Output = Result<T, KafkaError>> + Send,
+{
+    for pause in LEADER_PAUSES {
+        match attempt().await {
+            Err(error) if has_no_leader(&error) => tokio::time::sleep(pause).await,
+            answer => return answer,
+        }
+    }
+    attempt().await
+}
+
+const fn has_no_leader(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::Broker(ProtocolError::NotLeaderOrFollower | ProtocolError::LeaderNotAvailable)
+    )
 }
 
 /// The address of a partition's leader.
