@@ -33,7 +33,20 @@ impl RedisServer {
     pub fn start_with(args: &[&str]) -> Self {
         install::ensure("redis-server", &["redis-server"]);
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let port = free_port();
+        // What comes later wins.
+        let args = [&["--save", "", "--appendonly", "no"], args].concat();
+        Self::launch(free_port(), dir, &args)
+    }
+
+    /// A sentinel with this configuration.
+    pub fn sentinel(config: &str) -> Self {
+        install::ensure("redis-server", &["redis-server"]);
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(dir.path().join("sentinel.conf"), config).expect("its configuration");
+        Self::launch(free_port(), dir, &["sentinel.conf", "--sentinel"])
+    }
+
+    fn launch(port: u16, dir: TempDir, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let process = Process::start(port, &dir, &args);
         Self { port, args, dir, process }
@@ -44,6 +57,11 @@ impl RedisServer {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
+    /// The port alone.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Ends it at once.
     pub fn kill(&mut self) {
         self.process.end();
@@ -51,6 +69,11 @@ impl RedisServer {
 
     /// Starts it again on the same port, without data.
     pub fn restart_empty(&mut self) {
+        self.restart();
+    }
+
+    /// Starts it again on the same port, with what it has on its disk.
+    pub fn restart(&mut self) {
         self.kill();
         self.process = Process::start(self.port, &self.dir, &self.args);
     }
@@ -77,8 +100,8 @@ impl Process {
         let script = r#"trap '' INT TERM
             redis-server "$@" >log 2>&1 & echo $!; cat >/dev/null; kill -9 $! 2>/dev/null; wait"#;
         let mut command = Command::new("sh");
-        command.args(["-c", script, "sh", "--port", &port.to_string()]);
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]).args(args);
+        command.args(["-c", script, "sh"]).args(args);
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
         command.current_dir(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut shell = command.spawn().expect("a shell");
         let mut pid = String::new();
@@ -124,11 +147,21 @@ fn answer(port: u16, words: &str) -> Option<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
     stream.write_all(format!("{words}\r\nQUIT\r\n").as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    let text = String::from_utf8_lossy(&answer).into_owned();
-    text.strip_suffix("+OK\r\n").map(str::to_owned)
+    let (mut answer, mut part) = (Vec::new(), [0; 4_096]);
+    loop {
+        let text = String::from_utf8_lossy(&answer);
+        // A sentinel knows no QUIT, and does not close.
+        if let Some(text) = text.strip_suffix(NO_QUIT) {
+            return Some(text.to_owned());
+        }
+        match stream.read(&mut part).ok()? {
+            0 => return text.strip_suffix("+OK\r\n").map(str::to_owned),
+            length => answer.extend_from_slice(&part[..length]),
+        }
+    }
 }
+
+const NO_QUIT: &str = "-ERR unknown command 'QUIT', with args beginning with: \r\n";
 
 /// A server needs some 10 ms; a machine busy with builds some seconds: 20 s in all.
 const READY_POLL: Duration = Duration::from_millis(10);

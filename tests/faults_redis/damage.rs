@@ -1,0 +1,100 @@
+//! A checkpoint that somebody tampered with, or that a later program wrote.
+
+use crate::operator::{REWRITES, lines, verdicts};
+use crate::service::{PATIENCE, Service};
+use crate::stage::Stage;
+use crate::support::redis::RedisServer;
+
+#[test]
+fn a_damaged_entry_is_recognised_and_its_shard_is_rebuilt_from_kafka() {
+    let redis = RedisServer::start();
+    let mut stage = Stage::set("damaged", redis.addr());
+    let service = stage.ready();
+    stage.under_load(|| {
+        service.until("entries", || verdicts(&service, "ok") >= 500.0);
+        redis.command(&format!("XADD {} * b garbage", log("damaged-trades", 5)));
+        service.until("the gap to be seen", || verdicts(&service, "gap") >= 1.0);
+    });
+    assert_eq!(lines(&service, REWRITES).len(), 1);
+    stage.exact(&service);
+    service.kill9();
+    rewrite(&redis, &log("damaged-trades", 6), |entry| entry[0] ^= 1);
+    rewrite(&redis, &log("damaged-trades", 7), |entry| entry[9] ^= 1);
+    rewrite(&redis, &log("damaged-trades", 8), |entry| entry.truncate(3));
+    rewrite(&redis, &log("damaged-trades", 9), |entry| *entry = b"garbage".to_vec());
+    let service = stage.ready();
+    let told = lines(&service, "checkpoint damaged: this shard is rebuilt from the log");
+    let mut shards: Vec<_> = told.iter().map(|line| line["shard"].as_u64().unwrap()).collect();
+    shards.sort_unstable();
+    assert_eq!(shards, [6, 7, 8, 9], "{told:?}");
+    assert!(told.iter().all(|line| line["level"] == "ERROR"));
+    assert!((service.figure("checkpoint_damaged_total") - 4.0).abs() < 0.5);
+    let rebuilt = service.figure("trades_counted_total");
+    assert!(rebuilt > 0.0 && rebuilt < service.figure("trades_duplicate_total"));
+    stage.exact(&service);
+    stage.crash(service);
+}
+
+#[test]
+fn a_checkpoint_of_a_newer_version_refuses_the_start_in_one_clear_line() {
+    let redis = RedisServer::start();
+    let mut stage = Stage::set("newer", redis.addr());
+    let service = stage.ready();
+    stage.under_load(|| service.until("entries", || verdicts(&service, "ok") >= 200.0));
+    stage.exact(&service);
+    service.kill9();
+    let log = log("newer-trades", 3);
+    let version = |by: i8| {
+        move |entry: &mut Vec<u8>| {
+            entry[0] = entry[0].wrapping_add_signed(by);
+            seal(entry);
+        }
+    };
+    rewrite(&redis, &log, version(1));
+    refused(&stage.start(), "the checkpoint of shard 3 has format 2, newer than 1");
+    rewrite(&redis, &log, version(-1));
+    let meta = "aggregator:{aggregator-service:newer-trades:4}:meta";
+    redis.command(&format!("HSET {meta} fmt 99"));
+    refused(&stage.start(), "the checkpoint of shard 4 has format 99, newer than 1");
+    redis.command(&format!("HSET {meta} fmt 1"));
+    let service = stage.ready();
+    stage.exact(&service);
+    stage.crash(service);
+}
+
+fn refused(service: &Service, why: &str) {
+    assert_eq!(service.exit_code(PATIENCE), 1);
+    let log = service.log();
+    let last = log.lines().last().unwrap();
+    assert_eq!(last, format!("aggregator-service: the service cannot start: {why}"));
+}
+
+/// Changes the first entry of a changelog.
+fn rewrite(redis: &RedisServer, log: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    let first = "local blob = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][2][2] \
+                 return (string.gsub(blob, '.', function(c) \
+                 return string.format('%02x', string.byte(c)) end))";
+    let answer = redis.command(&format!("EVAL \"{first}\" 1 {log}"));
+    let digits = answer.lines().nth(1).unwrap().as_bytes();
+    let byte = |hex: &[u8]| u8::from_str_radix(std::str::from_utf8(hex).unwrap(), 16).unwrap();
+    let mut entry: Vec<u8> = digits.chunks(2).map(byte).collect();
+    change(&mut entry);
+    let entry: String = entry.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    let put = "local entries = redis.call('XRANGE', KEYS[1], '-', '+') \
+               redis.call('DEL', KEYS[1]) entries[1][2][2] = ARGV[1] \
+               for _, entry in ipairs(entries) do \
+               redis.call('XADD', KEYS[1], entry[1], 'b', entry[2][2]) end return #entries";
+    let answer = redis.command(&format!("EVAL \"{put}\" 1 {log} \"{entry}\""));
+    assert!(answer.starts_with(':'), "{answer}");
+}
+
+/// Puts the right checksum behind a changed entry.
+fn seal(entry: &mut [u8]) {
+    let body = entry.len() - 4;
+    let crc = crc32fast::hash(&entry[..body]);
+    entry[body..].copy_from_slice(&crc.to_le_bytes());
+}
+
+fn log(topic: &str, shard: u16) -> String {
+    format!("aggregator:{{aggregator-service:{topic}:{shard}}}:log")
+}
