@@ -119,7 +119,7 @@ impl Cluster {
             owner = found.unwrap_or_default();
             found.is_some()
         });
-        let [from, to] = [owner, (owner + 1) % 3].map(|at| &self.nodes[at]);
+        let [from, to, other] = [owner, owner + 1, owner + 2].map(|at| &self.nodes[at % 3]);
         let [from_id, to_id] = [from, to].map(id);
         ok(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"));
         ok(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"));
@@ -128,7 +128,8 @@ impl Cluster {
             ok(from, &format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
             meanwhile(at + 1);
         }
-        for node in [to, from] {
+        // All are told: a node that hears of it by gossip alone may miss it for good.
+        for node in [to, from, other] {
             ok(node, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"));
         }
         meanwhile(3);
