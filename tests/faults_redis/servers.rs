@@ -1,5 +1,6 @@
 //! Several Redis servers together: a master with a replica and a sentinel, or a cluster of three.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::redis::{RedisServer, free_port};
@@ -132,8 +133,21 @@ impl Cluster {
         for node in [to, from, other] {
             ok(node, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"));
         }
+        // Two moves at a time can leave a node with an old view for good: Redis' own trouble.
+        until("one view of the slots", || {
+            let views = self.nodes.each_ref().map(view);
+            views.iter().all(|view| *view == views[0])
+        });
         meanwhile(3);
     }
+}
+
+/// Who has which slots since which epoch, as this node sees it.
+fn view(node: &RedisServer) -> BTreeSet<String> {
+    let nodes = node.command("CLUSTER NODES");
+    let lines = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let lines = lines.filter(|words| words.len() > 8);
+    lines.map(|words| format!("{} {} {:?}", words[0], words[6], &words[8..])).collect()
 }
 
 fn id(node: &RedisServer) -> String {
