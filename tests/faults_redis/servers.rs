@@ -1,5 +1,6 @@
 //! Several Redis servers together: a master with a replica and a sentinel, or a cluster of three.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::redis::{RedisServer, free_port};
@@ -119,7 +120,7 @@ impl Cluster {
             owner = found.unwrap_or_default();
             found.is_some()
         });
-        let [from, to] = [owner, (owner + 1) % 3].map(|at| &self.nodes[at]);
+        let [from, to, other] = [owner, owner + 1, owner + 2].map(|at| &self.nodes[at % 3]);
         let [from_id, to_id] = [from, to].map(id);
         ok(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"));
         ok(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"));
@@ -128,11 +129,25 @@ impl Cluster {
             ok(from, &format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
             meanwhile(at + 1);
         }
-        for node in [to, from] {
+        // All are told: a node that hears of it by gossip alone may miss it for good.
+        for node in [to, from, other] {
             ok(node, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"));
         }
+        // Two moves at a time can leave a node with an old view for good: Redis' own trouble.
+        until("one view of the slots", || {
+            let views = self.nodes.each_ref().map(view);
+            views.iter().all(|view| *view == views[0])
+        });
         meanwhile(3);
     }
+}
+
+/// Who has which slots since which epoch, as this node sees it.
+fn view(node: &RedisServer) -> BTreeSet<String> {
+    let nodes = node.command("CLUSTER NODES");
+    let lines = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let lines = lines.filter(|words| words.len() > 8);
+    lines.map(|words| format!("{} {} {:?}", words[0], words[6], &words[8..])).collect()
 }
 
 fn id(node: &RedisServer) -> String {
