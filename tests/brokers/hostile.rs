@@ -33,7 +33,7 @@ fn element(place: usize, at: i64) -> (String, Element) {
 fn told(place: usize, at: i64) -> Told {
     Told {
         token: token(place % 500),
-        buy: place % 3 == 0,
+        buy: place.is_multiple_of(3),
         native: format!("{place}.25"),
         amount: "1".to_owned(),
         price: format!("0.{}", place + 1),

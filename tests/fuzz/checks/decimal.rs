@@ -64,7 +64,7 @@ impl Number {
         }
         let value = BigDecimal::from_str(&format!("0.{}e{}", self.digits, self.magnitude));
         let value = value.expect("digits");
-        if value > BigDecimal::from(limit) { Err(DecimalError::AboveLimit) } else { Ok(value) }
+        if value > limit { Err(DecimalError::AboveLimit) } else { Ok(value) }
     }
 
     /// As an amount: units of 10⁻¹⁸.

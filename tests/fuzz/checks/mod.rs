@@ -22,8 +22,11 @@ pub use numbers::numbers;
 pub use token_info::token_info;
 pub use trade::trade;
 
+/// Panics where the product is wrong about these bytes.
+pub type Check = fn(&[u8]);
+
 /// Every check by the name of its target and of its corpus.
-pub const CHECKS: [(&str, fn(&[u8])); 7] = [
+pub const CHECKS: [(&str, Check); 7] = [
     ("checkpoint", checkpoint),
     ("config", config),
     ("dead_letter", dead_letter),

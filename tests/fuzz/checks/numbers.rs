@@ -5,7 +5,6 @@ use aggregator_service::domain::amount::{Amount, DecimalError};
 use aggregator_service::domain::price::Price;
 use aggregator_service::domain::time::Second;
 use aggregator_service::wire::time::{self, Rfc3339};
-use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
 use super::{decimal, rfc3339};
@@ -49,11 +48,8 @@ fn product(amount: &[u8], price: &[u8]) {
     };
     let exact = decimal::of_amount(amount) * decimal::of_price(price);
     for limit in LIMITS.into_iter().filter(|limit| *limit > 0) {
-        let expected = if exact > BigDecimal::from(limit) {
-            Err(DecimalError::AboveLimit)
-        } else {
-            Ok(decimal::units(&exact))
-        };
+        let expected =
+            if exact > limit { Err(DecimalError::AboveLimit) } else { Ok(decimal::units(&exact)) };
         let found = amount.times(price, limit);
         assert_eq!(found.map(|usd| BigInt::from(usd.units())), expected, "up to {limit}");
     }

@@ -117,7 +117,7 @@ fn element_of(element: &str, latest: EventTime) -> Said {
     let price = number(field("PriceUsd", "price_usd")?)?;
     let price = price.price(VALUE).map_err(reason)?;
     let product = BigDecimal::from_bigint(quantity, 18) * &price;
-    if product > BigDecimal::from(VALUE) {
+    if product > VALUE {
         return Err(Reason::OutOfRange);
     }
     let time = json::text(field("TransTime", "trans_time")?).ok_or(Reason::InvalidTime)?;
