@@ -112,6 +112,12 @@ fn in_the_file_an_unknown_key_is_an_error_also_a_go_one() {
 }
 
 #[test]
+fn a_key_with_a_line_break_does_not_break_the_line_of_its_problem() {
+    let (_file, args) = file("\"a\\nb\" = 1\n");
+    assert_eq!(load_with(&args, &[]).unwrap_err(), ["a\\nb: unknown key in the file"]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_one_line() {
     let (_file, args) = file("kafka_topic = \nadmin_token = 'hush'");
     let problems = load_with(&args, &[]).unwrap_err();

@@ -341,7 +341,7 @@ fn as_f64(bytes: usize) -> f64 {
 }
 
 /// Of each kind.
-const BYTES: usize = 500_000;
+const BYTES: usize = 200_000;
 /// Bytes held for each byte of a value: an element has at least 2 bytes, its place in the list of
 /// them 16, and the list grows to twice its size.
 const HELD: usize = 18;

@@ -64,7 +64,8 @@ impl Amount {
         self.0
     }
 
-    /// Reads decimal text; `limit` is the largest value allowed, in whole units of the currency.
+    /// Reads decimal text; `limit` is the largest value allowed, in whole units of the currency,
+    /// 10¹⁸ at most: of larger values the digits that a scan keeps do not tell how to round.
     ///
     /// # Errors
     /// The text is no decimal, negative, or above `limit`.
@@ -80,7 +81,7 @@ impl Amount {
     /// `self × price`, rounded half-to-even to 10⁻¹⁸.
     ///
     /// # Errors
-    /// The exact product is above `limit` whole units.
+    /// The exact product is above `limit` whole units, which is at least 1.
     pub fn times(self, price: Price, limit: u64) -> Result<Self, DecimalError> {
         let units = self.0.unsigned_abs();
         let scale = u32::from(price.scale());

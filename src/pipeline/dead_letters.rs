@@ -210,3 +210,22 @@ fn without_value(mut batch: Vec<Message>) -> Result<Vec<Vec<Message>>, Message> 
         None => Ok(Vec::new()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::WallMs;
+
+    #[test]
+    fn a_letters_key_and_headers_count_for_the_size_of_its_batch() {
+        let part = || Bytes::from(vec![0; BATCH_BYTES / 4]);
+        let letter = Message {
+            key: Some(part()),
+            value: Some(part()),
+            headers: vec![("x".repeat(BATCH_BYTES / 4), Bytes::new())],
+            timestamp: WallMs(0),
+        };
+        let lengths = batches(vec![letter; 3]).into_iter().map(|batch| batch.len());
+        assert_eq!(lengths.collect::<Vec<_>>(), [1, 1, 1]);
+    }
+}

@@ -192,7 +192,9 @@ fn a_record_of_eight_megabytes_and_one_of_a_hundred_thousand_elements_count_exac
     }
     let quiet = stage.quiet(&service);
     stage.ticks(&service, 2);
-    println!("most memory: {} kB", service.most_memory_kb());
+    let most = service.most_memory_kb();
+    println!("most memory: {most} kB");
+    assert!(most < 400_000, "{most} kB");
     stage.stop(service);
     stage.judge(quiet, false);
 }

@@ -22,7 +22,7 @@ pub use numbers::numbers;
 pub use token_info::token_info;
 pub use trade::trade;
 
-/// Takes whatever a fuzzer comes up with, and panics where it finds a fault.
+/// Panics where the product is wrong about these bytes.
 pub type Check = fn(&[u8]);
 
 /// Every check by the name of its target and of its corpus.
