@@ -2,6 +2,7 @@
 //! asks for a [`ticket`](DeadLetters::ticket) when it is encoded and waits until all that was sent
 //! before is acknowledged, so no checkpoint passes a dead letter that could still be lost.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -14,14 +15,13 @@ use crate::domain::position::Partition;
 use crate::ports::{Message, ProduceError, Producer, Target};
 use crate::sabotage::Bug;
 
-/// Groups of dead letters that may wait (a group: those of one fetch): when it is full, reading
-/// waits too.
+/// Batches of dead letters that may wait, some 32 MB: when it is full, reading waits too.
 const QUEUE: usize = 64;
 
-/// Dead letters in one produce request.
+/// Dead letters in one batch, which is one produce request.
 const BATCH: usize = 500;
 
-/// Bytes in one produce request: half of what brokers take by default.
+/// Bytes in one batch: half of what brokers take by default.
 const BATCH_BYTES: usize = 512 * 1024;
 
 /// Where dead letters are handed in. Cheap to clone; the writer ends when all clones are gone.
@@ -46,7 +46,7 @@ struct Counts {
     moved: Notify,
 }
 
-/// Room for one group.
+/// Room for one batch.
 #[derive(Debug)]
 pub struct Room<'a> {
     place: mpsc::Permit<'a, Vec<Message>>,
@@ -54,8 +54,9 @@ pub struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// Fills it.
-    pub fn hand_in(self, letters: Vec<Message>) {
+    /// Fills it with as many of the first as are one batch.
+    pub fn hand_in(self, letters: &mut VecDeque<Message>) {
+        let letters: Vec<_> = letters.drain(..batch_length(letters)).collect();
         let count = u64::try_from(letters.len()).unwrap_or(u64::MAX);
         self.counts.sent.fetch_add(count, SeqCst);
         self.place.send(letters);
@@ -75,8 +76,9 @@ impl DeadLetters {
     /// Hands in the dead letters of one fetch; waits while the queue is full. They are in the
     /// queue, and count for every later ticket, before their batch goes to a worker.
     pub async fn send(&self, letters: Vec<Message>) {
-        if !letters.is_empty() {
-            self.room().await.hand_in(letters);
+        let mut letters = VecDeque::from(letters);
+        while !letters.is_empty() {
+            self.room().await.hand_in(&mut letters);
         }
     }
 
@@ -112,36 +114,31 @@ impl DeadLetterQueue {
     /// Sends what is handed in until all senders are gone.
     pub async fn run<P: Producer>(mut self, producer: Arc<P>, shared: Arc<Shared>) {
         let mut turn = 0_u32;
-        while let Some(letters) = self.queue.recv().await {
-            for batch in batches(letters) {
-                turn = turn.wrapping_add(1);
-                let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-                deliver(&*producer, turn, batch, &shared).await;
-                shared.metrics.dead_letters.inc_by(count);
-                self.counts.acknowledged.fetch_add(count, SeqCst);
-                self.counts.moved.notify_waiters();
-            }
+        while let Some(batch) = self.queue.recv().await {
+            turn = turn.wrapping_add(1);
+            let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+            deliver(&*producer, turn, batch, &shared).await;
+            shared.metrics.dead_letters.inc_by(count);
+            self.counts.acknowledged.fetch_add(count, SeqCst);
+            self.counts.moved.notify_waiters();
         }
     }
 }
 
-fn batches(letters: Vec<Message>) -> Vec<Vec<Message>> {
-    let mut batches: Vec<Vec<Message>> = Vec::new();
-    let mut room = 0;
-    for letter in letters {
-        let size = letter.value.as_ref().map_or(0, |value| value.len());
-        match batches.last_mut() {
-            Some(batch) if batch.len() < BATCH && size <= room => {
-                room -= size;
-                batch.push(letter);
-            }
-            _ => {
-                room = BATCH_BYTES.saturating_sub(size);
-                batches.push(vec![letter]);
-            }
-        }
-    }
-    batches
+/// How many of the first letters are one batch: one at least.
+fn batch_length(letters: &VecDeque<Message>) -> usize {
+    let mut bytes = 0_usize;
+    let fits = letters.iter().take(BATCH).take_while(|letter| {
+        bytes = bytes.saturating_add(size(letter));
+        bytes <= BATCH_BYTES
+    });
+    fits.count().max(1).min(letters.len())
+}
+
+fn size(letter: &Message) -> usize {
+    let parts = [&letter.key, &letter.value].into_iter().flatten().map(bytes::Bytes::len);
+    let headers = letter.headers.iter().map(|(name, value)| name.len() + value.len());
+    parts.chain(headers).sum()
 }
 
 /// Sends one batch until the broker has it. One letter that is too large for the topic goes without
@@ -200,5 +197,33 @@ fn without_value(mut batch: Vec<Message>) -> Result<Vec<Vec<Message>>, Message> 
             Ok(vec![vec![letter]])
         }
         None => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::WallMs;
+
+    fn letters(count: usize, bytes: usize) -> Vec<Message> {
+        let value = Some(vec![0; bytes].into());
+        let letter = Message { key: None, value, headers: Vec::new(), timestamp: WallMs(0) };
+        vec![letter; count]
+    }
+
+    /// How many of these are handed in while nobody sends any.
+    async fn handed_in(letters: Vec<Message>) -> usize {
+        let (dead_letters, _queue) = DeadLetters::new();
+        let sending = tokio::task::unconstrained(dead_letters.send(letters));
+        let mut sending = std::pin::pin!(sending);
+        assert!(futures::poll!(&mut sending).is_pending(), "the rest waits");
+        usize::try_from(dead_letters.ticket()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn those_that_wait_are_bounded_in_number_and_in_bytes_however_they_come() {
+        assert_eq!(handed_in(letters(100_000, 10)).await, QUEUE * BATCH);
+        assert_eq!(handed_in(letters(1_000, 200_000)).await, QUEUE * 2);
+        assert_eq!(handed_in(letters(100, 1_000_000)).await, QUEUE);
     }
 }

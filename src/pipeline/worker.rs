@@ -6,7 +6,7 @@
 //! - Nothing is published before every partition has been read to where it ended at the start.
 //! - One flush of all changed shards is in flight; it waits for the dead letters before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub struct Worker<C> {
     pub dead_letters: Option<DeadLetters>,
     /// Refused trades that wait for room there. Until then nothing is absorbed or flushed; ticks
     /// go on.
-    pub refused: Vec<Message>,
+    pub refused: VecDeque<Message>,
     /// Makes dead letters of refused trades.
     pub router: Arc<Router>,
     /// Where each partition ended at the start: until all are reached, nothing is published.
@@ -110,7 +110,7 @@ impl<C: Checkpoint> Worker<C> {
             replies = flusher.replies() => Happened::Replies(replies),
             () = tokio::time::sleep(longest) => Happened::Time,
             room = room(dead_letters.as_ref()), if !refused.is_empty() => {
-                room.hand_in(std::mem::take(refused));
+                room.hand_in(refused);
                 Happened::Time
             }
             event = events.recv(), if refused.is_empty() => {
