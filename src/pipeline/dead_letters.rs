@@ -2,10 +2,10 @@
 //! asks for a [`ticket`](DeadLetters::ticket) when it is encoded and waits until all that was sent
 //! before is acknowledged, so no checkpoint passes a dead letter that could still be lost.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, warn};
 
@@ -15,14 +15,13 @@ use crate::domain::position::Partition;
 use crate::ports::{Message, ProduceError, Producer, Target};
 use crate::sabotage::Bug;
 
-/// Groups of dead letters that may wait (a group: those of one fetch, a batch at most): when it is
-/// full, reading waits too.
+/// Batches of dead letters that may wait, some 32 MB: when it is full, reading waits too.
 const QUEUE: usize = 64;
 
-/// Dead letters in one produce request.
+/// Dead letters in one batch, which is one produce request.
 pub(super) const BATCH: usize = 500;
 
-/// Bytes in one produce request: half of what brokers take by default.
+/// Bytes in one batch: half of what brokers take by default.
 pub(super) const BATCH_BYTES: usize = 512 * 1024;
 
 /// Where dead letters are handed in. Cheap to clone; the writer ends when all clones are gone.
@@ -47,7 +46,7 @@ struct Counts {
     moved: Notify,
 }
 
-/// Room for one group.
+/// Room for one batch.
 #[derive(Debug)]
 pub struct Room<'a> {
     place: mpsc::Permit<'a, Vec<Message>>,
@@ -55,8 +54,9 @@ pub struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// Fills it.
-    pub fn hand_in(self, letters: Vec<Message>) {
+    /// Fills it with as many of the first as are one batch.
+    pub fn hand_in(self, letters: &mut VecDeque<Message>) {
+        let letters: Vec<_> = letters.drain(..batch_length(letters)).collect();
         let count = u64::try_from(letters.len()).unwrap_or(u64::MAX);
         self.counts.sent.fetch_add(count, SeqCst);
         self.place.send(letters);
@@ -76,8 +76,9 @@ impl DeadLetters {
     /// Hands in the dead letters of one fetch; waits while the queue is full. They are in the
     /// queue, and count for every later ticket, before their batch goes to a worker.
     pub async fn send(&self, letters: Vec<Message>) {
-        if !letters.is_empty() {
-            self.room().await.hand_in(letters);
+        let mut letters = VecDeque::from(letters);
+        while !letters.is_empty() {
+            self.room().await.hand_in(&mut letters);
         }
     }
 
@@ -113,43 +114,32 @@ impl DeadLetterQueue {
     /// Sends what is handed in until all senders are gone.
     pub async fn run<P: Producer>(mut self, producer: Arc<P>, shared: Arc<Shared>) {
         let mut turn = 0_u32;
-        while let Some(letters) = self.queue.recv().await {
-            for batch in batches(letters) {
-                turn = turn.wrapping_add(1);
-                let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-                deliver(&*producer, turn, batch, &shared).await;
-                shared.metrics.dead_letters.inc_by(count);
-                self.counts.acknowledged.fetch_add(count, SeqCst);
-                self.counts.moved.notify_waiters();
-            }
+        while let Some(batch) = self.queue.recv().await {
+            turn = turn.wrapping_add(1);
+            let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+            deliver(&*producer, turn, batch, &shared).await;
+            shared.metrics.dead_letters.inc_by(count);
+            self.counts.acknowledged.fetch_add(count, SeqCst);
+            self.counts.moved.notify_waiters();
         }
     }
 }
 
-fn batches(letters: Vec<Message>) -> Vec<Vec<Message>> {
-    let mut batches: Vec<Vec<Message>> = Vec::new();
-    let mut room = 0;
-    for letter in letters {
-        let size = size(&letter);
-        match batches.last_mut() {
-            Some(batch) if batch.len() < BATCH && size <= room => {
-                room -= size;
-                batch.push(letter);
-            }
-            _ => {
-                room = BATCH_BYTES.saturating_sub(size);
-                batches.push(vec![letter]);
-            }
-        }
-    }
-    batches
+/// How many of the first letters are one batch: one at least.
+fn batch_length(letters: &VecDeque<Message>) -> usize {
+    let mut bytes = 0_usize;
+    let fits = letters.iter().take(BATCH).take_while(|letter| {
+        bytes = bytes.saturating_add(size(letter));
+        bytes <= BATCH_BYTES
+    });
+    fits.count().max(1).min(letters.len())
 }
 
-/// A dead letter's bytes in a produce request, but for lengths.
+/// A letter's bytes in a produce request, but for lengths.
 pub(super) fn size(letter: &Message) -> usize {
-    let [key, value] = [&letter.key, &letter.value].map(|part| part.as_ref().map_or(0, Bytes::len));
+    let parts = [&letter.key, &letter.value].into_iter().flatten().map(bytes::Bytes::len);
     let headers = letter.headers.iter().map(|(name, value)| name.len() + value.len());
-    key + value + headers.sum::<usize>()
+    parts.chain(headers).sum()
 }
 
 /// Sends one batch until the broker has it. One letter that is too large for the topic goes without
@@ -216,16 +206,25 @@ mod tests {
     use super::*;
     use crate::domain::time::WallMs;
 
-    #[test]
-    fn a_letters_key_and_headers_count_for_the_size_of_its_batch() {
-        let part = || Bytes::from(vec![0; BATCH_BYTES / 4]);
-        let letter = Message {
-            key: Some(part()),
-            value: Some(part()),
-            headers: vec![("x".repeat(BATCH_BYTES / 4), Bytes::new())],
-            timestamp: WallMs(0),
-        };
-        let lengths = batches(vec![letter; 3]).into_iter().map(|batch| batch.len());
-        assert_eq!(lengths.collect::<Vec<_>>(), [1, 1, 1]);
+    fn letters(count: usize, bytes: usize) -> Vec<Message> {
+        let value = Some(vec![0; bytes].into());
+        let letter = Message { key: None, value, headers: Vec::new(), timestamp: WallMs(0) };
+        vec![letter; count]
+    }
+
+    /// How many of these are handed in while nobody sends any.
+    async fn handed_in(letters: Vec<Message>) -> usize {
+        let (dead_letters, _queue) = DeadLetters::new();
+        let sending = tokio::task::unconstrained(dead_letters.send(letters));
+        let mut sending = std::pin::pin!(sending);
+        assert!(futures::poll!(&mut sending).is_pending(), "the rest waits");
+        usize::try_from(dead_letters.ticket()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn those_that_wait_are_bounded_in_number_and_in_bytes_however_they_come() {
+        assert_eq!(handed_in(letters(100_000, 10)).await, QUEUE * BATCH);
+        assert_eq!(handed_in(letters(1_000, 200_000)).await, QUEUE * 2);
+        assert_eq!(handed_in(letters(100, 1_000_000)).await, QUEUE);
     }
 }

@@ -281,6 +281,8 @@ fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     start..start + part.len()
 }
 
+/// A part is copied: while it waits it must not keep its whole record in memory.
 fn slice(value: &Bytes, range: Range<usize>) -> Option<Bytes> {
-    (range.end <= value.len()).then(|| value.slice(range))
+    let part = value.get(range)?;
+    Some(if part.len() < value.len() { Bytes::copy_from_slice(part) } else { value.clone() })
 }

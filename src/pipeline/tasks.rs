@@ -1,6 +1,6 @@
 //! The tasks of a running pipeline, each with its queue, and who feeds whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,7 +167,7 @@ impl Crew<'_> {
             },
             mailbox: Arc::clone(&self.mailbox),
             dead_letters: self.dead_letters.clone(),
-            refused: Vec::new(),
+            refused: VecDeque::new(),
             router: Arc::clone(&self.router),
             targets: self.targets.clone(),
             caught_up: Some(caught_up),

@@ -11,7 +11,7 @@
 //! - Windows never end earlier than windows did before: after a clock that was set back, ticks wait
 //!   for it, or the worker ends and all is rebuilt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub struct Worker<C> {
     pub dead_letters: Option<DeadLetters>,
     /// Refused trades that wait for room there. Until then nothing is absorbed or flushed; ticks
     /// go on.
-    pub refused: Vec<Message>,
+    pub refused: VecDeque<Message>,
     /// Makes dead letters of refused trades.
     pub router: Arc<Router>,
     /// Where each partition ended at the start: until all are reached, nothing is published.
@@ -141,7 +141,7 @@ impl<C: Checkpoint> Worker<C> {
             replies = flusher.replies() => Happened::Replies(replies),
             () = tokio::time::sleep(longest) => Happened::Time,
             room = room(dead_letters.as_ref()), if !refused.is_empty() => {
-                room.hand_in(std::mem::take(refused));
+                room.hand_in(refused);
                 Happened::Time
             }
             event = events.recv(), if refused.is_empty() => {
