@@ -11,9 +11,6 @@ use crate::life::live;
 use crate::plan::{Plan, What, fault};
 use crate::shrink::{fails, hook, quietly, shrink};
 
-/// Steps of the short life between two kills of one run: each run begins elsewhere.
-const STRIDE: u64 = 8;
-
 /// Lives a plan of every seed.
 pub(crate) fn live_all(seeds: Range<u64>) {
     let began = Instant::now();
@@ -47,7 +44,7 @@ pub(crate) fn live_all(seeds: Range<u64>) {
     );
 }
 
-/// Lives a short life once for every so many-th step, and is killed there.
+/// Lives a short life once for each of its steps, and is killed there.
 pub(crate) fn kill_at_every_step(seed: u64) {
     let plan = |kill: Option<u64>| {
         let kill = kill.map(|step| fault(0, What::KillAtCall(step)));
@@ -55,14 +52,12 @@ pub(crate) fn kill_at_every_step(seed: u64) {
         Plan { seed, trading_ms: 2_500, faults: kill.into_iter().chain(restart).collect() }
     };
     let steps = live(&plan(None)).steps;
-    let step = |nth| nth * STRIDE + seed % STRIDE + 1;
-    let failed =
-        each(0..steps / STRIDE, |nth| catch_unwind(|| live(&plan(Some(step(nth))))).is_ok());
-    println!("seed {seed}: {steps} steps, killed at one in {STRIDE}");
-    if let Some(nth) = failed {
-        println!("{:?}", plan(Some(step(nth))));
-        live(&plan(Some(step(nth))));
-        panic!("the life of seed {seed} fails when it is killed at step {}", step(nth));
+    let failed = each(1..steps + 1, |step| catch_unwind(|| live(&plan(Some(step)))).is_ok());
+    println!("seed {seed}: killed at each of {steps} steps");
+    if let Some(step) = failed {
+        println!("{:?}", plan(Some(step)));
+        live(&plan(Some(step)));
+        panic!("the life of seed {seed} fails when it is killed at step {step}");
     }
 }
 

@@ -6,7 +6,7 @@
 //! was lost to the process that wrote the checkpoint. Without a checkpoint it begins where the log
 //! says that the longest window does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(crate) struct Told {
     loaded: BTreeMap<u16, Base>,
     resets: Vec<Reset>,
     known: Vec<i32>,
+    /// Shards whose changelog it wrote anew: what had expired is not in there.
+    rewrote: BTreeSet<u16>,
     /// What the clock showed when it was gone.
     gone_at: Option<WallMs>,
 }
@@ -143,8 +145,12 @@ impl Ledger {
         self.0[process].gone_at = Some(at);
     }
 
-    /// Whether a process came before a second was over, and to a checkpoint without this record;
-    /// and was gone after it. It may have counted it, let it expire, and left no trace of it.
+    pub(crate) fn rewrote(&mut self, process: usize, shard: u16) {
+        self.0[process].rewrote.insert(shard);
+    }
+
+    /// Whether a process that was gone after a token had expired may have left no trace of its
+    /// last trade: it counted it itself, or wrote the changelog anew, and let it expire.
     pub(crate) fn may_have_hidden(
         &self,
         process: usize,
@@ -152,10 +158,10 @@ impl Ledger {
         (partition, offset, _): (i32, i64, u32),
         expired: i64,
     ) -> bool {
-        let Told { loaded, gone_at, .. } = &self.0[process];
+        let Told { loaded, rewrote, gone_at, .. } = &self.0[process];
         let Some(Base::Checkpoint { positions, .. }) = loaded.get(&shard) else { return false };
         let next = key(partition, positions.get(&partition).copied().unwrap_or(0));
-        let unwritten = next <= key(partition, offset);
+        let unwritten = next <= key(partition, offset) || rewrote.contains(&shard);
         unwritten && gone_at.is_some_and(|at| at.second().0 >= expired)
     }
 

@@ -48,7 +48,10 @@ impl SimCheckpoint {
         for flush in flushes {
             let last = match &flush.body {
                 FlushBody::Append(blob) => blob,
-                FlushBody::Snapshot(parts) => parts.last().unwrap(),
+                FlushBody::Snapshot(parts) => {
+                    world.ledger().rewrote(self.gate.process, flush.shard.0);
+                    parts.last().unwrap()
+                }
             };
             world.writes(last, self.gate.process);
         }
