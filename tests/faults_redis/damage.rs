@@ -1,5 +1,7 @@
 //! A checkpoint that somebody tampered with, or that a later program wrote.
 
+use aggregator_service::wire::checkpoint::VERSION;
+
 use crate::operator::{REWRITES, lines, verdicts};
 use crate::service::{PATIENCE, Service};
 use crate::stage::Stage;
@@ -51,7 +53,8 @@ fn a_checkpoint_of_a_newer_version_refuses_the_start_in_one_clear_line() {
         }
     };
     rewrite(&redis, &log, version(1));
-    refused(&stage.start(), "the checkpoint of shard 3 has format 2, newer than 1");
+    let newer = format!("has format {}, newer than {VERSION}", VERSION + 1);
+    refused(&stage.start(), &format!("the checkpoint of shard 3 {newer}"));
     rewrite(&redis, &log, version(-1));
     let meta = "aggregator:{aggregator-service:newer-trades:4}:meta";
     redis.command(&format!("HSET {meta} fmt 99"));
