@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, warn};
 
 use super::Shared;
@@ -65,13 +67,18 @@ impl Recovery {
     /// The checkpoint was written by a newer version.
     pub async fn shards<C: Checkpoint>(
         &self,
-        checkpoint: &C,
+        checkpoint: &Arc<C>,
     ) -> Result<Vec<Recovered>, CheckpointError> {
-        let loads = stream::iter((0..SHARDS).map(ShardId));
-        let loads = loads.map(|shard| self.shard(checkpoint, shard)).buffered(PARALLEL_LOADS);
+        // A task each: decoding is work for all cores.
+        let start = |shard| {
+            let (recovery, checkpoint) = (self.clone(), Arc::clone(checkpoint));
+            let load = async move { recovery.shard(&*checkpoint, shard).await };
+            AbortOnDropHandle::new(tokio::spawn(load))
+        };
+        let loads = stream::iter((0..SHARDS).map(ShardId)).map(start).buffered(PARALLEL_LOADS);
         let recovered = loads.collect::<Vec<_>>().await;
         self.shared.status.set_component("checkpoint", Ok(()));
-        recovered.into_iter().collect()
+        recovered.into_iter().map(|loaded| loaded.unwrap_or_else(failed)).collect()
     }
 
     /// Sets every shard's position of every partition; answers where each partition is read from.

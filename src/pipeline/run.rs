@@ -166,7 +166,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
             start_from: self.settings.start_from,
             shared: Arc::clone(&self.shared),
         };
-        let mut recovered = recovery.shards(&*self.checkpoint).await?;
+        let mut recovered = recovery.shards(&self.checkpoint).await?;
         // Asked after the claim: nobody else moves the positions any more, so one beyond the end
         // means a new log. Nothing is published before all up to here is read.
         let ranges = self.insist(|| self.log.partitions()).await;

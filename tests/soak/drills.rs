@@ -1,6 +1,7 @@
 //! The drills: one emergency each, under load, measured against its target.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::drill::{Drill, INTERVAL, Size, time_until};
@@ -102,6 +103,8 @@ pub(crate) fn kafka_away(program: &Path, size: Size, killed: bool) -> bool {
     let name = if killed { "kafka-killed" } else { "kafka-hung" };
     let mut drill = Drill::set(name, program.to_owned(), size);
     drill.flooded(|drill, service| {
+        let flood = Arc::clone(&drill.flood);
+        let pause = flood.gate.write().unwrap();
         let mut cursor = Cursor(drill.aggregates.ends());
         if killed {
             drill.kafka.kill9()
@@ -115,12 +118,13 @@ pub(crate) fn kafka_away(program: &Path, size: Size, killed: bool) -> bool {
         } else {
             drill.kafka.cont()
         }
+        drop(pause);
         let back = now().timestamp();
         let before = drill.aggregates.ends();
         let took = time_until(&service, "a message", || drill.aggregates.ends() != before);
         println!("Kafka away for {away_s} s: first message {took:.2?} after its return");
         drill.check(took < PUBLISHED_WITHIN, || format!("first message after {took:.2?}"));
-        std::thread::sleep(Duration::from_secs(3 * INTERVAL.unsigned_abs()));
+        std::thread::sleep(Duration::from_secs(2 * INTERVAL.unsigned_abs()));
         let ticks = drill.ticks(&mut cursor);
         let away = back - away_s + INTERVAL..back - 2 * INTERVAL;
         let stale: usize = ticks.range(away).map(|(_, tokens)| tokens.len()).sum();

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use bigdecimal::BigDecimal;
@@ -39,6 +39,9 @@ pub(crate) struct Flood {
     sent: Mutex<BTreeMap<i64, BTreeMap<usize, u64>>>,
     pub(crate) trades: AtomicU64,
     pub(crate) on: AtomicBool,
+    /// Held for writing, nothing is under way: what a broker that hangs may have taken or not could
+    /// not be known.
+    pub(crate) gate: RwLock<()>,
 }
 
 struct Template {
@@ -70,6 +73,7 @@ impl Flood {
             sent: Mutex::default(),
             trades: AtomicU64::new(0),
             on: AtomicBool::new(true),
+            gate: RwLock::new(()),
         }
     }
 
@@ -85,6 +89,7 @@ impl Flood {
             if !self.on.load(SeqCst) {
                 return;
             }
+            let _open = self.gate.read().unwrap();
             let second = now().timestamp();
             let time = OffsetDateTime::from_unix_timestamp(second).unwrap();
             let time = time.format(&Rfc3339).unwrap();

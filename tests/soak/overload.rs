@@ -29,13 +29,19 @@ const OF_A_TOKEN: usize = 500 + 3 * 1_700;
 /// and among the changes (4 × 16), its checkpoint entry and that entry's copy on its way (2 × 110).
 const OF_A_PANE: usize = 2 * 208 + 4 * 16 + 2 * 110;
 
-/// Bytes of one fetch at most: 4 MB of Snappy, five times as much unpacked, and as much again for
-/// the trades that were read of it.
-const OF_A_FETCH: usize = 4 * 1024 * 1024 * 5 * 2;
+/// Bytes of one fetch at most: 4 MB of Snappy, five times as much unpacked.
+const UNPACKED: usize = 4 * 1024 * 1024 * 5;
 
 /// Fetches in memory at most: of each partition one that waits to be handed on and the next one,
-/// and in each of two workers' queues eight.
-const FETCHES: usize = 2 * PARTITIONS as usize + 2 * 8;
+/// and in each of two workers' queues eight. Each again as large with what was read of it.
+const FETCHES: usize = (2 * PARTITIONS as usize + 2 * 8) * 2;
+
+/// Dead letters of one fetch, where all of it is rejected, are four times as large: of each
+/// partition and each worker one waits for room.
+const REJECTED: usize = (PARTITIONS as usize + 2) * 4;
+
+/// Dead letters in the queue: 64 batches of half a megabyte, as much again for their headers.
+const LETTERS: usize = 64 * 1024 * 1024;
 
 /// The program and its allocator's reserve.
 const OF_ITSELF: usize = 64 * 1024 * 1024;
@@ -43,7 +49,8 @@ const OF_ITSELF: usize = 64 * 1024 * 1024;
 /// The bound that follows from the settings, in bytes.
 fn bound(tokens: usize, panes: usize) -> usize {
     let panes = panes + panes / 8;
-    OF_ITSELF + tokens * OF_A_TOKEN + panes * OF_A_PANE + FETCHES * OF_A_FETCH
+    let queues = (FETCHES + REJECTED) * UNPACKED + LETTERS;
+    OF_ITSELF + tokens * OF_A_TOKEN + panes * OF_A_PANE + queues
 }
 
 /// Overloads the service for `size.away`.
