@@ -44,6 +44,7 @@
 //!   batch          a record batch as the protocol has it
 //!   connect        from addresses to a client that is rebuilt
 //!   isolate        batches one by one: markers, what was aborted, what is damaged
+//!   leader         which broker leads a partition
 //!   log            fetching, partition by partition
 //!   login          the mechanisms of SASL
 //!   pool           one connection for each partition and purpose

@@ -14,8 +14,9 @@ use tokio::time::timeout;
 
 use super::connect::{Cluster, KafkaError};
 use super::isolate;
+use super::leader::until_led;
 use super::pool::{Pool, Slots};
-use super::raw::{Connection, MAX_WAIT, until_led};
+use super::raw::{Connection, MAX_WAIT};
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::ports::{Fetched, LogError, PartitionRange, TradeLog};

@@ -20,8 +20,9 @@ use rskafka::client::error::ProtocolError;
 use tokio::time::timeout;
 
 use super::connect::{Cluster, KafkaError};
+use super::leader::until_led;
 use super::pool::Slots;
-use super::raw::{Connection, until_led};
+use super::raw::Connection;
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
 use crate::ports::{Message, ProduceError, Producer, Target};

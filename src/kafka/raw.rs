@@ -5,7 +5,6 @@
 //! `isolate`'s.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +27,7 @@ use tokio_rustls::TlsConnector;
 
 use super::connect::{KafkaConfig, KafkaError, Refusal};
 use super::isolate::Batches;
+use super::leader;
 use super::login::{self, Sasl};
 use crate::domain::position::Offset;
 use crate::tls::{self, Fault};
@@ -58,14 +58,6 @@ const MAX_FRAME_BYTES: usize = 100 << 20;
 /// What one bootstrap address has to answer: a silent one must leave time for the next.
 const METADATA_LIMIT: Duration = Duration::from_secs(3);
 
-/// Pauses before a leader is asked for again: an election takes some 100 ms.
-const LEADER_PAUSES: [Duration; 4] = [
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-];
-
 /// Only what is decided: nothing of open transactions.
 const READ_COMMITTED: i8 = 1;
 
@@ -93,7 +85,7 @@ impl Connection {
             let asking = Self::metadata(config, address, topic);
             match timeout(METADATA_LIMIT, asking).await {
                 Ok(Ok(metadata)) => {
-                    let leader = leader(&metadata, partition)?;
+                    let leader = leader::address_of(&metadata, partition)?;
                     return Self::open(config, &leader).await;
                 }
                 Ok(Err(error)) => failure = error,
@@ -328,45 +320,6 @@ impl Connection {
         frame.unsplit(body);
         Ok(frame)
     }
-}
-
-/// A leader that moves, or has just been made one, is asked for again a few times: what was asked
-/// was refused, not done.
-pub(super) async fn until_led<T, F, A>(attempt: F) -> Result<T, KafkaError>
-where
-    F: Fn() -> A + Send,
-    A: Future<Output = Result<T, KafkaError>> + Send,
-{
-    for pause in LEADER_PAUSES {
-        match attempt().await {
-            Err(error) if has_no_leader(&error) => tokio::time::sleep(pause).await,
-            answer => return answer,
-        }
-    }
-    attempt().await
-}
-
-const fn has_no_leader(error: &KafkaError) -> bool {
-    matches!(
-        error,
-        KafkaError::Broker(ProtocolError::NotLeaderOrFollower | ProtocolError::LeaderNotAvailable)
-    )
-}
-
-/// The address of a partition's leader.
-fn leader(metadata: &MetadataResponse, partition: i32) -> Result<String, KafkaError> {
-    let partition = metadata
-        .topics
-        .iter()
-        .flat_map(|topic| &topic.partitions)
-        .find(|listed| listed.partition_index == partition)
-        .ok_or(KafkaError::Broker(ProtocolError::UnknownTopicOrPartition))?;
-    metadata
-        .brokers
-        .iter()
-        .find(|broker| broker.node_id == partition.leader_id)
-        .map(|broker| format!("{}:{}", &*broker.host, broker.port))
-        .ok_or(KafkaError::Broker(ProtocolError::LeaderNotAvailable))
 }
 
 /// Addresses in metadata have a port always, and those that are configured, too.

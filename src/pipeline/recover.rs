@@ -78,7 +78,7 @@ impl Recovery {
         let loads = stream::iter((0..SHARDS).map(ShardId)).map(start).buffered(PARALLEL_LOADS);
         let recovered = loads.collect::<Vec<_>>().await;
         self.shared.status.set_component("checkpoint", Ok(()));
-        recovered.into_iter().map(|loaded| loaded.unwrap_or_else(failed)).collect()
+        recovered.into_iter().map(|loaded| loaded.unwrap_or_else(fail)).collect()
     }
 
     /// Sets every shard's position of every partition; answers where each partition is read from.
@@ -216,6 +216,11 @@ impl Recovery {
             }
         }
     }
+}
+
+/// A load that panics takes the start with it, as if it had run there.
+fn fail<T>(error: JoinError) -> T {
+    std::panic::resume_unwind(error.into_panic())
 }
 
 /// Whether a checkpoint was written by a clock too far ahead to be waited for: it may have dropped

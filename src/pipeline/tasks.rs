@@ -274,8 +274,9 @@ async fn read_all<L: TradeLog>(reader: Reader<L>, starts: BTreeMap<Partition, Of
             let PartitionRange { partition, first, end } = range;
             if known.insert(partition, first).is_none() {
                 info!(%partition, %first, "new partition");
-                if first > Offset::default() {
-                    reader.shared.offsets_lost(partition, Offset::default(), first); // retention was faster
+                let begin = Offset::default();
+                if first > begin {
+                    reader.shared.offsets_lost(partition, begin, first); // retention was faster
                 }
                 let from = if Bug::NewPartitionAtItsEnd.on() { end } else { first };
                 readers.spawn(reader.clone().read(partition, from));

@@ -99,7 +99,7 @@ fn hides(line: &str) -> bool {
     };
     let name = name.trim().to_ascii_uppercase();
     let inside = |value: &str| {
-        let (scheme, rest) = value.split_once("://")?;
+        let (scheme, rest) = value.split_once("://").unwrap_or(("", value));
         let (login, host) = rest.rsplit_once('@')?;
         Some(login.contains(SECRET) && !scheme.contains(SECRET) && !host.contains(SECRET))
     };
