@@ -72,7 +72,7 @@ impl Recovery {
         let loads = stream::iter((0..SHARDS).map(ShardId)).map(start).buffered(PARALLEL_LOADS);
         let recovered = loads.collect::<Vec<_>>().await;
         self.shared.status.set_component("checkpoint", Ok(()));
-        recovered.into_iter().map(|loaded| loaded.unwrap_or_else(failed)).collect()
+        recovered.into_iter().map(|loaded| loaded.unwrap_or_else(fail)).collect()
     }
 
     /// Sets every shard's position of every partition; answers where each partition is read from.
@@ -185,6 +185,11 @@ impl Recovery {
             Err(other) => Err(other),
         }
     }
+}
+
+/// A load that panics takes the start with it, as if it had run there.
+fn fail<T>(error: JoinError) -> T {
+    std::panic::resume_unwind(error.into_panic())
 }
 
 /// Loads a shard's changelog into it; answers the last published tick.
