@@ -338,18 +338,19 @@ fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
 }
 
 #[test]
-fn an_eighth_above_the_bound_a_known_token_has_no_new_second_and_its_old_ones_count_on() {
-    let budget = Arc::new(Budget::new(1, 16));
-    let mut shard = Shard::new(a_minute(), Arc::clone(&budget), Second(START), ALWAYS);
-    for second in 1..=18 {
-        assert_eq!(absorb(&mut shard, &simple("a", second)), Outcome::Counted);
+fn beyond_the_reserve_a_known_token_has_no_new_second_and_its_old_ones_count_on() {
+    let day = Windows::new(vec![Window { name: "1day".to_owned(), seconds: 86_400 }]).unwrap();
+    let budget = Arc::new(Budget::new(16, 16));
+    let mut shard = Shard::new(day.clone(), budget, Second(START), ALWAYS);
+    let mut take = |token: &str, second| absorb(&mut shard, &simple(token, second));
+    for at in 0..16 * 6_251 {
+        assert_eq!(take(&(at % 16).to_string(), at / 16 + 1), Outcome::Counted);
     }
-    assert_eq!(absorb(&mut shard, &simple("a", 19)), Outcome::Refused(Reason::Capacity));
-    assert_eq!(absorb(&mut shard, &simple("a", 18)), Outcome::Counted);
-    assert_eq!(budget.panes(), 18);
-    shard.advance(Second(START + 20));
-    let data = published(&mut shard, &a_minute()).remove("a").unwrap();
-    assert_eq!(data[0]["total_trades"], 19, "what was refused is in no sum");
+    assert_eq!(take("0", 6_252), Outcome::Refused(Reason::Capacity));
+    assert_eq!(take("0", 6_251), Outcome::Counted);
+    shard.advance(Second(START + 6_253));
+    let data = published(&mut shard, &day).remove("0").unwrap();
+    assert_eq!(data[0]["total_trades"], 6_252, "what was refused is in no sum");
 }
 
 #[test]

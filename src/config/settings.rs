@@ -139,7 +139,7 @@ settings! {
     /// Tokens held at most; trades of further ones are rejected.
     max_tokens: usize = "MAX_TOKENS", "2000000", Needed, parse::bound,
         "a whole number, 1 to 4000000000";
-    /// Seconds of tokens (panes) held; new tokens are rejected beyond, known ones an eighth above.
+    /// Seconds of tokens (panes) held; new tokens are rejected beyond, far beyond known ones too.
     max_panes: usize = "MAX_PANES", "30000000", Needed, parse::bound,
         "a whole number, 1 to 4000000000";
     /// The Redis with the checkpoint and the query view.

@@ -16,6 +16,8 @@ pub struct Budget {
 /// The reserve is this part of the panes: little beside the bound, and minutes for whoever looks
 /// at the figures.
 const RESERVE_PART: usize = 8;
+/// It is never less than this: some 20 MB, below which a bound on memory means nothing.
+const LEAST_RESERVE: usize = 100_000;
 
 impl Budget {
     /// An empty budget.
@@ -57,7 +59,8 @@ impl Budget {
 
     /// Takes a place for a new pane of a token that is held, if there is one.
     pub(crate) fn take_pane(&self) -> bool {
-        let most = self.max_panes.saturating_add(self.max_panes / RESERVE_PART);
+        let reserve = (self.max_panes / RESERVE_PART).max(LEAST_RESERVE);
+        let most = self.max_panes.saturating_add(reserve);
         self.panes.fetch_update(Relaxed, Relaxed, |held| (held < most).then_some(held + 1)).is_ok()
     }
 
