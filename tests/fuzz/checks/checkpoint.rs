@@ -25,11 +25,13 @@ pub fn checkpoint(bytes: &[u8]) {
             let expected = expected.expect("no entry");
             assert_eq!(entry.positions, expected.positions);
             assert_eq!(entry.published, expected.published);
+            assert_eq!(entry.clock, expected.clock);
             assert_eq!(entry.panes().collect::<Vec<_>>(), expected.panes);
             let again = encode(&entry.positions, entry.published, entry.clock, entry.panes());
             let second = decode(&again).expect("what was written");
             assert_eq!(second.positions, entry.positions);
             assert_eq!(second.published, entry.published);
+            assert_eq!(second.clock, entry.clock);
             assert!(second.panes().eq(entry.panes()));
             assert!(again.len() <= sealed.len(), "written in the fewest bytes");
             changed(again);
@@ -41,18 +43,22 @@ pub fn checkpoint(bytes: &[u8]) {
     }
 }
 
-/// Every bit behind the version counts.
+/// Every bit counts, and another version is one only with a right checksum.
 fn changed(mut entry: Vec<u8>) {
+    let other = sealed_as(VERSION + 1, &entry[1..entry.len() - 4]);
+    assert_eq!(decode(&other).err(), Some(CodecError::UnknownVersion(VERSION + 1)));
     let place = entry.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
-    let (byte, bit) = (1 + place % (entry.len() - 1), place % 8);
+    let (byte, bit) = (place % entry.len(), place % 8);
     entry[byte] ^= 1 << bit;
     assert_eq!(decode(&entry).err(), Some(CodecError::Checksum));
-    entry[0] = entry[0].wrapping_add(1);
-    assert_eq!(decode(&entry).err(), Some(CodecError::UnknownVersion(VERSION + 1)));
 }
 
 fn sealed(body: &[u8]) -> Vec<u8> {
-    let mut entry = [&[VERSION], body].concat();
+    sealed_as(VERSION, body)
+}
+
+fn sealed_as(version: u8, body: &[u8]) -> Vec<u8> {
+    let mut entry = [&[version], body].concat();
     let crc = crc32fast::hash(&entry);
     entry.extend_from_slice(&crc.to_le_bytes());
     entry
@@ -61,6 +67,7 @@ fn sealed(body: &[u8]) -> Vec<u8> {
 struct Entry<'a> {
     positions: Vec<(Partition, Offset)>,
     published: Second,
+    clock: Second,
     panes: Vec<PaneAt<'a>>,
 }
 
@@ -73,6 +80,7 @@ fn plain(body: &[u8]) -> Option<Entry<'_>> {
         positions.push((plain.partition().filter(known)?, Offset(plain.signed()?)));
     }
     let published = Second(plain.signed()?);
+    let clock = Second(published.0.wrapping_add(plain.signed()?));
     let (mut token, mut second, mut offset) = ("", published.0, 0_i64);
     let mut panes = Vec::new();
     while !plain.rest.is_empty() {
@@ -101,7 +109,7 @@ fn plain(body: &[u8]) -> Option<Entry<'_>> {
         let pane = Pane { sums: Sums { sell, buy, usd }, first, last };
         panes.push(PaneAt { token, second: Second(second), pane });
     }
-    Some(Entry { positions, published, panes })
+    Some(Entry { positions, published, clock, panes })
 }
 
 struct Plain<'a> {
