@@ -103,9 +103,9 @@ impl Recovery {
                     log.offset_at(range.partition, begin).await?
                 }
             };
-            let new = self.is_new(recovered, range);
+            self.note_loss(recovered, range);
             for one in recovered.iter_mut() {
-                position(one, range, fresh, new);
+                position(one, range, fresh);
             }
             let expected = recovered.iter().map(|one| one.shard.next_offset(range.partition));
             let highest = Bug::ReadFromTheHighestPosition.on();
@@ -115,21 +115,18 @@ impl Recovery {
         Ok(starts)
     }
 
-    /// Whether a partition's log was made anew. It was, if one shard expects more than it holds:
-    /// the positions of shards differ, and a lower one means nothing in a new log either. Says
-    /// once for the partition what has become of the positions.
-    fn is_new(&self, recovered: &[Recovered], range: &PartitionRange) -> bool {
+    /// Says what the shards' positions have to do with the log as it is. Once for all shards: it is
+    /// the same log, and a lost offset is lost once.
+    fn note_loss(&self, recovered: &[Recovered], range: &PartitionRange) {
         let PartitionRange { partition, first, end } = *range;
         let known = recovered.iter().filter(|one| one.published.is_some());
         let stored = || known.clone().map(|one| one.shard.next_offset(partition));
         if let Some(expected) = stored().max().filter(|expected| *expected > end) {
             self.shared.new_log(partition, expected, first, end);
-            return true;
         }
         if let Some(from) = stored().min().filter(|from| *from < first) {
             self.shared.offsets_lost(partition, from, first);
         }
-        false
     }
 
     async fn shard<C: Checkpoint>(
@@ -236,8 +233,9 @@ struct Reach {
 }
 
 /// Sets a shard's position of one partition: where the checkpoint says, as far as that still
-/// stands in the log.
-fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset, new: bool) {
+/// stands in the log. Each shard by itself: after a log was made anew some may know of it already,
+/// and what they have counted of it must not be read again.
+fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
     let PartitionRange { partition, first, end } = *range;
     let stored = one.shard.next_offset(partition);
     let damaged_at_end = one.chain.wants_everything() && Bug::DamagedShardStartsAtTheEnd.on();
@@ -246,7 +244,7 @@ fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset, new: boo
     } else if one.published.is_none() {
         let handled = one.handled.get(&partition).copied().unwrap_or(fresh);
         handled.min(fresh).max(first)
-    } else if new {
+    } else if stored > end {
         if Bug::RemadeLogReadFromItsEnd.on() { end } else { first }
     } else {
         stored.max(first)
@@ -364,8 +362,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_log_that_is_new_for_one_shard_is_new_for_all_and_is_told_once() {
-        assert_eq!(recovered([3, 30], 0, 10).await, ([Offset(0); 2], [0, 1]));
+    async fn a_log_that_was_made_anew_is_told_once_and_is_new_for_whoever_does_not_know_it() {
+        assert_eq!(recovered([30, 40], 0, 10).await, ([Offset(0); 2], [0, 1]));
+        assert_eq!(recovered([3, 30], 0, 10).await, ([Offset(3), Offset(0)], [0, 1]));
         assert_eq!(recovered([3, 10], 0, 10).await, ([Offset(3), Offset(10)], [0, 0]));
     }
 

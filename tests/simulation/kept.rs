@@ -1,7 +1,9 @@
 //! Lives that failed once, each with what was wrong then. They are written out: what a seed makes
 //! changes with the plans' generator.
 
-use crate::plan::What::{ClockStep, Kill, Out, Start, Truncate, Weather as W};
+use crate::plan::What::{
+    ClockStep, Freeze, Kill, Out, Remake, Start, Stop, Truncate, Weather as W,
+};
 use crate::plan::{Fault, Outage, Plan, Weather, fault};
 
 pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
@@ -10,6 +12,20 @@ pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
         Plan { seed, trading_ms, faults }
     };
     vec![
+        (
+            "some shards knew of a log made anew, others not: a successor read it again for all",
+            plan(
+                3_168_704_747,
+                22_410,
+                &[
+                    fault(2_713, Stop),
+                    fault(2_913, Remake(373)),
+                    fault(3_422, Start),
+                    fault(8_558, Freeze),
+                    fault(9_029, Start),
+                ],
+            ),
+        ),
         (
             "what retention took was counted once for each shard",
             plan(
