@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
@@ -16,7 +16,7 @@ use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::names::SharedNames;
 use aggregator_service::pipeline::orders::Orders;
 use aggregator_service::pipeline::outbox::Batching;
-use aggregator_service::pipeline::{Pipeline, Settings, Shared};
+use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
 use aggregator_service::ports::{
     Clock, Message, NotPublished, ProduceError, Producer, Published, Record, Target, Wanted,
 };
@@ -28,11 +28,12 @@ use tokio_util::sync::CancellationToken;
 /// 2025-01-08T10:30:00Z, a multiple of every interval here.
 const START: i64 = 1_736_332_200_000;
 
-struct VirtualClock(Instant);
+/// Virtual time, and how far the clock is set forward of it.
+struct VirtualClock(Instant, AtomicI64);
 
 impl Clock for VirtualClock {
     fn now(&self) -> WallMs {
-        WallMs(START).plus(self.0.elapsed())
+        WallMs(START + self.1.load(SeqCst)).plus(self.0.elapsed())
     }
 }
 
@@ -65,6 +66,7 @@ struct World {
     log: Arc<LocalLog>,
     producer: Arc<Brokers>,
     orders: Arc<Orders>,
+    clock: Arc<VirtualClock>,
     status: Arc<Status>,
     stop: CancellationToken,
 }
@@ -73,7 +75,7 @@ impl World {
     /// A pipeline that has caught up, and whose first tick comes after `interval`.
     async fn start(interval: u64) -> Self {
         let began = Instant::now();
-        let clock = VirtualClock(began);
+        let clock = Arc::new(VirtualClock(began, AtomicI64::new(0)));
         let status = Arc::new(Status::new(clock.now()));
         let world = Self {
             began,
@@ -83,24 +85,23 @@ impl World {
                 silent: AtomicBool::new(false),
             }),
             orders: Arc::default(),
+            clock: Arc::clone(&clock),
             status: Arc::clone(&status),
             stop: CancellationToken::new(),
         };
         assert_eq!(world.order(&["a"]).await, Err(NotPublished("starting")));
         let window = |(name, seconds): (&str, u32)| Window { name: name.to_owned(), seconds };
-        let pipeline = Pipeline {
+        let store = Arc::<LocalStore>::default();
+        let owned_by = move |owner| Arc::new(LocalCheckpoint::new(Arc::clone(&store), owner));
+        let mut pipeline = Pipeline {
             log: Arc::clone(&world.log),
             producer: Arc::clone(&world.producer),
-            checkpoint: Arc::new(LocalCheckpoint::new(Arc::<LocalStore>::default(), 1)),
+            checkpoint: owned_by(1),
             view: Arc::<LocalView>::default(),
             budget: Arc::new(Budget::new(100, 1_000)),
             names: Arc::new(SharedNames::new(0)),
             orders: Arc::clone(&world.orders),
-            shared: Arc::new(Shared {
-                clock: Arc::new(clock),
-                metrics: Arc::new(Metrics::new().unwrap()),
-                status,
-            }),
+            shared: Arc::new(Shared { clock, metrics: Arc::new(Metrics::new().unwrap()), status }),
             settings: Settings {
                 topic: "trade-info".to_owned(),
                 windows: Windows::new([("10s", 10), ("20s", 20)].map(window).to_vec()).unwrap(),
@@ -116,7 +117,14 @@ impl World {
             },
         };
         let stop = world.stop.clone();
-        tokio::spawn(async move { pipeline.run(stop).await });
+        tokio::spawn(async move {
+            for owner in 2.. {
+                if pipeline.run(stop.clone()).await.unwrap() != Ended::ClockSetBack {
+                    break;
+                }
+                pipeline.checkpoint = owned_by(owner);
+            }
+        });
         world.at(500).await;
         world
     }
@@ -215,6 +223,18 @@ async fn ticks_are_the_same_with_and_without_orders_and_close_what_fell_silent()
     let counts: Vec<_> = said[0].iter().map(Vec::len).collect();
     assert_eq!(counts, [2, 2, 1, 0, 0], "both, one and a closing one, a closing one");
     assert_eq!(said[0], said[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_clock_that_was_set_back_orders_are_taken_again() {
+    let world = World::start(30).await;
+    world.clock.1.store(3_600_000, SeqCst);
+    world.at(2_000).await;
+    world.clock.1.store(0, SeqCst);
+    world.at(4_000).await;
+    trades(&world).await;
+    world.at(6_000).await;
+    assert_eq!(world.order(&["a", "b"]).await, published(2, &[]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! the tick: closing messages and the last published second are the tick's alone.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -17,11 +17,12 @@ use crate::ports::{NotPublished, Published, Wanted};
 /// the time that HTTP gives a request, so that the reason is told.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// Where orders are taken, from before the pipeline runs until after it.
+/// Where orders are taken, from before the pipeline runs until after it. It may run again: orders
+/// go to the last run.
 #[derive(Debug)]
 pub struct Orders {
     turn: Semaphore,
-    open: OnceLock<Open>,
+    open: Mutex<Option<Arc<Open>>>,
 }
 
 /// Who fulfils them. The workers end when nobody can send to them any more, so this does not count.
@@ -53,16 +54,16 @@ pub struct Done {
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { turn: Semaphore::new(1), open: OnceLock::new() }
+        Self { turn: Semaphore::new(1), open: Mutex::new(None) }
     }
 }
 
 impl Orders {
-    /// Orders are fulfilled from now on.
+    /// From now on these fulfil orders.
     pub(super) fn open(&self, workers: &[mpsc::Sender<Event>], mailbox: &Arc<Mailbox>) {
         let workers = workers.iter().map(mpsc::Sender::downgrade).collect();
-        // A pipeline runs once: what is there is this.
-        drop(self.open.set(Open { workers, mailbox: Arc::clone(mailbox) }));
+        let open = Open { workers, mailbox: Arc::clone(mailbox) };
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
     }
 
     /// Publishes as of now; answers when the brokers have acknowledged.
@@ -73,7 +74,8 @@ impl Orders {
         let Ok(_turn) = self.turn.try_acquire() else {
             return Err(NotPublished("another order is under way"));
         };
-        let Some(open) = self.open.get() else {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(open) = open else {
             return Err(NotPublished("starting"));
         };
         match timeout(LIMIT, open.fulfil(wanted)).await {
