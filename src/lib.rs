@@ -3,9 +3,9 @@
 //! ```text
 //! main             allocator, then: configuration, telemetry, runtime, app, exit code
 //! app/             the composition root: real ports, HTTP, signals
+//!   access         TLS and logins from the configuration
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
-//!   doors          TLS and logins from the configuration
 //!   names          reads token-info
 //! config/          layers of text in, one validated configuration out; reads the environment
 //!   contradictions settings that are fine alone and not together
@@ -47,9 +47,9 @@
 //!   leader         which broker leads a partition
 //!   log            fetching, partition by partition
 //!   login          the mechanisms of SASL
-//!   pool           one connection for each partition and purpose
 //!   producer       one batch in flight
 //!   raw            fetch and produce on connections of our own
+//!   slots          what is kept for each partition between two uses
 //!   topics         topics, created when missing
 //! redis/           the checkpoint and the query view in Redis
 //!   admission      are we let in, may we do what we need

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::doors::{self, Doors};
+use super::access::{self, Access};
 use crate::config::{Config, ConfigError};
 use crate::kafka::{Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer, ensure_topic};
 use crate::pipeline::Shared;
@@ -42,7 +42,7 @@ pub(super) async fn all(
     shared: &Shared,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Real>> {
-    let Doors { kafka, redis } = doors::of(config).await?;
+    let Access { kafka, redis } = access::of(config).await?;
     let unusable = |cause: RedisError| ConfigError(vec![format!("REDIS_ADDR: {cause}")]);
     let client = redis::connect(&redis).map_err(unusable)?;
     let view = redis::connect(&redis).map_err(unusable)?;
@@ -79,17 +79,10 @@ async fn kafka_ports(
         match attempt(config, kafka.clone()).await {
             Ok(ports) => return Ok(ports),
             Err(cause @ KafkaError::Refused { refusal, .. }) => {
-                return Err(cause).context(doors::kafka_variables(config, refusal));
+                return Err(cause).context(access::kafka_variables(config, refusal));
             }
             Err(cause @ KafkaError::NoTopic { .. }) => return Err(cause).context("Kafka"),
-            Err(cause) => {
-                shared.status.progressed(shared.clock.now());
-                shared.status.set_component("kafka", Err(format!("waiting for it: {cause}")));
-                if backoff.worth_a_line() {
-                    warn!(%cause, "the start waits for the brokers");
-                }
-                backoff.wait().await;
-            }
+            Err(cause) => shared.start_waits("kafka", &cause, &mut backoff).await,
         }
     }
 }
@@ -119,16 +112,9 @@ async fn redis_ready(client: &Client, config: &RedisConfig, shared: &Shared) -> 
         match redis::admitted(client, config).await {
             Ok(()) => return Ok(()),
             Err(cause @ RedisError::Refused { refusal, .. }) => {
-                return Err(cause).context(doors::redis_variables(refusal));
+                return Err(cause).context(access::redis_variables(refusal));
             }
-            Err(cause) => {
-                shared.status.progressed(shared.clock.now());
-                shared.status.set_component("checkpoint", Err(format!("waiting for it: {cause}")));
-                if backoff.worth_a_line() {
-                    warn!(%cause, "the start waits for the checkpoint");
-                }
-                backoff.wait().await;
-            }
+            Err(cause) => shared.start_waits("checkpoint", &cause, &mut backoff).await,
         }
     }
 }
@@ -146,9 +132,6 @@ fn view_ttl_seconds(publish_interval: Duration) -> u32 {
 
 /// A Redis that evicts throws the checkpoint away when memory is short.
 async fn warn_of_eviction(client: Client) {
-    if client.wait_until_reachable(REDIS_PATIENCE).await.is_err() {
-        return; // the checkpoint itself says that Redis is away
-    }
     match client.policy().await {
         Ok(policy) if policy != "noeviction" => {
             warn!(policy, "Redis may evict the checkpoint: set maxmemory-policy noeviction");
@@ -160,9 +143,6 @@ async fn warn_of_eviction(client: Client) {
 
 /// How long one attempt to connect may take before a line is due.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
-
-/// How long the eviction policy is asked for.
-const REDIS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Partitions of a topic that is created because it was missing.
 const TOPIC_PARTITIONS: i32 = 3;

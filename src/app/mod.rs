@@ -2,9 +2,9 @@
 //! them, an [`Exit`] out. The only place where clocks, signals and sockets are taken from the
 //! system.
 
+mod access;
 mod clock;
 mod connect;
-mod doors;
 mod names;
 
 use std::net::{Ipv6Addr, SocketAddr};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use rskafka::BackoffConfig;
-use rskafka::client::error::{Error, ProtocolError, RequestError};
+use rskafka::client::error::{Error, ProtocolError};
 use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
 use tokio::sync::Mutex;
@@ -253,18 +253,8 @@ impl Cluster {
 
 impl From<Error> for KafkaError {
     fn from(error: Error) -> Self {
-        let undecodable = matches!(
-            error,
-            Error::Request(
-                RequestError::ReadError(_)
-                    | RequestError::ReadVersionedError(_)
-                    | RequestError::TooMuchData { .. }
-            ) | Error::InvalidResponse(_)
-        );
         if let Error::ServerError { protocol_error, .. } = error {
             Self::Broker(protocol_error)
-        } else if undecodable {
-            Self::Undecodable(error.to_string())
         } else {
             Self::Down(error.to_string())
         }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use rskafka::chrono::DateTime;
 use rskafka::client::error::ProtocolError;
-use rskafka::client::partition::OffsetAt;
+use rskafka::client::partition::{OffsetAt, PartitionClient};
 use tokio::time::timeout;
 
 use super::connect::{Cluster, KafkaError};
 use super::isolate;
 use super::leader::until_led;
-use super::pool::{Pool, Slots};
 use super::raw::{Connection, MAX_WAIT};
+use super::slots::Slots;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::ports::{Fetched, LogError, PartitionRange, TradeLog};
@@ -43,7 +43,7 @@ pub struct KafkaLog {
     cluster: Arc<Cluster>,
     topic: String,
     /// For questions about offsets.
-    askers: Pool,
+    askers: Slots<PartitionClient>,
     /// For fetches, and how much the next one asks for.
     readers: Slots<Connection>,
     bytes: Slots<i32>,
@@ -53,22 +53,31 @@ impl KafkaLog {
     /// The log of `topic`; connections are opened as they are needed.
     #[must_use]
     pub fn new(cluster: Arc<Cluster>, topic: impl Into<String>) -> Self {
-        let topic = topic.into();
         Self {
-            askers: Pool::new(Arc::clone(&cluster), topic.clone()),
+            askers: Slots::new(),
             readers: Slots::new(),
             bytes: Slots::new(),
             cluster,
-            topic,
+            topic: topic.into(),
         }
     }
 
     async fn offset(&self, partition: Partition, at: OffsetAt) -> Result<Offset, LogError> {
-        self.askers
-            .call(partition, ASK_LIMIT, |client| async move { client.get_offset(at).await })
-            .await
-            .map(Offset)
-            .map_err(|error| self.unavailable(Some(partition), &error))
+        let answer = match timeout(ASK_LIMIT, self.ask(partition, at)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(KafkaError::Down(format!("no answer within {ASK_LIMIT:?}"))),
+        };
+        answer.map_err(|error| self.unavailable(Some(partition), &error))
+    }
+
+    async fn ask(&self, partition: Partition, at: OffsetAt) -> Result<Offset, KafkaError> {
+        let client = match self.askers.take(partition) {
+            Some(client) => client,
+            None => self.cluster.open(&self.topic, partition.0).await?,
+        };
+        let offset = client.get_offset(at).await?;
+        self.askers.put(partition, client);
+        Ok(Offset(offset))
     }
 
     async fn range(&self, partition: Partition) -> Result<PartitionRange, LogError> {

@@ -14,9 +14,9 @@ mod isolate;
 mod leader;
 mod log;
 mod login;
-mod pool;
 mod producer;
 mod raw;
+mod slots;
 mod topics;
 
 pub use connect::{Cluster, KafkaConfig, KafkaError, Refusal, connect};

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 
 use super::connect::{Cluster, KafkaError};
 use super::leader::until_led;
-use super::pool::Slots;
 use super::raw::Connection;
+use super::slots::Slots;
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
 use crate::ports::{Message, ProduceError, Producer, Target};

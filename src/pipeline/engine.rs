@@ -159,14 +159,14 @@ impl Engine {
         &mut self,
         at: usize,
         published: Second,
-        clock: Second,
+        latest: Second,
     ) -> Option<(Bytes, Second)> {
         let shard = self.shards.get_mut(at)?;
         let newest = shard.changes().map(|(_, second, _)| second).max();
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
         let changes = shard.changes().take(half.unwrap_or(usize::MAX));
-        let blob = checkpoint::encode(&positions, published, clock, changes.map(pane_at));
+        let blob = checkpoint::encode(&positions, published, latest, changes.map(pane_at));
         shard.clear_changes();
         Some((blob.into(), newest.map_or(published, |newest| newest.max(published))))
     }
@@ -176,7 +176,7 @@ impl Engine {
         &mut self,
         at: usize,
         published: Second,
-        clock: Second,
+        latest: Second,
     ) -> Option<(Vec<Bytes>, Second)> {
         let shard = self.shards.get_mut(at)?;
         shard.clear_changes();
@@ -188,7 +188,7 @@ impl Engine {
         let mut parts = Vec::new();
         loop {
             let part = panes.by_ref().take(SNAPSHOT_PANES);
-            parts.push(checkpoint::encode(&positions, published, clock, part).into());
+            parts.push(checkpoint::encode(&positions, published, latest, part).into());
             if panes.peek().is_none() {
                 return Some((parts, newest.map_or(published, |newest| newest.max(published))));
             }

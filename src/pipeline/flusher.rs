@@ -233,8 +233,8 @@ impl<C: Checkpoint> Flusher<C> {
         let shard = self.shards.get_mut(at)?;
         if Bug::MergedAfterUnknown.on() && shard.chain.pending().is_some() {
             shard.chain.drop_pending();
-            let clock = latest.second_after();
-            let (blobs, newest) = engine.encode_everything(at, published, clock)?;
+            let latest_second = latest.second_after();
+            let (blobs, newest) = engine.encode_everything(at, published, latest_second)?;
             return Some(shard.chain.begin(blobs, newest, Second(i64::MIN)).clone());
         }
         if let Some(pending) = shard.chain.pending() {
@@ -243,11 +243,11 @@ impl<C: Checkpoint> Flusher<C> {
         let kept = if Bug::TrimmedTooEarly.on() { 1 } else { self.windows.longest() };
         let trim = published.plus(-i64::from(kept));
         let idle = latest.since(shard.chain.flushed_at()) >= IDLE_INTERVAL;
-        let clock = latest.second_after();
+        let latest_second = latest.second_after();
         let (blobs, newest) = if shard.chain.wants_everything() {
-            engine.encode_everything(at, published, clock)?
+            engine.encode_everything(at, published, latest_second)?
         } else if shard.owed || idle || engine.has_changes(at) {
-            let (blob, newest) = engine.encode_changes(at, published, clock)?;
+            let (blob, newest) = engine.encode_changes(at, published, latest_second)?;
             (vec![blob], newest)
         } else {
             return None;

@@ -74,7 +74,7 @@ struct Order {
 
 #[derive(Debug, Default)]
 struct Lane {
-    order: VecDeque<Arc<str>>,
+    queue: VecDeque<Arc<str>>,
     waiting_by_token: HashMap<Arc<str>, Outgoing>,
     since: WallMs,
     /// How many of the next batches hold a single message.
@@ -113,7 +113,7 @@ impl Outbox {
             self.order.outstanding += 1;
         }
         let replaced = self.lane(lane).and_then(|lane| {
-            if lane.order.is_empty() {
+            if lane.queue.is_empty() {
                 lane.since = now;
             }
             let token = Arc::clone(&outgoing.token);
@@ -121,7 +121,7 @@ impl Outbox {
             if let Some(replaced) = replaced {
                 outgoing.cause.order = outgoing.cause.order.or(replaced.order);
             } else {
-                lane.order.push_back(Arc::clone(&token));
+                lane.queue.push_back(Arc::clone(&token));
             }
             lane.waiting_by_token.insert(token, outgoing);
             replaced
@@ -159,11 +159,11 @@ impl Outbox {
         lane.since = lane.since.min(now); // a clock set back delays nothing
         let due = lane.since.plus(timeout);
         let size = if lane.alone > 0 { 1 } else { size };
-        match lane.order.len() {
+        match lane.queue.len() {
             0 => Next::Idle,
             waiting if waiting < size && filling && now < due => Next::Wait(due),
             waiting => {
-                let tokens = lane.order.drain(..waiting.min(size));
+                let tokens = lane.queue.drain(..waiting.min(size));
                 let batch = tokens.filter_map(|token| lane.waiting_by_token.remove(&token));
                 let batch = batch.collect();
                 lane.since = now;
@@ -200,7 +200,7 @@ impl Outbox {
                 newer.cause.order = newer.cause.order.or(outgoing.cause.order);
                 self.discard(&outgoing);
             } else {
-                lane.order.push_front(Arc::clone(&outgoing.token));
+                lane.queue.push_front(Arc::clone(&outgoing.token));
                 lane.waiting_by_token.insert(Arc::clone(&outgoing.token), outgoing);
             }
         }
@@ -228,7 +228,7 @@ impl Outbox {
     /// Messages that wait, without those in flight.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.order.len()).sum()
+        self.lanes.iter().map(|lane| lane.queue.len()).sum()
     }
 
     fn lane(&mut self, lane: u32) -> Option<&mut Lane> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -40,7 +40,7 @@ pub struct Recovered {
     /// The last tick that was published, where the checkpoint says so.
     pub published: Option<Second>,
     /// How far the clock had gone when the checkpoint was written.
-    pub clock: Second,
+    pub latest: Second,
     /// Positions of a checkpoint that cannot be used: all before them has its dead letters.
     handled: BTreeMap<Partition, Offset>,
 }
@@ -138,16 +138,11 @@ impl Recovery {
         loop {
             let now = self.shared.clock.now();
             match self.attempt(checkpoint, id, now).await {
-                Err(cause) if !cause.is_final() => {
-                    self.shared.status.progressed(now);
-                    let says = Err(format!("waiting for it: {cause}"));
-                    self.shared.status.set_component("checkpoint", says);
-                    // One line for all shards: they wait for the same thing.
-                    if id == ShardId(0) && backoff.worth_a_line() {
-                        warn!(%cause, "the start waits for the checkpoint");
-                    }
-                    backoff.wait().await;
+                // All shards wait for the same thing: one of them says so.
+                Err(cause) if !cause.is_final() && id == ShardId(0) => {
+                    self.shared.start_waits("checkpoint", &cause, &mut backoff).await;
                 }
+                Err(cause) if !cause.is_final() => backoff.wait().await,
                 answer => return answer,
             }
         }
@@ -169,7 +164,7 @@ impl Recovery {
             shard: shard(oldest),
             chain,
             published: None,
-            clock: now.second(),
+            latest: now.second(),
             handled: BTreeMap::new(),
         };
         if sequence == 0 {
@@ -177,24 +172,24 @@ impl Recovery {
         }
         let mut loaded = shard(Second(i64::MIN));
         match load(checkpoint, id, &mut loaded).await {
-            Ok(reach) if ahead(reach.clock, now) => {
+            Ok(reach) if ahead(reach.latest, now) => {
                 error!(
                     shard = id.0,
-                    clock = reach.clock.0,
+                    latest = reach.latest.0,
                     "checkpoint of a clock that was ahead: this shard is rebuilt from the log"
                 );
                 let handled = loaded.positions().collect();
                 drop(loaded);
                 Ok(Recovered { handled, ..fresh(chain.rewriting()) })
             }
-            Ok(Reach { published, clock }) => {
+            Ok(Reach { published, latest }) => {
                 loaded.open(published);
                 loaded.advance(oldest);
                 // The clock may be set back before the first tick: its windows end here already.
                 let forgotten = Bug::ClockOfTheStartForgotten.on();
-                let clock = if forgotten { clock } else { clock.max(now.second()) };
+                let latest = if forgotten { latest } else { latest.max(now.second()) };
                 let (shard, published) = (loaded, Some(published));
-                Ok(Recovered { shard, chain, published, clock, handled: BTreeMap::new() })
+                Ok(Recovered { shard, chain, published, latest, handled: BTreeMap::new() })
             }
             Err(CheckpointError::Damaged { cause, .. }) => {
                 self.shared.metrics.checkpoint_damaged.inc();
@@ -222,14 +217,14 @@ fn fail<T>(error: JoinError) -> T {
 
 /// Whether a checkpoint was written by a clock too far ahead to be waited for: it may have dropped
 /// what the windows of now hold.
-fn ahead(clock: Second, now: WallMs) -> bool {
-    clock > now.plus(CLOCK_WAIT).second_after() && !Bug::ClockTrusted.on()
+fn ahead(latest: Second, now: WallMs) -> bool {
+    latest > now.plus(CLOCK_WAIT).second_after() && !Bug::ClockTrusted.on()
 }
 
 /// How far a shard's changelog reaches.
 struct Reach {
     published: Second,
-    clock: Second,
+    latest: Second,
 }
 
 /// Sets a shard's position of one partition: where the checkpoint says, as far as that still
@@ -285,10 +280,11 @@ async fn load<C: Checkpoint>(
             for (partition, next) in &entry.positions {
                 shard.restart(*partition, *next);
             }
-            let before = reach.unwrap_or(Reach { published: entry.published, clock: entry.clock });
+            let before =
+                reach.unwrap_or(Reach { published: entry.published, latest: entry.latest });
             reach = Some(Reach {
                 published: before.published.max(entry.published),
-                clock: before.clock.max(entry.clock),
+                latest: before.latest.max(entry.latest),
             });
         }
         match page.cursor {
@@ -347,7 +343,7 @@ mod tests {
                 shard,
                 chain,
                 published: Some(Second(0)),
-                clock: Second(0),
+                latest: Second(0),
                 handled: BTreeMap::new(),
             }
         });

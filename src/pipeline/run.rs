@@ -113,8 +113,8 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         self.shared.status.enter(Phase::CatchingUp);
         let reading = stop.child_token();
         // Shards that were written a little ahead of this clock hold the ticks back until then.
-        let clocks = recovered.iter().map(|one| one.clock.start());
-        let latest = clocks.max().map_or(began, |clock| clock.max(began));
+        let seen = recovered.iter().map(|one| one.latest.start());
+        let latest = seen.max().map_or(began, |latest| latest.max(began));
         let mut tasks = Tasks::start(self, &ranges, &starts, recovered, latest, &reading);
         let ended = tokio::select! {
             biased;
@@ -177,7 +177,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
                     self.shared.status.set_component("kafka", Ok(()));
                     return Ok((ranges, starts, recovered));
                 }
-                Err(cause) => self.wait_for_log(&cause, &mut backoff).await,
+                Err(cause) => self.shared.start_waits("kafka", &cause, &mut backoff).await,
             }
         }
     }
@@ -224,18 +224,9 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
                     self.shared.status.set_component("kafka", Ok(()));
                     return answer;
                 }
-                Err(cause) => self.wait_for_log(&cause, &mut backoff).await,
+                Err(cause) => self.shared.start_waits("kafka", &cause, &mut backoff).await,
             }
         }
-    }
-
-    async fn wait_for_log(&self, cause: &LogError, backoff: &mut Backoff) {
-        self.shared.status.progressed(self.shared.clock.now());
-        self.shared.status.set_component("kafka", Err(format!("waiting for it: {cause}")));
-        if backoff.worth_a_line() {
-            warn!(%cause, "the start waits for the brokers");
-        }
-        backoff.wait().await;
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::error;
+use tracing::{error, warn};
 
+use super::backoff::Backoff;
 use super::engine::Absorbed;
 use super::outbox::Outgoing;
 use crate::domain::position::{Offset, Partition};
@@ -57,6 +58,22 @@ impl Shared {
         let seconds = Duration::from_millis(u64::try_from(now.0).unwrap_or(0)).as_secs_f64();
         metrics.last_publish_timestamp_seconds.set(seconds);
         self.status.published(now);
+    }
+
+    /// The start waits for a dependency, a component of the status: says so, with a line now and
+    /// then, and lets a while pass.
+    pub async fn start_waits(
+        &self,
+        dependency: &'static str,
+        cause: &impl std::fmt::Display,
+        backoff: &mut Backoff,
+    ) {
+        self.status.progressed(self.clock.now());
+        self.status.set_component(dependency, Err(format!("waiting for it: {cause}")));
+        if backoff.worth_a_line() {
+            warn!(%cause, dependency, "the start waits");
+        }
+        backoff.wait().await;
     }
 
     /// Counts what is sent to the checkpoint.

@@ -4,7 +4,7 @@
 //! the last byte.
 //!
 //! ```text
-//! entry = version:u8 count (partition offset)* published (clock − published) pane* crc32:u32le
+//! entry = version:u8 count (partition offset)* published (latest − published) pane* crc32:u32le
 //! ```
 //!
 //! Every version begins with its number and ends with the checksum of what stands before: a
@@ -33,7 +33,7 @@ pub struct Entry<'a> {
     pub published: Second,
     /// The latest second that the writer's clock had shown: windows that end before it may lack
     /// panes that had expired by then.
-    pub clock: Second,
+    pub latest: Second,
     panes: Panes<'a>,
 }
 
@@ -58,7 +58,7 @@ pub enum CodecError {
 pub fn encode<'a>(
     positions: &[(Partition, Offset)],
     published: Second,
-    clock: Second,
+    latest: Second,
     panes: impl Iterator<Item = PaneAt<'a>>,
 ) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -68,7 +68,7 @@ pub fn encode<'a>(
         put_signed(&mut out, offset.0);
     }
     put_signed(&mut out, published.0);
-    put_signed(&mut out, clock.0.wrapping_sub(published.0));
+    put_signed(&mut out, latest.0.wrapping_sub(published.0));
     let mut before = Before::new(published);
     for pane in panes {
         put_pane(&mut out, &mut before, &pane);
@@ -103,14 +103,14 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
         positions.push((partition, Offset(reader.signed("offset")?)));
     }
     let published = Second(reader.signed("published second")?);
-    let clock = Second(published.0.wrapping_add(reader.signed("clock")?));
+    let latest = Second(published.0.wrapping_add(reader.signed("latest second")?));
     let before = Before::new(published);
     let panes = Panes { reader, before };
     let mut checked = panes.clone();
     while !checked.reader.is_empty() {
         take_pane(&mut checked.reader, &mut checked.before)?;
     }
-    Ok(Entry { positions, published, clock, panes })
+    Ok(Entry { positions, published, latest, panes })
 }
 
 impl<'a> Entry<'a> {

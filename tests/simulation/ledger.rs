@@ -110,7 +110,7 @@ impl Ledger {
             positions.map(|(Partition(partition), Offset(next))| (*partition, *next)).collect();
         let told = &mut self.0[process];
         let now = told.claimed_at[&shard];
-        let ahead = last.clock > now.plus(CLOCK_WAIT).second_after();
+        let ahead = last.latest > now.plus(CLOCK_WAIT).second_after();
         let base =
             if ahead { Base::Ahead { positions } } else { Base::Checkpoint { positions, writer } };
         told.loaded.insert(shard, base);

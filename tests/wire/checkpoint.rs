@@ -92,7 +92,7 @@ proptest! {
     ) {
         let bytes = write(&positions, [Second(published), Second(clock)], &panes);
         let entry = decode(&bytes).expect("what was written");
-        prop_assert_eq!([entry.published, entry.clock], [published, clock].map(Second));
+        prop_assert_eq!([entry.published, entry.latest], [published, clock].map(Second));
         prop_assert_eq!(read(&entry), panes);
         prop_assert_eq!(entry.positions, positions);
     }

@@ -25,13 +25,13 @@ pub fn checkpoint(bytes: &[u8]) {
             let expected = expected.expect("no entry");
             assert_eq!(entry.positions, expected.positions);
             assert_eq!(entry.published, expected.published);
-            assert_eq!(entry.clock, expected.clock);
+            assert_eq!(entry.latest, expected.latest);
             assert_eq!(entry.panes().collect::<Vec<_>>(), expected.panes);
-            let again = encode(&entry.positions, entry.published, entry.clock, entry.panes());
+            let again = encode(&entry.positions, entry.published, entry.latest, entry.panes());
             let second = decode(&again).expect("what was written");
             assert_eq!(second.positions, entry.positions);
             assert_eq!(second.published, entry.published);
-            assert_eq!(second.clock, entry.clock);
+            assert_eq!(second.latest, entry.latest);
             assert!(second.panes().eq(entry.panes()));
             assert!(again.len() <= sealed.len(), "written in the fewest bytes");
             changed(again);
@@ -67,7 +67,7 @@ fn sealed_as(version: u8, body: &[u8]) -> Vec<u8> {
 struct Entry<'a> {
     positions: Vec<(Partition, Offset)>,
     published: Second,
-    clock: Second,
+    latest: Second,
     panes: Vec<PaneAt<'a>>,
 }
 
@@ -80,7 +80,7 @@ fn plain(body: &[u8]) -> Option<Entry<'_>> {
         positions.push((plain.partition().filter(known)?, Offset(plain.signed()?)));
     }
     let published = Second(plain.signed()?);
-    let clock = Second(published.0.wrapping_add(plain.signed()?));
+    let latest = Second(published.0.wrapping_add(plain.signed()?));
     let (mut token, mut second, mut offset) = ("", published.0, 0_i64);
     let mut panes = Vec::new();
     while !plain.rest.is_empty() {
@@ -109,7 +109,7 @@ fn plain(body: &[u8]) -> Option<Entry<'_>> {
         let pane = Pane { sums: Sums { sell, buy, usd }, first, last };
         panes.push(PaneAt { token, second: Second(second), pane });
     }
-    Some(Entry { positions, published, clock, panes })
+    Some(Entry { positions, published, latest, panes })
 }
 
 struct Plain<'a> {

@@ -1,4 +1,4 @@
-//! Kafka's doors.
+//! Who gets in at Kafka, and how.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Redis' doors.
+//! Who gets in at Redis, and how.
 
 use std::time::Duration;
 

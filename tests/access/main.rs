@@ -1,4 +1,4 @@
-//! The doors on real servers: TLS and logins of Kafka and Redis, right ones and wrong ones, what is
+//! Access on real servers: TLS and logins of Kafka and Redis, right ones and wrong ones, what is
 //! never shown, and orders to publish. Our program is a child process, as in production.
 #![cfg(test)]
 

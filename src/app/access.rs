@@ -1,5 +1,5 @@
 //! How we get in at Kafka and Redis: TLS and logins from the configuration, and which variables to
-//! look at when a door stays shut. Files that cannot be used are wrong configuration; all are named
+//! look at when they refuse us. Files that cannot be used are wrong configuration; all are named
 //! at once.
 
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::redis::{self, RedisConfig};
 use crate::tls::{self, Fault, Files};
 
 /// What both are reached with.
-pub(super) struct Doors {
+pub(super) struct Access {
     pub(super) kafka: KafkaConfig,
     pub(super) redis: RedisConfig,
 }
 
 /// # Errors
 /// Files that cannot be used.
-pub(super) async fn of(config: &Config) -> Result<Doors, ConfigError> {
+pub(super) async fn of(config: &Config) -> Result<Access, ConfigError> {
     let mut problems = Vec::new();
     let kafka_files = Files {
         variable: "KAFKA_TLS",
@@ -58,7 +58,7 @@ pub(super) async fn of(config: &Config) -> Result<Doors, ConfigError> {
         tls: redis_tls,
         key_prefix: config.redis_key_prefix.clone(),
     };
-    Ok(Doors { kafka, redis })
+    Ok(Access { kafka, redis })
 }
 
 /// The variables that a broker's refusal is about.
