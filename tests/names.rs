@@ -2,16 +2,12 @@
 //! start that cannot read the topic any more has them from Redis.
 #![cfg(test)]
 
+#[path = "harness/mod.rs"]
+mod harness;
 #[path = "support/mod.rs"]
 mod support;
 
-#[path = "brokers/service.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod service;
-
-#[path = "brokers/topic.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod topic;
+use harness::{service, topic};
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,16 +2,12 @@
 //! never shown, and orders to publish. Our program is a child process, as in production.
 #![cfg(test)]
 
+#[path = "../harness/mod.rs"]
+mod harness;
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../brokers/service.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod service;
-
-#[path = "../brokers/topic.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod topic;
+use harness::{service, topic};
 
 mod kafka;
 mod publish;

@@ -7,16 +7,12 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the bench's own")]
 
+#[path = "../harness/mod.rs"]
+mod harness;
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../brokers/service.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod service;
-
-#[path = "../brokers/topic.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod topic;
+use harness::{service, topic};
 
 use std::fmt::Write as _;
 use std::fs;

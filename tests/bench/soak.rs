@@ -11,50 +11,15 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the bench's own")]
 
+#[path = "../harness/mod.rs"]
+mod harness;
+#[path = "../soak/mod.rs"]
+mod parts;
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../brokers/judge.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod judge;
-#[path = "../brokers/model.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the end-to-end test")]
-mod model;
-#[path = "../brokers/service.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod service;
-#[path = "../brokers/spoil.rs"]
-mod spoil;
-#[path = "../brokers/topic.rs"]
-#[allow(dead_code, reason = "shared with other stages")]
-mod topic;
-#[path = "../brokers/workload.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod workload;
-
-#[path = "../soak/auditor.rs"]
-mod auditor;
-#[path = "../soak/drill.rs"]
-mod drill;
-#[path = "../soak/drills.rs"]
-mod drills;
-#[path = "../soak/faults.rs"]
-mod faults;
-#[path = "../soak/flood.rs"]
-mod flood;
-#[path = "../soak/ledger.rs"]
-#[allow(dead_code, reason = "its tests run with the short soak")]
-mod ledger;
-#[path = "../soak/load.rs"]
-mod load;
-#[path = "../soak/overload.rs"]
-mod overload;
-#[path = "../soak/soak.rs"]
-mod soak;
-#[path = "../soak/table.rs"]
-mod table;
-#[path = "../soak/world.rs"]
-mod world;
+use harness::{judge, model, service, topic, workload};
+use parts::{auditor, drill, drills, faults, flood, ledger, load, overload, soak, table, world};
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,19 +7,16 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
+#[path = "../harness/mod.rs"]
+mod harness;
 #[path = "../support/mod.rs"]
 mod support;
 
+use harness::{judge, model, notes, service, topic, workload};
+
 mod hostile;
-#[allow(dead_code, reason = "shared with other stages")]
-mod judge;
-mod model;
-mod service;
-mod spoil;
 mod stage;
-#[allow(dead_code, reason = "shared with other stages")]
-mod topic;
-mod workload;
+mod understanding;
 
 use std::collections::BTreeMap;
 
@@ -172,7 +169,7 @@ fn a_token_that_falls_silent_has_one_closing_message_and_then_none() {
     let quiet = stage.quiet(&service);
     service.until("silence", || now().timestamp() > to + 20 && service.figure("tokens") < 1.0);
     // Without one that is heard again, nobody knows that the others are silent.
-    stage.mark(now().timestamp() + 5);
+    stage.notes.mark(&stage.trades, now().timestamp() + 5);
     stage.ticks(&service, 2);
     stage.stop(service);
     let verdict = stage.judge(quiet, false);
@@ -264,7 +261,7 @@ fn statistics_agree(stage: &mut Stage, service: &Service) {
     assert_eq!(writer["bytes"], stats["bytes_sent"]);
     assert_eq!([&stats["is_running"], &stats["messages_error"]], [&json!(true), &json!(0)]);
     assert_eq!(stats["brokers"], json!([stage.kafka.address()]));
-    assert_eq!(stats["topic"], json!(stage.aggregates.name));
+    assert_eq!(stats["topic"], json!(stage.notes.aggregates.name));
     assert!(stats["average_latency"].as_u64().unwrap() > 0);
     assert!(writer["writes"].as_u64().unwrap() >= published.0.div_ceil(50) as u64);
     println!("statistics: {stats}");

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rskafka::client::partition::Compression;
 
-use crate::judge::{self, Life, Said, Verdict};
+use crate::judge::{self, Said, Verdict};
 use crate::model::Model;
+use crate::notes::Notes;
 use crate::service::Service;
 use crate::support::kafka::{KafkaBroker, console_produce};
 use crate::support::oracle::Span;
 use crate::support::redis::RedisServer;
-use crate::topic::{Cursor, PARTITIONS, Stored, Topic, now};
-use crate::workload::{self, Pace, Planned, mark, marks};
+use crate::topic::{Stored, Topic};
+use crate::workload::{self, Pace, Planned};
 
 /// Seconds between ticks.
 pub(crate) const INTERVAL: i64 = 2;
@@ -30,17 +30,12 @@ pub(crate) struct Stage {
     pub(crate) kafka: MutexGuard<'static, KafkaBroker>,
     pub(crate) redis: RedisServer,
     pub(crate) trades: Arc<Topic>,
-    pub(crate) aggregates: Topic,
+    pub(crate) notes: Notes,
     pub(crate) letters: Topic,
     pub(crate) rng: StdRng,
     /// `CHECKPOINT_INTERVAL`.
     pub(crate) checkpoint_interval: &'static str,
     spans: Vec<Span>,
-    lives: Vec<Life>,
-    planned: Vec<Planned>,
-    said: Vec<Said>,
-    cursor: Cursor,
-    rounds: usize,
 }
 
 impl Stage {
@@ -55,24 +50,18 @@ impl Stage {
         Self {
             redis: RedisServer::start(),
             trades: Arc::new(topic("trades")),
-            aggregates: topic("aggregates"),
+            notes: Notes::new(topic("aggregates"), INTERVAL),
             letters: topic("letters"),
             kafka,
             rng: StdRng::seed_from_u64(seed),
             checkpoint_interval: "250ms",
             spans: spans.to_vec(),
-            lives: Vec::new(),
-            planned: Vec::new(),
-            said: Vec::new(),
-            cursor: Cursor::default(),
-            rounds: 0,
         }
     }
 
     /// Starts the service; what is published from now on is its own.
     pub(crate) fn service(&mut self) -> Service {
-        let ends = self.trades.ends();
-        self.lives.push(Life { since_ms: now().timestamp_millis(), ends });
+        self.notes.life(&self.trades);
         self.beside()
     }
 
@@ -83,7 +72,7 @@ impl Stage {
             ("KAFKA_BROKERS", self.kafka.address()),
             ("REDIS_ADDR", self.redis.addr()),
             ("KAFKA_TOPIC", self.trades.name.clone()),
-            ("AGGREGATE_TOPIC", self.aggregates.name.clone()),
+            ("AGGREGATE_TOPIC", self.notes.aggregates.name.clone()),
             ("DLQ_TOPIC", self.letters.name.clone()),
             ("TIME_WINDOWS", names.join(",")),
             ("AGGREGATE_PUBLISH_INTERVAL", format!("{INTERVAL}s")),
@@ -96,7 +85,7 @@ impl Stage {
 
     /// Notes what is going to be produced.
     pub(crate) fn plan(&mut self, records: &[Planned]) {
-        self.planned.extend_from_slice(records);
+        self.notes.planned.extend_from_slice(records);
     }
 
     /// Produces records by `rskafka`.
@@ -139,42 +128,19 @@ impl Stage {
         self.load(&ours);
     }
 
-    /// Marks the log's end in each partition, by trades of the second `at`.
-    pub(crate) fn mark(&mut self, at: i64) {
-        self.rounds += 1;
-        let mark = mark(self.rounds, at);
-        for partition in 0..usize::try_from(PARTITIONS).unwrap() {
-            self.trades.produce(partition, vec![mark.record()], Compression::Snappy);
-        }
-        self.planned.push(mark);
-    }
-
-    /// Waits until all that was produced is counted; answers the first tick's second that tells so.
+    /// As [`Notes::quiet`].
     pub(crate) fn quiet(&mut self, service: &Service) -> i64 {
-        self.mark(now().timestamp() - 1);
-        let marks = marks(self.rounds);
-        let mut quiet = None;
-        service.until("everything to be counted", || {
-            self.listen();
-            let counted = |one: &&Said| one.trades() >= PARTITIONS.unsigned_abs().into();
-            let seen = |mark: &String| {
-                self.said.iter().filter(|one| one.token == *mark).find(counted).map(|one| one.end)
-            };
-            quiet = marks.iter().map(seen).collect::<Option<Vec<_>>>();
-            quiet.is_some()
-        });
-        quiet.into_iter().flatten().max().unwrap()
+        self.notes.quiet(service, &self.trades)
     }
 
-    /// Waits for `count` whole ticks of the life that is on.
+    /// As [`Notes::ticks`].
     pub(crate) fn ticks(&mut self, service: &Service, count: usize) {
-        let since = self.lives.last().unwrap().since_ms.max(now().timestamp_millis());
-        service.until("ticks", || {
-            self.listen();
-            let later = self.said.iter().filter(|one| one.at_ms >= since).map(|one| one.end);
-            // The first and the last may not be whole.
-            later.collect::<BTreeSet<_>>().len() >= count + 2
-        });
+        self.notes.ticks(service, count);
+    }
+
+    /// As [`Notes::said`].
+    pub(crate) fn said(&mut self) -> &[Said] {
+        self.notes.said()
     }
 
     /// Stops the service in order.
@@ -191,18 +157,18 @@ impl Stage {
 
     /// The log, understood.
     pub(crate) fn model<'a>(&'a self, log: &'a [Stored]) -> Model<'a> {
-        Model::new(&self.spans, log, &self.planned)
+        Model::new(&self.spans, log, &self.notes.planned)
     }
 
     /// Judges all that was published; `quiet` is the first tick's second by which everything was
     /// counted. Every life must have had a whole tick since.
     pub(crate) fn judge(&mut self, quiet: i64, crashed: bool) -> Verdict {
-        self.listen();
         let [log, letters] = self.logs();
-        let model = self.model(&log);
+        let (said, lives, planned) = self.notes.heard_of();
+        let model = Model::new(&self.spans, &log, planned);
         judge::dead_letters(&model, &self.trades.name, &letters, crashed);
-        let verdict = judge::messages(&model, &self.said, &self.lives, quiet);
-        let doubled = judge::doubled(&self.said);
+        let verdict = judge::messages(&model, said, lives, quiet);
+        let doubled = judge::doubled(said);
         assert!(crashed || doubled == 0, "{doubled} messages came twice");
         println!(
             "{}: {} records, {} trades and {} dead letters as they should be, {doubled} messages \
@@ -215,20 +181,9 @@ impl Stage {
         verdict
     }
 
-    /// Everything published so far.
-    pub(crate) fn said(&mut self) -> &[Said] {
-        self.listen();
-        &self.said
-    }
-
-    fn listen(&mut self) {
-        let stored = self.aggregates.read(&mut self.cursor);
-        self.said.extend(stored.iter().map(|one| judge::said(one, INTERVAL)));
-    }
-
     /// The codecs of an output partition's batches, as the broker keeps them.
     pub(crate) fn codecs(&self, partition: i32) -> BTreeSet<u8> {
-        let segment = self.kafka.segment(&self.aggregates.name, partition);
+        let segment = self.kafka.segment(&self.notes.aggregates.name, partition);
         let (mut rest, mut codecs) = (&segment[..], BTreeSet::new());
         while let Some(length) = rest.get(8..12) {
             codecs.insert(rest[22] & 7);

@@ -55,7 +55,7 @@ pub(crate) fn transactions_compaction_codecs_and_odd_headers_are_counted_exactly
         produce_batch(&site.broker.address(), TOPIC, batch);
     }
     order(&["begin", "open"]);
-    let (mark, marks) = stage.next_mark();
+    let (mark, marks) = stage.notes.next_mark(now().timestamp() - 1);
     send("open", &[mark], "open", "-");
     send("zstd", chunk(), "behind", "-");
     until_compacted(&replaced[replaced.len() - 1]);
@@ -65,7 +65,7 @@ pub(crate) fn transactions_compaction_codecs_and_odd_headers_are_counted_exactly
     let said = stage.said();
     assert!(!said.iter().any(|one| marks.contains(&one.token)), "nothing of what is open");
     order(&["commit", "open"]);
-    let quiet = stage.heard(&service, &marks, 1);
+    let quiet = stage.notes.heard(&service, &marks, 1);
     stage.ticks(&service, 1);
     assert!(service.figure("unreadable_batches_total") < 1.0);
     stop(service);

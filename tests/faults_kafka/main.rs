@@ -7,26 +7,12 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
+#[path = "../harness/mod.rs"]
+mod harness;
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../brokers/judge.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod judge;
-#[path = "../brokers/model.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the end-to-end test")]
-mod model;
-#[path = "../brokers/service.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod service;
-#[path = "../brokers/spoil.rs"]
-mod spoil;
-#[path = "../brokers/topic.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod topic;
-#[path = "../brokers/workload.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod workload;
+use harness::{judge, model, notes, service, topic, workload};
 
 mod brokers;
 mod foreign;

@@ -1,6 +1,6 @@
 //! A scenario's world: a Redis and topics of its own, the load, and the notes that the judge needs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -13,13 +13,14 @@ use rskafka::client::partition::Compression;
 use rskafka::record::Record;
 use serde_json::Value;
 
-use crate::judge::{self, Life, Said, Verdict};
+use crate::judge::{self, Said, Verdict};
 use crate::model::Model;
+use crate::notes::Notes;
 use crate::service::{PATIENCE, Service};
 use crate::support::oracle::Span;
 use crate::support::redis::RedisServer;
-use crate::topic::{Cursor, Stored, Topic, now};
-use crate::workload::{self, Order, Pace, Planned, mark, marks};
+use crate::topic::{Stored, Topic, now};
+use crate::workload::{self, Order, Pace, Planned};
 
 /// Seconds between ticks.
 pub(crate) const INTERVAL: i64 = 2;
@@ -37,14 +38,9 @@ pub(crate) struct Stage {
     pub(crate) brokers: String,
     redis: RedisServer,
     pub(crate) trades: Arc<Topic>,
-    aggregates: Topic,
     letters: Topic,
     rng: StdRng,
-    lives: Vec<Life>,
-    planned: Vec<Planned>,
-    said: Vec<Said>,
-    cursor: Cursor,
-    rounds: usize,
+    pub(crate) notes: Notes,
 }
 
 /// What the judge found.
@@ -66,27 +62,21 @@ impl Stage {
             brokers: config.brokers.join(","),
             redis: RedisServer::start(),
             trades: Arc::new(topic("trades")),
-            aggregates: topic("aggregates"),
+            notes: Notes::new(topic("aggregates"), INTERVAL),
             letters: topic("letters"),
             config,
             rng: StdRng::seed_from_u64(seed),
-            lives: Vec::new(),
-            planned: Vec::new(),
-            said: Vec::new(),
-            cursor: Cursor::default(),
-            rounds: 0,
         }
     }
 
     /// Starts the service; what is published from now on is its own.
     pub(crate) fn service(&mut self) -> Service {
-        let (since_ms, ends) = (now().timestamp_millis(), self.trades.ends());
-        self.lives.push(Life { since_ms, ends });
+        self.notes.life(&self.trades);
         let variables = [
             ("KAFKA_BROKERS", self.brokers.clone()),
             ("REDIS_ADDR", self.redis.addr()),
             ("KAFKA_TOPIC", self.trades.name.clone()),
-            ("AGGREGATE_TOPIC", self.aggregates.name.clone()),
+            ("AGGREGATE_TOPIC", self.notes.aggregates.name.clone()),
             ("DLQ_TOPIC", self.letters.name.clone()),
             ("TOKEN_INFO_TOPIC", String::new()),
             ("TIME_WINDOWS", SPANS.map(|(name, _)| name).join(",")),
@@ -119,7 +109,7 @@ impl Stage {
         let seed = self.rng.random();
         let (trades, tokens, disorder_ms) = (TRADES, TOKENS, 10_000);
         let records = workload::records(&Order { seed, trades, tokens, from, to, disorder_ms });
-        self.planned.extend_from_slice(&records);
+        self.notes.planned.extend_from_slice(&records);
         records
     }
 
@@ -155,55 +145,19 @@ impl Stage {
         })
     }
 
-    /// Waits until all that was produced is counted; answers the first tick's second that tells so.
+    /// As [`Notes::quiet`].
     pub(crate) fn quiet(&mut self, service: &Service) -> i64 {
-        let (mark, marks) = self.next_mark();
-        let partitions = self.trades.count();
-        for partition in 0..partitions {
-            self.trades.produce(partition, vec![mark.record()], Compression::Snappy);
-        }
-        self.heard(service, &marks, partitions)
+        self.notes.quiet(service, &self.trades)
     }
 
-    /// A record that marks a place of the log, and its tokens.
-    pub(crate) fn next_mark(&mut self) -> (Planned, Vec<String>) {
-        self.rounds += 1;
-        let mark = mark(self.rounds, now().timestamp() - 1);
-        self.planned.push(mark.clone());
-        (mark, marks(self.rounds))
-    }
-
-    /// Waits until a mark that stands so often in the log is counted; answers the first tick's
-    /// second that tells so.
-    pub(crate) fn heard(&mut self, service: &Service, marks: &[String], times: usize) -> i64 {
-        let mut quiet = None;
-        service.until("everything to be counted", || {
-            self.listen();
-            let counted = |one: &&Said| one.trades() >= times as u64;
-            let seen = |mark: &String| {
-                self.said.iter().filter(|one| one.token == *mark).find(counted).map(|one| one.end)
-            };
-            quiet = marks.iter().map(seen).collect::<Option<Vec<_>>>();
-            quiet.is_some()
-        });
-        quiet.into_iter().flatten().max().unwrap()
-    }
-
-    /// Waits for `count` whole ticks from now on.
+    /// As [`Notes::ticks`].
     pub(crate) fn ticks(&mut self, service: &Service, count: usize) {
-        let since = now().timestamp_millis();
-        service.until("ticks", || {
-            self.listen();
-            let later = self.said.iter().filter(|one| one.at_ms >= since).map(|one| one.end);
-            // The first and the last may not be whole.
-            later.collect::<BTreeSet<_>>().len() >= count + 2
-        });
+        self.notes.ticks(service, count);
     }
 
-    /// Everything published so far.
+    /// As [`Notes::said`].
     pub(crate) fn said(&mut self) -> &[Said] {
-        self.listen();
-        &self.said
+        self.notes.said()
     }
 
     /// Judges all that was published, against the log as it stands; `quiet` is the first tick's
@@ -215,25 +169,20 @@ impl Stage {
 
     /// As [`judge`](Self::judge), against what the service could read.
     pub(crate) fn judge_by(&mut self, log: &[Stored], quiet: i64, may_double: bool) -> Judged {
-        self.listen();
+        let (said, lives, planned) = self.notes.heard_of();
         let values: HashSet<_> = log.iter().filter_map(|one| one.record.value.as_ref()).collect();
         let stands = |plan: &&Planned| plan.value.as_ref().is_some_and(|it| values.contains(it));
-        let planned: Vec<_> = self.planned.iter().filter(stands).cloned().collect();
+        let planned: Vec<_> = planned.iter().filter(stands).cloned().collect();
         let model = Model::new(&SPANS, log, &planned);
         judge::dead_letters(&model, &self.trades.name, &self.letters.all(), may_double);
         let judged = Judged {
-            verdict: judge::messages(&model, &self.said, &self.lives, quiet),
-            doubled: judge::doubled(&self.said),
+            verdict: judge::messages(&model, said, lives, quiet),
+            doubled: judge::doubled(said),
         };
         assert!(judged.verdict.whole_ticks >= 1, "{judged:?}");
         let (trades, letters) = (model.counted(), model.rejected.len());
         println!("{}: {trades} trades, {letters} dead letters, {judged:?}", self.trades.name);
         judged
-    }
-
-    fn listen(&mut self) {
-        let stored = self.aggregates.read(&mut self.cursor);
-        self.said.extend(stored.iter().map(|one| judge::said(one, INTERVAL)));
     }
 }
 

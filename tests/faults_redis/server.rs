@@ -104,7 +104,7 @@ fn while_redis_is_away_no_tick_is_missed_and_ten_seconds_after_its_return_all_is
     let disk = ["--appendonly", "yes", "--appendfsync", "always"];
     let mut redis = RedisServer::start_with(&disk);
     let mut stage = Stage::set("away", redis.addr());
-    stage.interval = 2;
+    stage.notes.interval = 2;
     let service = stage.ready();
     let back_in_step = stage.under_load(|| {
         redis.kill();

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rskafka::client::partition::Compression;
 
-use crate::judge::{self, Life, Said};
+use crate::judge;
 use crate::model::Model;
+use crate::notes::Notes;
 use crate::program;
 use crate::service::Service;
 use crate::support::kafka::KafkaBroker;
 use crate::support::oracle::Span;
-use crate::topic::{Cursor, PARTITIONS, Topic, now};
-use crate::workload::{self, Order, Pace, Planned, mark, marks};
+use crate::topic::{Cursor, Topic, now};
+use crate::workload::{self, Order, Pace, Planned};
 
 /// Windows of every kind of content: all new, sliding, still filling.
 const SPANS: [Span; 3] = [("10s", 10), ("1min", 60), ("1hour", 3_600)];
@@ -37,18 +37,11 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(crate) struct Stage {
     /// `REDIS_ADDR`.
     pub(crate) redis: String,
-    /// Seconds between ticks.
-    pub(crate) interval: i64,
     trades: Topic,
-    aggregates: Topic,
+    pub(crate) notes: Notes,
     letters: Topic,
     rng: StdRng,
-    lives: Vec<Life>,
-    planned: Vec<Planned>,
-    said: Vec<Said>,
     judged: usize,
-    cursor: Cursor,
-    rounds: usize,
 }
 
 impl Stage {
@@ -60,33 +53,26 @@ impl Stage {
         let topic = |kind: &str| Topic::open(broker, &format!("{name}-{kind}"));
         Self {
             redis,
-            interval: 1,
             trades: topic("trades"),
-            aggregates: topic("aggregates"),
+            notes: Notes::new(topic("aggregates"), 1),
             letters: topic("letters"),
             rng: StdRng::seed_from_u64(seed),
-            lives: Vec::new(),
-            planned: Vec::new(),
-            said: Vec::new(),
             judged: 0,
-            cursor: Cursor::default(),
-            rounds: 0,
         }
     }
 
     /// Starts the service; what is published from now on is its own.
     pub(crate) fn start(&mut self) -> Service {
-        let ends = self.trades.ends();
-        self.lives.push(Life { since_ms: now().timestamp_millis(), ends });
+        self.notes.life(&self.trades);
         let names: Vec<_> = SPANS.iter().map(|(name, _)| *name).collect();
         let variables = [
             ("KAFKA_BROKERS", KafkaBroker::shared().address()),
             ("REDIS_ADDR", self.redis.clone()),
             ("KAFKA_TOPIC", self.trades.name.clone()),
-            ("AGGREGATE_TOPIC", self.aggregates.name.clone()),
+            ("AGGREGATE_TOPIC", self.notes.aggregates.name.clone()),
             ("DLQ_TOPIC", self.letters.name.clone()),
             ("TIME_WINDOWS", names.join(",")),
-            ("AGGREGATE_PUBLISH_INTERVAL", format!("{}s", self.interval)),
+            ("AGGREGATE_PUBLISH_INTERVAL", format!("{}s", self.notes.interval)),
         ];
         Service::start(program(), &variables.map(|(name, value)| (name.to_owned(), value)))
     }
@@ -114,31 +100,30 @@ impl Stage {
             drop(end);
             (answer, loading.join().unwrap())
         });
-        self.planned.extend(records);
+        self.notes.planned.extend(records);
         answer
     }
 
     /// Waits until everything is counted and a whole tick says so, then judges all that was
     /// published since it was judged last; answers how many ticks were compared in every field.
     pub(crate) fn exact(&mut self, service: &Service) -> usize {
-        let quiet = self.quiet(service);
+        let quiet = self.notes.quiet(service, &self.trades);
         // A life's first and last tick may be of one worker alone.
-        let life = self.lives.last().unwrap().clone();
+        let life = self.notes.lives.last().unwrap().clone();
         service.until("whole ticks", || {
-            self.listen();
-            let of_life = self.said.iter().filter(|one| one.at_ms >= life.since_ms);
+            let of_life = self.notes.said().iter().filter(|one| one.at_ms >= life.since_ms);
             let ends: BTreeSet<_> = of_life.map(|one| one.end).collect();
             ends.iter().filter(|end| **end >= quiet).count() >= 3
         });
         let [log, letters] =
             [&self.trades, &self.letters].map(|topic| topic.read(&mut Cursor::default()));
-        let model = Model::new(&SPANS, &log, &self.planned);
+        let (said, lives, planned) = self.notes.heard_of();
+        let model = Model::new(&SPANS, &log, planned);
         judge::dead_letters(&model, &self.trades.name, &letters, true);
-        let said = &self.said[self.judged..];
-        let verdict = judge::messages(&model, said, &self.lives, quiet);
+        let verdict = judge::messages(&model, &said[self.judged..], lives, quiet);
         println!("{}: {} trades, {verdict:?}", self.trades.name, model.counted());
         assert!(verdict.whole_ticks >= 1, "{verdict:?}");
-        self.judged = self.said.len();
+        self.judged = said.len();
         verdict.whole_ticks
     }
 
@@ -162,34 +147,13 @@ impl Stage {
         self.crash(service)
     }
 
-    /// Waits until all that was produced is counted; answers the first tick's second that tells so.
-    fn quiet(&mut self, service: &Service) -> i64 {
-        self.rounds += 1;
-        let mark = mark(self.rounds, now().timestamp() - 1);
-        for partition in 0..usize::try_from(PARTITIONS).unwrap() {
-            self.trades.produce(partition, vec![mark.record()], Compression::Snappy);
-        }
-        self.planned.push(mark);
-        let marks = marks(self.rounds);
-        let mut quiet = None;
-        service.until("everything to be counted", || {
-            self.listen();
-            let counted = |one: &&Said| one.trades() >= PARTITIONS.unsigned_abs().into();
-            let seen = |mark: &String| {
-                self.said.iter().filter(|one| one.token == *mark).find(counted).map(|one| one.end)
-            };
-            quiet = marks.iter().map(seen).collect::<Option<Vec<_>>>();
-            quiet.is_some()
-        });
-        quiet.into_iter().flatten().max().unwrap()
-    }
-
     /// No tick of the life that is on was missed, and none left out a token of the one before.
     pub(crate) fn no_tick_missing(&mut self) -> usize {
-        self.listen();
-        let life = self.lives.last().unwrap();
+        let interval = self.notes.interval;
+        let (said, lives, _) = self.notes.heard_of();
+        let life = lives.last().unwrap();
         let mut ticks: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
-        for one in self.said.iter().filter(|one| one.at_ms >= life.since_ms) {
+        for one in said.iter().filter(|one| one.at_ms >= life.since_ms) {
             ticks.entry(one.end).or_default().insert(&one.token);
         }
         // The last may not be whole yet.
@@ -197,16 +161,11 @@ impl Stage {
         let ticks: Vec<_> = ticks.into_iter().collect();
         for pair in ticks.windows(2) {
             let [(before, had), (end, has)] = pair else { continue };
-            assert_eq!(end - before, self.interval, "no tick between {before} and {end}");
+            assert_eq!(end - before, interval, "no tick between {before} and {end}");
             let missing: Vec<_> = had.difference(has).collect();
             assert!(missing.is_empty(), "no message at {end} of {missing:?}");
         }
         ticks.len()
-    }
-
-    fn listen(&mut self) {
-        let stored = self.aggregates.read(&mut self.cursor);
-        self.said.extend(stored.iter().map(|one| judge::said(one, self.interval)));
     }
 }
 

@@ -2,34 +2,15 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
+#[path = "../harness/mod.rs"]
+mod harness;
+#[path = "mod.rs"]
+mod parts;
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../brokers/judge.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod judge;
-#[path = "../brokers/model.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod model;
-#[path = "../brokers/service.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod service;
-#[path = "../brokers/spoil.rs"]
-mod spoil;
-#[path = "../brokers/topic.rs"]
-#[allow(dead_code, reason = "shared with other stages")]
-mod topic;
-#[path = "../brokers/workload.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end test")]
-mod workload;
-
-mod auditor;
-mod faults;
-mod ledger;
-mod load;
-mod soak;
-mod table;
-mod world;
+use harness::{judge, model, service, topic, workload};
+use parts::{auditor, drill, faults, flood, ledger, load, soak, table, world};
 
 use std::time::Duration;
 

@@ -14,9 +14,9 @@ use rskafka::record::Record;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::spoil::{self, Fields, NAMES};
+use super::spoil::{self, Fields, NAMES};
+use super::topic::{Topic, now};
 use crate::support::oracle::Told;
-use crate::topic::{Topic, now};
 
 /// What is to be made.
 #[derive(Clone, Copy, Debug)]

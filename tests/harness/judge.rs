@@ -15,10 +15,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::model::{Model, Place};
+use super::model::{Model, Place};
+use super::topic::{PARTITIONS, Stored};
+use super::workload::Bad;
 use crate::support::oracle;
-use crate::topic::{PARTITIONS, Stored};
-use crate::workload::Bad;
 
 /// A process that published: since when, and where the log ended then.
 #[derive(Clone, Debug)]
