@@ -39,8 +39,14 @@ pub(crate) fn transactions_compaction_codecs_and_odd_headers_are_counted_exactly
     let replaced = chunk();
     send("gzip", replaced, "same", "-");
     send("gzip", chunk(), "same", "-");
-    // Then the next one is written to a new segment, and the first one is compacted.
-    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let odd = |plan: &Planned, at: i64| {
+        let value = line(plan).unwrap();
+        let batch = batch_with_header_key(&[0xff, b'k'], Some(value), value, at);
+        produce_batch(&site.broker.address(), TOPIC, batch);
+    };
+    let odd_ones = chunk();
+    // By its timestamp a segment is over: it begins a new one, and the first one is compacted.
+    odd(&odd_ones[0], now().timestamp_millis() + 60_000);
     for codec in ["snappy", "lz4", "zstd"] {
         send(codec, chunk(), codec, "null value");
     }
@@ -49,10 +55,8 @@ pub(crate) fn transactions_compaction_codecs_and_odd_headers_are_counted_exactly
         send("ended", chunk(), end, "-");
         order(&[end, "ended"]);
     }
-    for plan in chunk() {
-        let (value, at) = (line(plan).unwrap(), now().timestamp_millis());
-        let batch = batch_with_header_key(&[0xff, b'k'], Some(value), value, at);
-        produce_batch(&site.broker.address(), TOPIC, batch);
+    for plan in &odd_ones[1..] {
+        odd(plan, now().timestamp_millis());
     }
     order(&["begin", "open"]);
     let (mark, marks) = stage.notes.next_mark(now().timestamp() - 1);

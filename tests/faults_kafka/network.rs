@@ -30,8 +30,9 @@ pub(crate) fn connections_that_are_slow_trickle_are_cut_or_refused_cost_nothing(
     proxy.weather(Weather::Clear);
     stage.load_while(slice(), |_| {
         for _ in 0..10 {
+            let before = proxy.accepted();
             proxy.cut();
-            std::thread::sleep(Duration::from_millis(200));
+            service.until("a new connection", || proxy.accepted() > before);
         }
     });
     stage.load_while(slice(), |_| {
