@@ -163,7 +163,8 @@ impl KafkaBroker {
     }
 
     fn spawn(&self) -> Process {
-        let java = java(self.jvm);
+        let mut java = java(self.jvm);
+        java.arg(format!("-Djava.io.tmpdir={}", self.dir.display()));
         let mut watcher = Command::new("sh")
             .args(["-c", WATCHER, "sh"])
             .arg(&self.dir)

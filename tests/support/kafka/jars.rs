@@ -7,11 +7,13 @@ use std::sync::OnceLock;
 
 use crate::support::install;
 
-/// `java` with the jars on its class path.
+/// `java` with the jars on its class path. What its libraries unpack, a kill leaves behind: not in
+/// the system's folder.
 pub fn java(jvm: &[&str]) -> Command {
     install::ensure("java", &["openjdk-17-jre-headless"]);
     let mut command = Command::new("java");
-    command.args(jvm).arg("-cp").arg(jars().join("*"));
+    let unpacked = format!("-Djava.io.tmpdir={}", env!("CARGO_TARGET_TMPDIR"));
+    command.args(jvm).arg(unpacked).arg("-cp").arg(jars().join("*"));
     command
 }
 
