@@ -35,8 +35,10 @@
 //! status           how the service is doing
 //! tls              whom to trust, what to show
 //! http/            what the service says of itself
+//!   about          the build, the settings
 //!   health         live, ready, health
 //!   metrics        figures as text and JSON
+//!   openapi        the description of all paths
 //!   publish        publish now: who may, and what they say
 //!   server         the bounded server round the router
 //!   stats          the producer's statistics

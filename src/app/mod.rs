@@ -20,10 +20,10 @@ use tracing::{error, info, warn};
 pub use clock::SystemClock;
 use names::NameReader;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Shown};
 use crate::domain::budget::Budget;
 use crate::domain::reject::Reason;
-use crate::http::{self, Facts, HttpState};
+use crate::http::{self, Facts, HttpState, Setting};
 use crate::metrics::Metrics;
 use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
@@ -159,10 +159,7 @@ pub async fn serve(
     let state = HttpState {
         status: Arc::clone(&shared.status),
         metrics: Arc::clone(&shared.metrics),
-        facts: Facts {
-            brokers: config.kafka_brokers.clone(),
-            topic: config.aggregate_topic.clone(),
-        },
+        facts: facts(config),
         clock: Arc::new(move || clock.now()),
         admin_token: config.admin_token.as_ref().map(|token| token.expose().to_owned()),
         publish: Arc::new(move |wanted| {
@@ -173,6 +170,19 @@ pub async fn serve(
     tokio::spawn(http::serve(listener, http::router(Arc::new(state)), stop));
     info!(port = address.port(), "health and metrics over HTTP");
     Ok(address)
+}
+
+fn facts(config: &Config) -> Facts {
+    let setting = |shown: &Shown| Setting {
+        name: shown.name,
+        value: shown.value.clone(),
+        origin: shown.origin.name(),
+    };
+    Facts {
+        brokers: config.kafka_brokers.clone(),
+        topic: config.aggregate_topic.clone(),
+        settings: config.shown.iter().map(setting).collect(),
+    }
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.

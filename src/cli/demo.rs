@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::DemoArgs;
 use crate::app;
-use crate::config::{Config, LogLevel, Origin};
+use crate::config::{Config, LogLevel, Origin, Shown};
 use crate::demo::board::Board;
 use crate::demo::market::{BLOCK, LONGEST_CATCH_UP, Market, PARTITIONS};
 use crate::demo::screen::Screen;
@@ -31,20 +31,25 @@ use crate::status::Phase;
 /// see (a tick each second) and nothing that disturbs it (no INFO lines).
 #[must_use]
 pub fn adapted(config: &Config) -> Config {
-    let set =
-        |name| config.shown.iter().any(|one| one.name == name && one.origin != Origin::Default);
     let mut adapted = config.clone();
-    if !set("AGGREGATE_PUBLISH_INTERVAL") {
+    if shown_as(&mut adapted, "AGGREGATE_PUBLISH_INTERVAL", "1s") {
         adapted.publish_interval = Duration::from_secs(1);
     }
-    if !set("LOG_LEVEL") {
+    if shown_as(&mut adapted, "LOG_LEVEL", "WARN") {
         adapted.log_level = LogLevel::Warn;
     }
     // A checkpoint that nobody will ever load.
-    if !set("CHECKPOINT_INTERVAL") {
+    if shown_as(&mut adapted, "CHECKPOINT_INTERVAL", "1s") {
         adapted.checkpoint_interval = Duration::from_secs(1);
     }
     adapted
+}
+
+/// Shows the demo's own default, unless somebody has set the setting.
+fn shown_as(config: &mut Config, name: &str, value: &str) -> bool {
+    let unset = |one: &&mut Shown| one.name == name && one.origin == Origin::Default;
+    let found = config.shown.iter_mut().find(unset);
+    found.map(|shown| value.clone_into(&mut shown.value)).is_some()
 }
 
 /// Runs the demo until `stop`, or for as long as `args` says.

@@ -47,7 +47,11 @@ impl Server {
         let state = HttpState {
             status: Arc::clone(&status),
             metrics: Arc::clone(&metrics),
-            facts: Facts { brokers: vec!["b:9092".to_owned()], topic: "aggregate-info".to_owned() },
+            facts: Facts {
+                brokers: vec!["b:9092".to_owned()],
+                topic: "aggregate-info".to_owned(),
+                settings: Vec::new(),
+            },
             clock: Arc::new(move || WallMs(now.load(Ordering::Relaxed))),
             admin_token: admin_token.map(str::to_owned),
             publish: Arc::new(move |wanted| {
