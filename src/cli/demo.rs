@@ -59,7 +59,7 @@ fn shown_as(config: &mut Config, name: &str, value: &str) -> bool {
 pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let config = adapted(config);
     let seed = args.seed.unwrap_or_else(rand::random);
-    let shared = app::shared()?;
+    let shared = app::shared(&config)?;
     let started = shared.clock.now();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{ErrorBody, Failure, HttpState, Routes, SERVICE, Shared, rfc3339};
-use crate::status;
+use crate::domain::time::WallMs;
+use crate::status::Says;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -32,6 +33,8 @@ struct Health {
     #[schema(format = DateTime)]
     started: String,
     uptime_seconds: u64,
+    /// What `/readyz` says.
+    ready: bool,
     metrics_summary: Summary,
     /// By name; the pipeline's reason is its phase.
     components: BTreeMap<&'static str, Component>,
@@ -60,7 +63,14 @@ struct Summary {
     rejected: u64,
     messages_published: u64,
     publish_errors: u64,
+    dead_letters: u64,
     tokens: i64,
+    panes: i64,
+    /// Records that are not read yet, in all partitions.
+    lag_records: i64,
+    /// Age of the newest record that was read, where there are unread ones; of the worst partition.
+    lag_seconds: Option<f64>,
+    checkpoint_age_seconds: Option<f64>,
     /// The year 1 where there was none yet.
     #[schema(format = DateTime)]
     last_publish: String,
@@ -104,8 +114,9 @@ async fn health(state: Shared) -> Response {
         service: SERVICE,
         started: rfc3339(Some(started)),
         uptime_seconds: now.since(started).as_secs(),
-        metrics_summary: summary(&state),
-        components: components(&state),
+        ready: state.status.ready(now).is_ok(),
+        metrics_summary: summary(&state, now),
+        components: components(&state, now),
     };
     let code = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(body)).into_response()
@@ -177,8 +188,10 @@ async fn readyz(state: Shared) -> Response {
     health_ready(state).await
 }
 
-fn summary(state: &HttpState) -> Summary {
+fn summary(state: &HttpState, now: WallMs) -> Summary {
     let metrics = &state.metrics;
+    let lags = state.status.lags(now);
+    let lags = || lags.iter().filter_map(|(_, lag)| *lag);
     Summary {
         trades_consumed: metrics.trades_consumed.get(),
         trades_counted: metrics.trades_counted.get(),
@@ -186,24 +199,29 @@ fn summary(state: &HttpState) -> Summary {
         rejected: metrics.rejected_in_all(),
         messages_published: metrics.messages_published.get(),
         publish_errors: metrics.publish_errors.get(),
+        dead_letters: metrics.dead_letters.get(),
         tokens: metrics.tokens.get(),
+        panes: metrics.panes.get(),
+        lag_records: lags().map(|lag| lag.records).sum(),
+        lag_seconds: lags().filter_map(|lag| lag.age).max().map(|age| age.as_secs_f64()),
+        checkpoint_age_seconds: state.status.checkpoint_age(now).map(|age| age.as_secs_f64()),
         last_publish: rfc3339(state.status.last_publish()),
         last_flush: rfc3339(state.status.last_flush()),
     }
 }
 
 /// Every component with a reason; the pipeline's is its phase.
-fn components(state: &HttpState) -> BTreeMap<&'static str, Component> {
-    let alive = state.status.live(state.now());
+fn components(state: &HttpState, now: WallMs) -> BTreeMap<&'static str, Component> {
+    let alive = state.status.live(now);
     let pipeline = if alive { state.status.phase().name() } else { "no progress" };
     let mut all: BTreeMap<_, _> =
-        state.status.components().into_iter().map(|(name, says)| (name, component(says))).collect();
+        state.status.components(now).into_iter().map(|(name, says)| (name, component(says))).collect();
     let reason = pipeline.to_owned();
     all.insert("pipeline", Component { status: condition(alive), reason });
     all
 }
 
-fn component(says: status::Component) -> Component {
+fn component(says: Says) -> Component {
     let status = condition(says.is_ok());
     Component { status, reason: says.err().unwrap_or_else(|| "ok".to_owned()) }
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{Failure, Routes, Shared};
+use crate::gauges;
 
 pub(super) fn routes() -> Routes {
     Routes::default().routes(routes!(metrics)).routes(routes!(metrics_json))
@@ -60,6 +61,7 @@ struct Histogram {
         content_type = "text/plain; version=0.0.4"))
 )]
 async fn metrics(state: Shared) -> Response {
+    gauges::refresh(&state.metrics, &state.status, state.now());
     match state.metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -74,6 +76,7 @@ async fn metrics(state: Shared) -> Response {
     responses((status = OK, description = "All figures", body = BTreeMap<String, Family>))
 )]
 async fn metrics_json(state: Shared) -> Json<BTreeMap<String, Family>> {
+    gauges::refresh(&state.metrics, &state.status, state.now());
     let families = state.metrics.gather();
     Json(families.iter().map(|one| (one.name().to_owned(), family(one))).collect())
 }
