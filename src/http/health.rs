@@ -214,8 +214,12 @@ fn summary(state: &HttpState, now: WallMs) -> Summary {
 fn components(state: &HttpState, now: WallMs) -> BTreeMap<&'static str, Component> {
     let alive = state.status.live(now);
     let pipeline = if alive { state.status.phase().name() } else { "no progress" };
-    let mut all: BTreeMap<_, _> =
-        state.status.components(now).into_iter().map(|(name, says)| (name, component(says))).collect();
+    let mut all: BTreeMap<_, _> = state
+        .status
+        .components(now)
+        .into_iter()
+        .map(|(name, says)| (name, component(says)))
+        .collect();
     let reason = pipeline.to_owned();
     all.insert("pipeline", Component { status: condition(alive), reason });
     all

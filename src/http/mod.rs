@@ -3,12 +3,16 @@
 //! describes it, in a file here with its own `routes()`, merged in [`described`].
 
 mod about;
+mod events;
 mod health;
 mod metrics;
 mod openapi;
+mod parameters;
 mod publish;
+mod rows;
 mod server;
 mod stats;
+mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,8 +32,9 @@ pub use about::Setting;
 pub use server::{Limits, serve, serve_within};
 
 use crate::domain::time::WallMs;
+use crate::domain::window::Windows;
 use crate::metrics::Metrics;
-use crate::ports::{NotPublished, Published, Wanted};
+use crate::ports::{Market, NotPublished, Published, Wanted};
 use crate::status::Status;
 
 /// What the pages are made of.
@@ -46,6 +51,10 @@ pub struct HttpState {
     pub admin_token: Option<String>,
     /// Publishes between ticks.
     pub publish: Publish,
+    /// Answers about tokens.
+    pub market: Arc<dyn Market>,
+    /// The windows that its figures are of.
+    pub windows: Windows,
 }
 
 /// Publishes between ticks, and answers when the brokers have acknowledged.
@@ -70,11 +79,13 @@ pub const SERVICE: &str = env!("CARGO_PKG_NAME");
 fn described() -> Routes {
     OpenApiRouter::with_openapi(openapi::head())
         .merge(about::routes())
+        .merge(events::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(openapi::routes())
         .merge(publish::routes())
         .merge(stats::routes())
+        .merge(tokens::routes())
 }
 
 /// What answers them.
