@@ -23,6 +23,7 @@
 //! demo/            a market, and its messages as a table
 //!   board          the newest message of each token
 //!   market         simulated trades
+//!   names          symbols and names of its tokens
 //!   screen         the terminal while the table is shown
 //!   table          the board as text
 //! replay/          lines in, messages out, by event time
@@ -40,13 +41,20 @@
 //!   lag            how far reading is behind
 //!   overdue        what has failed for longer than it may
 //!   phase          where it is in its life
+//!   rate           trades a second
 //! tls              whom to trust, what to show
 //! http/            what the service says of itself
+//!   about          the build, the settings
+//!   events         the market and the service's health, each second
 //!   health         live, ready, health
 //!   metrics        figures as text and JSON
+//!   openapi        the description of all paths
+//!   parameters     what stands behind the `?`
 //!   publish        publish now: who may, and what they say
+//!   rows           tokens as JSON
 //!   server         the bounded server round the router
 //!   stats          the producer's statistics
+//!   tokens         the market, one token, its history
 //! kafka/           the log and the producer over Kafka
 //!   batch          a record batch as the protocol has it
 //!   connect        from addresses to a client that is rebuilt
@@ -82,6 +90,7 @@
 //!   names          symbols and names, shared
 //!   orders         what is to be published between ticks
 //!   outbox         the newest message of each token
+//!   queries        what is asked about tokens between ticks
 //!   reader         a partition: fetch, route, hand on
 //!   recover        claim, load, find the positions
 //!   route          from records to batches
@@ -105,10 +114,13 @@
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
 //!   budget         how many tokens and panes are held
+//!   history        a token's last hour in steps
+//!   look           what a shard says between ticks
 //!   name           symbols and names
 //!   pane           one token's trades of one second
 //!   position       partition, offset, index
 //!   price          prices as written
+//!   ranking        which tokens come first
 //!   reject         why a trade was rejected
 //!   shard          tokens by hash: panes, windows, positions
 //!   store          live panes by second

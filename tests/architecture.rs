@@ -17,6 +17,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "ports.rs",
         &["tokio", "tracing", "rskafka", "fred::", "kafka_protocol", "axum", "prometheus"],
     ),
+    // A path is routed by the annotation that describes it.
+    ("http/", &[".route(", "axum::routing"]),
     ("", &["unsafe {", "unsafe fn", "unbounded_channel"]),
 ];
 

@@ -20,15 +20,16 @@ use tracing::{error, info, warn};
 pub use clock::SystemClock;
 use names::NameReader;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Shown};
 use crate::domain::budget::Budget;
 use crate::domain::reject::Reason;
 use crate::gauges;
-use crate::http::{self, Facts, HttpState};
+use crate::http::{self, Facts, HttpState, Setting};
 use crate::metrics::Metrics;
 use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
 use crate::pipeline::outbox::Batching;
+use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
 use crate::ports::Clock;
 use crate::status::{Limits, Status};
@@ -55,11 +56,12 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
     introduce(config);
     let shared = shared(config)?;
     let orders = Arc::<Orders>::default();
+    let queries = Arc::<Queries>::default();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
     if config.metrics_enabled {
-        serve(config, &shared, &orders, ended.clone()).await?;
+        serve(config, &shared, &orders, &queries, ended.clone()).await?;
     }
     tokio::spawn(gauge(Arc::clone(&shared), Arc::clone(&budget), ended.clone()));
     let Some(real) = connect::all(config, &shared, &stop).await? else {
@@ -78,6 +80,7 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
         budget,
         names,
         orders,
+        queries,
         shared,
         settings: settings(config),
     };
@@ -153,6 +156,7 @@ pub async fn serve(
     config: &Config,
     shared: &Arc<Shared>,
     orders: &Arc<Orders>,
+    queries: &Arc<Queries>,
     stop: CancellationToken,
 ) -> anyhow::Result<SocketAddr> {
     let port = config.metrics_port;
@@ -164,20 +168,32 @@ pub async fn serve(
     let state = HttpState {
         status: Arc::clone(&shared.status),
         metrics: Arc::clone(&shared.metrics),
-        facts: Facts {
-            brokers: config.kafka_brokers.clone(),
-            topic: config.aggregate_topic.clone(),
-        },
+        facts: facts(config),
         clock: Arc::new(move || clock.now()),
         admin_token: config.admin_token.as_ref().map(|token| token.expose().to_owned()),
         publish: Arc::new(move |wanted| {
             let orders = Arc::clone(&orders);
             async move { orders.place(wanted).await }.boxed()
         }),
+        market: Arc::<Queries>::clone(queries),
+        windows: config.windows.clone(),
     };
     tokio::spawn(http::serve(listener, http::router(Arc::new(state)), stop));
     info!(port = address.port(), "health and metrics over HTTP");
     Ok(address)
+}
+
+fn facts(config: &Config) -> Facts {
+    let setting = |shown: &Shown| Setting {
+        name: shown.name,
+        value: shown.value.clone(),
+        origin: shown.origin.name(),
+    };
+    Facts {
+        brokers: config.kafka_brokers.clone(),
+        topic: config.aggregate_topic.clone(),
+        settings: config.shown.iter().map(setting).collect(),
+    }
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.
@@ -244,6 +260,7 @@ pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationT
             );
             (said_of, silent) = (refused, 0);
         }
+        shared.status.note_counted(shared.clock.now(), shared.metrics.trades_counted.get());
         shared.metrics.tokens.set(count(budget.tokens()));
         shared.metrics.panes.set(count(budget.panes()));
         gauges::refresh(&shared.metrics, &shared.status, shared.clock.now());

@@ -1,12 +1,18 @@
 //! HTTP: what the service says of itself. Reads the status and the figures; changes nothing but by
-//! `publish`. Errors are JSON, `{"error": …}`. What grows later (`/tokens`, the page) is one more
-//! file here with its own `routes()`, merged in [`router`].
+//! `publish`. Errors are JSON, `{"error": …}`. A path is a handler whose annotation both routes and
+//! describes it, in a file here with its own `routes()`, merged in [`described`].
 
+mod about;
+mod events;
 mod health;
 mod metrics;
+mod openapi;
+mod parameters;
 mod publish;
+mod rows;
 mod server;
 mod stats;
+mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,18 +20,21 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, Router};
 use futures::future::BoxFuture;
-use serde_json::json;
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
 
+pub use about::Setting;
 pub use server::{Limits, serve, serve_within};
 
 use crate::domain::time::WallMs;
+use crate::domain::window::Windows;
 use crate::metrics::Metrics;
-use crate::ports::{NotPublished, Published, Wanted};
+use crate::ports::{Market, NotPublished, Published, Wanted};
 use crate::status::Status;
 
 /// What the pages are made of.
@@ -42,6 +51,10 @@ pub struct HttpState {
     pub admin_token: Option<String>,
     /// Publishes between ticks.
     pub publish: Publish,
+    /// Answers about tokens.
+    pub market: Arc<dyn Market>,
+    /// The windows that its figures are of.
+    pub windows: Windows,
 }
 
 /// Publishes between ticks, and answers when the brokers have acknowledged.
@@ -55,19 +68,29 @@ pub struct Facts {
     pub brokers: Vec<String>,
     /// `AGGREGATE_TOPIC`.
     pub topic: String,
+    /// Every setting, secrets hidden.
+    pub settings: Vec<Setting>,
 }
 
 /// The name under which the service speaks of itself.
 pub const SERVICE: &str = env!("CARGO_PKG_NAME");
 
-/// All paths.
-pub fn router(state: Arc<HttpState>) -> Router {
-    Router::new()
-        .route("/version", get(version))
+/// All paths, with what they take and answer.
+fn described() -> Routes {
+    OpenApiRouter::with_openapi(openapi::head())
+        .merge(about::routes())
+        .merge(events::routes())
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(openapi::routes())
         .merge(publish::routes())
         .merge(stats::routes())
+        .merge(tokens::routes())
+}
+
+/// What answers them.
+pub fn router(state: Arc<HttpState>) -> Router {
+    Router::from(described())
         .fallback(async || Failure(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {
             Failure(StatusCode::METHOD_NOT_ALLOWED, "no such method here".to_owned())
@@ -79,11 +102,21 @@ pub fn router(state: Arc<HttpState>) -> Router {
 #[derive(Debug)]
 struct Failure(StatusCode, String);
 
+/// Its body.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+struct ErrorBody {
+    /// What is wrong, in words.
+    error: String,
+}
+
 type Shared = State<Arc<HttpState>>;
+
+type Routes = OpenApiRouter<Arc<HttpState>>;
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
+        (self.0, Json(ErrorBody { error: self.1 })).into_response()
     }
 }
 
@@ -97,10 +130,6 @@ impl fmt::Debug for HttpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpState").field("facts", &self.facts).finish_non_exhaustive()
     }
-}
-
-async fn version() -> impl IntoResponse {
-    Json(json!({ "service": SERVICE, "version": env!("CARGO_PKG_VERSION") }))
 }
 
 /// RFC 3339 in UTC; the year 1 for what never was, as Go writes its zero time.

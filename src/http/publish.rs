@@ -7,41 +7,82 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::server::Peer;
-use super::{Failure, HttpState};
+use super::{ErrorBody, Failure, HttpState, Routes};
 use crate::domain::trade::MAX_TOKEN_BYTES;
 use crate::ports::{Published, Wanted};
 use crate::status::Phase;
 
-pub(super) fn routes() -> Router<Arc<HttpState>> {
-    Router::new().route("/publish", post(publish))
+pub(super) fn routes() -> Routes {
+    Routes::default().routes(routes!(publish))
 }
 
 /// What is asked for: one of the three.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(
+    as = Wanted,
+    min_properties = 1,
+    max_properties = 1,
+    examples(json!({"token": "So11111111111111111111111111111111111111112"}), json!({"all": true}))
+)]
 struct Body {
+    /// One address, of at most 128 bytes.
+    #[schema(nullable = false, min_length = 1, max_length = 128)]
     token: Option<String>,
+    /// Some addresses.
+    #[schema(nullable = false, max_items = 1_000)]
     tokens: Option<BTreeSet<String>>,
+    /// All active tokens; true.
+    #[schema(nullable = false)]
     all: Option<bool>,
 }
 
+/// What was published.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Published)]
+struct Told {
+    /// Messages that the brokers have acknowledged.
+    published: usize,
+    /// Tokens that were named and are not active.
+    unknown: Vec<String>,
+}
+
+/// Publishes now, and answers once the brokers have acknowledged.
+///
+/// The messages are those that a tick would publish. One request at a time is served, for 8 s at
+/// most.
+#[utoipa::path(
+    post,
+    path = "/publish",
+    tag = "tokens",
+    request_body = Body,
+    security((), ("admin_token" = [])),
+    responses(
+        (status = OK, description = "Acknowledged", body = Told),
+        (status = BAD_REQUEST, description = "Not understood", body = ErrorBody),
+        (status = UNAUTHORIZED, description = "`ADMIN_TOKEN` is wanted", body = ErrorBody,
+            headers(("www-authenticate" = String, description = "`Bearer`"))),
+        (status = FORBIDDEN, description = "Not from there", body = ErrorBody),
+        (status = PAYLOAD_TOO_LARGE, description = "Beyond 256 kB", body = ErrorBody),
+        (status = UNSUPPORTED_MEDIA_TYPE, description = "Not JSON", body = ErrorBody),
+        (status = SERVICE_UNAVAILABLE, description = "Not now", body = ErrorBody),
+    )
+)]
 async fn publish(State(state): State<Arc<HttpState>>, request: Request) -> Response {
     match answer(&state, request).await {
-        Ok(Published { published, unknown }) => {
-            Json(json!({ "published": published, "unknown": unknown })).into_response()
-        }
+        Ok(Published { published, unknown }) => Json(Told { published, unknown }).into_response(),
         Err(failure @ Failure(StatusCode::UNAUTHORIZED, _)) => {
             ([(WWW_AUTHENTICATE, "Bearer")], failure).into_response()
         }

@@ -1,32 +1,36 @@
 //! `/stats`: the producer's statistics in the Go service's shape. Durations are whole nanoseconds,
 //! as Go writes a `time.Duration`; a time that never was is Go's zero time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Json;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
-use super::{HttpState, Shared, rfc3339};
+use super::{Routes, Shared, rfc3339};
 use crate::metrics::mean;
 use crate::status::Phase;
 
-pub(super) fn routes() -> Router<Arc<HttpState>> {
-    Router::new().route("/stats", get(stats))
+pub(super) fn routes() -> Routes {
+    Routes::default().routes(routes!(stats))
 }
 
-/// The whole answer.
-#[derive(Serialize)]
-struct Stats<'a> {
+/// The producer's statistics.
+#[derive(Serialize, ToSchema)]
+struct Stats {
+    /// False once it was asked to stop.
     is_running: bool,
-    brokers: &'a [String],
-    topic: &'a str,
+    /// `KAFKA_BROKERS`.
+    brokers: Vec<String>,
+    /// `AGGREGATE_TOPIC`.
+    topic: String,
     messages_sent: u64,
     /// Batches that were not acknowledged; their messages were sent again.
     messages_error: u64,
     bytes_sent: u64,
+    /// The year 1 where none was sent yet.
+    #[schema(format = DateTime)]
     last_sent_time: String,
     /// Mean time from sending a batch to its acknowledgement, in nanoseconds.
     average_latency: u64,
@@ -34,7 +38,7 @@ struct Stats<'a> {
 }
 
 /// The same, in the words of Go's Kafka writer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct WriterStats {
     writes: u64,
     messages: u64,
@@ -46,7 +50,14 @@ struct WriterStats {
     write_time: u64,
 }
 
-async fn stats(state: Shared) -> Response {
+/// What was sent to the brokers so far, in the Go service's shape.
+#[utoipa::path(
+    get,
+    path = "/stats",
+    tag = "figures",
+    responses((status = OK, description = "The producer's statistics", body = Stats))
+)]
+async fn stats(state: Shared) -> Json<Stats> {
     let metrics = &state.metrics;
     let write_time = nanos(mean(&metrics.publish_batch_seconds));
     let writer_stats = WriterStats {
@@ -59,8 +70,8 @@ async fn stats(state: Shared) -> Response {
     };
     Json(Stats {
         is_running: state.status.phase() != Phase::Stopping,
-        brokers: &state.facts.brokers,
-        topic: &state.facts.topic,
+        brokers: state.facts.brokers.clone(),
+        topic: state.facts.topic.clone(),
         messages_sent: writer_stats.messages,
         messages_error: writer_stats.errors,
         bytes_sent: writer_stats.bytes,
@@ -68,7 +79,6 @@ async fn stats(state: Shared) -> Response {
         average_latency: write_time,
         writer_stats,
     })
-    .into_response()
 }
 
 fn nanos(duration: Duration) -> u64 {

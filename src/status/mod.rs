@@ -5,6 +5,7 @@ mod faults;
 mod lag;
 mod overdue;
 mod phase;
+mod rate;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering::Relaxed};
@@ -18,6 +19,7 @@ pub use phase::Phase;
 
 use faults::{Fault, Faults};
 use lag::Lags;
+use rate::Rate;
 
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
@@ -38,6 +40,7 @@ pub struct Status {
     flushed: Mutex<BTreeMap<i32, WallMs>>,
     faults: Mutex<Faults>,
     lags: Mutex<Lags>,
+    rate: Mutex<Rate>,
 }
 
 /// Without progress for so long, the pipeline is stuck: its loop comes round every second, and
@@ -64,6 +67,7 @@ impl Status {
             flushed: Mutex::default(),
             faults: Mutex::default(),
             lags: Mutex::default(),
+            rate: Mutex::default(),
         }
     }
 
@@ -178,6 +182,17 @@ impl Status {
     #[must_use]
     pub fn lags(&self, now: WallMs) -> Vec<(Partition, Option<Lag>)> {
         locked(&self.lags).all(now)
+    }
+
+    /// Notes how many trades are counted by now; about once a second.
+    pub fn note_counted(&self, now: WallMs, trades: u64) {
+        locked(&self.rate).note(now, trades);
+    }
+
+    /// How many trades are counted a second, over the last few seconds.
+    #[must_use]
+    pub fn trades_per_second(&self) -> f64 {
+        locked(&self.rate).per_second()
     }
 
     /// How old the oldest change of any worker is that is in no checkpoint.

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
 use aggregator_service::metrics::Metrics;
+use aggregator_service::pipeline::queries::Queries;
 use aggregator_service::ports::{NotPublished, Published, Wanted};
 use aggregator_service::status::Status;
 use futures::FutureExt;
@@ -48,13 +50,19 @@ impl Server {
         let state = HttpState {
             status: Arc::clone(&status),
             metrics: Arc::clone(&metrics),
-            facts: Facts { brokers: vec!["b:9092".to_owned()], topic: "aggregate-info".to_owned() },
+            facts: Facts {
+                brokers: vec!["b:9092".to_owned()],
+                topic: "aggregate-info".to_owned(),
+                settings: Vec::new(),
+            },
             clock: Arc::new(move || WallMs(now.load(Ordering::Relaxed))),
             admin_token: admin_token.map(str::to_owned),
             publish: Arc::new(move |wanted| {
                 placed.lock().unwrap().push(wanted);
                 std::future::ready(said.lock().unwrap().clone()).boxed()
             }),
+            market: Arc::new(Queries::default()),
+            windows: Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap(),
         };
         let listener = TcpListener::bind(("::", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,0 +1,118 @@
+//! `/openapi.json` against the rules of OpenAPI 3.1, against the routes, and against what is really
+//! answered.
+
+use std::collections::BTreeSet;
+
+use aggregator_service::domain::trade::MAX_TOKEN_BYTES;
+use roas::validation::{Options, Validate};
+use serde_json::{Value, json};
+
+use crate::ask::Answer;
+use crate::stage::{QUIET, Stage};
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The paths with their operations by method.
+fn paths(document: &Value) -> impl Iterator<Item = (&String, Vec<(&String, &Value)>)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths.iter().map(|(path, item)| (path, item.as_object().unwrap().iter().collect()))
+}
+
+/// Where a path can be asked for.
+fn concrete(path: &str) -> String {
+    path.replace("{address}", QUIET)
+}
+
+pub(crate) fn is_valid(stage: &Stage) {
+    let text = stage.ask("GET /openapi.json").body;
+    let document: roas::v3_1::spec::Spec = serde_json::from_str(&text).unwrap();
+    // Nothing is let pass: unused schemas and tags are errors, too.
+    if let Err(errors) = document.validate(Options::empty(), None) {
+        panic!("{errors}");
+    }
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["info"]["version"], stage.json("/version")["version"]);
+    for (path, operations) in paths(&document) {
+        for (method, operation) in operations {
+            let described = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+            assert!(described(&operation["summary"]), "{method} {path}");
+            assert!(!operation["tags"].as_array().unwrap().is_empty(), "{method} {path}");
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                assert!(described(&parameter["description"]), "{method} {path}: {parameter}");
+            }
+        }
+    }
+    examples_are_valid(&document);
+    let longest = &document["components"]["schemas"]["Wanted"]["properties"]["token"]["maxLength"];
+    assert_eq!(*longest, MAX_TOKEN_BYTES);
+}
+
+/// Every example of a schema is one of it.
+fn examples_are_valid(document: &Value) {
+    let mut seen = 0;
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for example in schema["examples"].as_array().into_iter().flatten() {
+            validate(document, &json!({"$ref": format!("#/components/schemas/{name}")}), example);
+            seen += 1;
+        }
+        for (_, property) in schema["properties"].as_object().into_iter().flatten() {
+            for example in property["examples"].as_array().into_iter().flatten() {
+                validate(document, property, example);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 5, "{seen} examples");
+}
+
+pub(crate) fn routes(stage: &Stage) {
+    let document = stage.json("/openapi.json");
+    for (path, operations) in paths(&document) {
+        let mut expected: BTreeSet<_> =
+            operations.iter().map(|(method, _)| method.to_uppercase()).collect();
+        if expected.contains("GET") {
+            expected.insert("HEAD".to_owned());
+        }
+        let answered = METHODS.into_iter().filter(|method| {
+            let answer = stage.ask(&format!("{method} {}", concrete(path)));
+            assert_ne!(answer.status, 404, "{method} {path}: {answer:?}");
+            answer.status != 405
+        });
+        assert_eq!(answered.map(str::to_owned).collect::<BTreeSet<_>>(), expected, "{path}");
+    }
+}
+
+pub(crate) fn answers(stage: &Stage) {
+    let document = stage.json("/openapi.json");
+    for (path, operations) in paths(&document) {
+        for (method, operation) in operations {
+            let answer = stage.ask(&format!("{} {}", method.to_uppercase(), concrete(path)));
+            conforms(&document, &format!("{method} {path}"), operation, &answer);
+        }
+    }
+    let publish = &document["paths"]["/publish"]["post"];
+    for wanted in [json!({"token": QUIET}), json!({}), json!({"tokens": ["nobody"]})] {
+        conforms(&document, "publish", publish, &stage.post("/publish", &wanted));
+    }
+}
+
+/// Whether that is an answer that the document promises.
+fn conforms(document: &Value, what: &str, operation: &Value, answer: &Answer) {
+    let promised = &operation["responses"][answer.status.to_string()];
+    assert!(promised.is_object(), "{what}: {} is not documented", answer.status);
+    let contents = promised["content"].as_object().expect("a body");
+    let (kind, content) = contents.iter().next().unwrap();
+    assert!(answer.header("content-type").unwrap().starts_with(&**kind), "{what}: {answer:?}");
+    if kind == "application/json" {
+        validate(document, &content["schema"], &answer.json());
+    }
+}
+
+/// The schema's references lead into the document.
+fn validate(document: &Value, schema: &Value, value: &Value) {
+    let mut schema = schema.clone();
+    schema["components"] = document["components"].clone();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?} in {value}");
+}
