@@ -7,6 +7,7 @@
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
 //!   names          reads token-info
+//!   systemd        tells systemd how the service is doing
 //! config/          layers of text in, one validated configuration out; reads the environment
 //!   contradictions settings that are fine alone and not together
 //!   duration       durations as in Go

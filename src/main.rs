@@ -46,7 +46,7 @@ fn perform(args: &Args, config: &Config) -> anyhow::Result<Exit> {
         Command::Config => cli::config::print(config, &mut std::io::stdout().lock())
             .map(|()| Exit::Stopped)
             .map_err(Into::into),
-        Command::Healthcheck => Ok(cli::healthcheck::check(config.metrics_port)),
+        Command::Healthcheck => Ok(cli::healthcheck::check(config)),
     }
 }
 

@@ -6,6 +6,7 @@ mod access;
 mod clock;
 mod connect;
 mod names;
+mod systemd;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -55,6 +56,20 @@ pub enum Exit {
 pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exit> {
     introduce(config);
     let shared = shared(config)?;
+    let over = stop.child_token();
+    let telling =
+        tokio::spawn(systemd::tell(Arc::clone(&shared), over.clone(), config.shutdown_timeout));
+    let ended = work(config, shared, stop).await;
+    over.cancel();
+    telling.await?;
+    ended
+}
+
+async fn work(
+    config: &Config,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
     let orders = Arc::<Orders>::default();
     let queries = Arc::<Queries>::default();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));

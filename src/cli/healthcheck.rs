@@ -6,13 +6,20 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::app::Exit;
+use crate::config::Config;
 
-/// Says on stdout what the instance on `port` answers; fails unless it is alive.
-pub fn check(port: u16) -> Exit {
-    let (says, exit) = match ask(port) {
-        Ok(true) => ("alive".to_owned(), Exit::Stopped),
-        Ok(false) => ("not alive".to_owned(), Exit::Failed),
-        Err(error) => (format!("nobody answers on port {port}: {error}"), Exit::Failed),
+/// Says on stdout what the instance with this configuration answers; fails unless it is alive.
+pub fn check(config: &Config) -> Exit {
+    let (says, exit) = match config.metrics_port {
+        _ if !config.metrics_enabled => {
+            ("METRICS_ENABLED is false: nobody can be asked".to_owned(), Exit::Usage)
+        }
+        0 => ("METRICS_PORT is 0: it is not known whom to ask".to_owned(), Exit::Usage),
+        port => match ask(port) {
+            Ok(true) => ("alive".to_owned(), Exit::Stopped),
+            Ok(false) => ("not alive".to_owned(), Exit::Failed),
+            Err(error) => (format!("nobody answers on port {port}: {error}"), Exit::Failed),
+        },
     };
     // The exit code is the answer; the words are for people.
     drop(writeln!(io::stdout(), "{says}"));
