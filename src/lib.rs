@@ -30,9 +30,16 @@
 //!   lines          lines of any length
 //!   player         the event clock and its ticks
 //! telemetry        logging
-//! metrics          figures
+//! gauges           states as figures
+//! metrics/         figures
+//!   kinds          how each kind is made; the bounds of histograms
+//!   process        what the system knows of this process
 //! sabotage         deliberate bugs, for the simulation's judge to find
-//! status           how the service is doing
+//! status/          how the service is doing
+//!   faults         what does not work, by component and source
+//!   lag            how far reading is behind
+//!   overdue        what has failed for longer than it may
+//!   phase          where it is in its life
 //! tls              whom to trust, what to show
 //! http/            what the service says of itself
 //!   health         live, ready, health
@@ -127,6 +134,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod gauges;
 pub mod http;
 pub mod kafka;
 pub mod local;

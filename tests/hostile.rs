@@ -273,7 +273,7 @@ impl Clock for Still {
 async fn a_hundred_thousand_bad_elements_wait_for_the_dead_letters_before_them() {
     let log = Arc::new(LocalLog::new(1, 10));
     log.append(Partition(0), record(format!("[{}0]", "0,".repeat(99_999))));
-    let (dead_letters, queue) = DeadLetters::new();
+    let (dead_letters, queue) = DeadLetters::new(Arc::new(Metrics::new().unwrap()));
     let (worker, mut events) = mpsc::channel(1);
     let shared = Arc::new(Shared {
         clock: Arc::new(Still),

@@ -14,6 +14,7 @@ use crate::kafka::{Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer, en
 use crate::pipeline::Shared;
 use crate::pipeline::backoff::Backoff;
 use crate::redis::{self, Client, RedisCheckpoint, RedisConfig, RedisError, RedisNames, RedisView};
+use crate::status::Component;
 
 /// The real ports.
 pub(super) struct Real {
@@ -82,7 +83,7 @@ async fn kafka_ports(
                 return Err(cause).context(access::kafka_variables(config, refusal));
             }
             Err(cause @ KafkaError::NoTopic { .. }) => return Err(cause).context("Kafka"),
-            Err(cause) => shared.start_waits("kafka", &cause, &mut backoff).await,
+            Err(cause) => shared.start_waits(Component::Kafka, &cause, &mut backoff).await,
         }
     }
 }
@@ -114,7 +115,7 @@ async fn redis_ready(client: &Client, config: &RedisConfig, shared: &Shared) -> 
             Err(cause @ RedisError::Refused { refusal, .. }) => {
                 return Err(cause).context(access::redis_variables(refusal));
             }
-            Err(cause) => shared.start_waits("checkpoint", &cause, &mut backoff).await,
+            Err(cause) => shared.start_waits(Component::Checkpoint, &cause, &mut backoff).await,
         }
     }
 }

@@ -23,6 +23,7 @@ use names::NameReader;
 use crate::config::{Config, ConfigError};
 use crate::domain::budget::Budget;
 use crate::domain::reject::Reason;
+use crate::gauges;
 use crate::http::{self, Facts, HttpState};
 use crate::metrics::Metrics;
 use crate::pipeline::names::SharedNames;
@@ -30,7 +31,7 @@ use crate::pipeline::orders::Orders;
 use crate::pipeline::outbox::Batching;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
 use crate::ports::Clock;
-use crate::status::Status;
+use crate::status::{Limits, Status};
 
 /// How a program ended; its number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub enum Exit {
 /// created, a checkpoint of a newer version.
 pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exit> {
     introduce(config);
-    let shared = shared()?;
+    let shared = shared(config)?;
     let orders = Arc::<Orders>::default();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();
@@ -111,9 +112,13 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
 ///
 /// # Errors
 /// Two metrics have one name.
-pub fn shared() -> anyhow::Result<Arc<Shared>> {
+pub fn shared(config: &Config) -> anyhow::Result<Arc<Shared>> {
     let clock = SystemClock;
-    let status = Arc::new(Status::new(clock.now()));
+    let limits = Limits {
+        publish_interval: config.publish_interval,
+        checkpoint_max_age: config.checkpoint_max_age,
+    };
+    let status = Arc::new(Status::within(limits, clock.now()));
     let metrics = Arc::new(Metrics::new().context("metrics")?);
     Ok(Arc::new(Shared { clock: Arc::new(clock), metrics, status }))
 }
@@ -241,10 +246,7 @@ pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationT
         }
         shared.metrics.tokens.set(count(budget.tokens()));
         shared.metrics.panes.set(count(budget.panes()));
-        if let Some(flushed) = shared.status.last_flush() {
-            let age = shared.clock.now().since(flushed);
-            shared.metrics.checkpoint_age_seconds.set(age.as_secs_f64());
-        }
+        gauges::refresh(&shared.metrics, &shared.status, shared.clock.now());
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(GAUGE_INTERVAL) => {}

@@ -54,7 +54,7 @@ pub fn adapted(config: &Config) -> Config {
 pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let config = adapted(config);
     let seed = args.seed.unwrap_or_else(rand::random);
-    let shared = app::shared()?;
+    let shared = app::shared(&config)?;
     let started = shared.clock.now();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();

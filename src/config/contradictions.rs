@@ -10,6 +10,7 @@ use super::values::SaslMechanism;
 pub(super) fn of(config: &Config) -> Vec<String> {
     let mut found = topics(config);
     found.extend(sasl(config));
+    found.extend(checkpoint(config));
     let tls = [
         ("KAFKA_TLS_CA", config.kafka_tls_ca.is_some(), config.kafka_tls),
         ("KAFKA_TLS_CERT", config.kafka_tls_cert.is_some(), config.kafka_tls),
@@ -78,6 +79,16 @@ fn sasl(config: &Config) -> Option<String> {
                 .to_owned(),
         ),
     }
+}
+
+fn checkpoint(config: &Config) -> Option<String> {
+    let [age, interval] = [config.checkpoint_max_age, config.checkpoint_interval];
+    (age <= interval).then(|| {
+        format!(
+            "CHECKPOINT_MAX_AGE: {age:?} is no more than CHECKPOINT_INTERVAL, {interval:?}, so it \
+             would be unready between two flushes; accepted: a longer one"
+        )
+    })
 }
 
 fn has_redis_password(config: &Config) -> bool {

@@ -96,6 +96,11 @@ pub(super) fn shutdown(text: &str) -> Option<Duration> {
     between(text, Duration::from_secs(1), Duration::from_secs(3_600))
 }
 
+/// From 1 s to a day.
+pub(super) fn max_age(text: &str) -> Option<Duration> {
+    between(text, Duration::from_secs(1), DAY)
+}
+
 /// At least 1 ms (the `ttl` header has no smaller unit); `off`, `0` or nothing: off.
 pub(super) fn ttl(text: &str) -> Option<Option<Duration>> {
     if matches!(text, "" | "off" | "0") {

@@ -172,6 +172,9 @@ settings! {
     /// How often what changed is written to the checkpoint.
     checkpoint_interval: Duration = "CHECKPOINT_INTERVAL", "250ms", Needed, parse::short,
         "a duration, 1ms to 1m";
+    /// A checkpoint that misses an older change makes the service unready.
+    checkpoint_max_age: Duration = "CHECKPOINT_MAX_AGE", "60s", Needed, parse::max_age,
+        "a duration, 1s to 24h";
     /// Answer HTTP at all.
     metrics_enabled: bool = "METRICS_ENABLED", "true", Needed, parse::boolean,
         "true or false";

@@ -10,7 +10,8 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::{HttpState, SERVICE, Shared, rfc3339};
-use crate::status::Component;
+use crate::domain::time::WallMs;
+use crate::status::Says;
 
 pub(super) fn routes() -> Router<Arc<HttpState>> {
     Router::new()
@@ -32,8 +33,9 @@ async fn health(state: Shared) -> Response {
         "service": SERVICE,
         "started": rfc3339(Some(started)),
         "uptime_seconds": now.since(started).as_secs(),
-        "metrics_summary": summary(&state),
-        "components": components(&state),
+        "ready": state.status.ready(now).is_ok(),
+        "metrics_summary": summary(&state, now),
+        "components": components(&state, now),
     });
     (code(healthy), Json(body)).into_response()
 }
@@ -56,8 +58,10 @@ async fn ready(state: Shared) -> Response {
     }
 }
 
-fn summary(state: &HttpState) -> Value {
+fn summary(state: &HttpState, now: WallMs) -> Value {
     let metrics = &state.metrics;
+    let lags = state.status.lags(now);
+    let lags = || lags.iter().filter_map(|(_, lag)| *lag);
     json!({
         "trades_consumed": metrics.trades_consumed.get(),
         "trades_counted": metrics.trades_counted.get(),
@@ -65,19 +69,24 @@ fn summary(state: &HttpState) -> Value {
         "rejected": metrics.rejected_in_all(),
         "messages_published": metrics.messages_published.get(),
         "publish_errors": metrics.publish_errors.get(),
+        "dead_letters": metrics.dead_letters.get(),
         "tokens": metrics.tokens.get(),
+        "panes": metrics.panes.get(),
+        "lag_records": lags().map(|lag| lag.records).sum::<i64>(),
+        "lag_seconds": lags().filter_map(|lag| lag.age).max().map(|age| age.as_secs_f64()),
+        "checkpoint_age_seconds": state.status.checkpoint_age(now).map(|age| age.as_secs_f64()),
         "last_publish": rfc3339(state.status.last_publish()),
         "last_flush": rfc3339(state.status.last_flush()),
     })
 }
 
 /// Every component with a reason; the pipeline's is its phase.
-fn components(state: &HttpState) -> Map<String, Value> {
-    let alive = state.status.live(state.now());
+fn components(state: &HttpState, now: WallMs) -> Map<String, Value> {
+    let alive = state.status.live(now);
     let pipeline = if alive { state.status.phase().name() } else { "no progress" };
     let mut all = Map::new();
     all.insert("pipeline".to_owned(), component(alive, pipeline));
-    for (name, says) in &state.status.components() {
+    for (name, says) in &state.status.components(now) {
         all.insert((*name).to_owned(), component(says.is_ok(), reason(says)));
     }
     all
@@ -87,7 +96,7 @@ fn component(healthy: bool, reason: &str) -> Value {
     json!({ "status": if healthy { "healthy" } else { "unhealthy" }, "reason": reason })
 }
 
-fn reason(says: &Component) -> &str {
+fn reason(says: &Says) -> &str {
     says.as_ref().err().map_or("ok", String::as_str)
 }
 

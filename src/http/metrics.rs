@@ -11,12 +11,14 @@ use prometheus::proto::{Histogram, Metric, MetricFamily, MetricType};
 use serde_json::{Map, Value, json};
 
 use super::{Failure, HttpState, Shared};
+use crate::gauges;
 
 pub(super) fn routes() -> Router<Arc<HttpState>> {
     Router::new().route("/metrics", get(text)).route("/metrics/json", get(json_text))
 }
 
 async fn text(state: Shared) -> Response {
+    gauges::refresh(&state.metrics, &state.status, state.now());
     match state.metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -25,6 +27,7 @@ async fn text(state: Shared) -> Response {
 
 /// `{"name": {"help": …, "type": …, "values": [{"labels": {…}, "value": …}]}}`.
 async fn json_text(state: Shared) -> Response {
+    gauges::refresh(&state.metrics, &state.status, state.now());
     let families = state.metrics.gather();
     let all: Map<_, _> = families.iter().map(|one| (one.name().to_owned(), family(one))).collect();
     Json(all).into_response()

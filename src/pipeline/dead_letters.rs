@@ -12,8 +12,10 @@ use tracing::{error, warn};
 use super::Shared;
 use super::backoff::Backoff;
 use crate::domain::position::Partition;
+use crate::metrics::Metrics;
 use crate::ports::{Message, ProduceError, Producer, Target};
 use crate::sabotage::Bug;
+use crate::status::{Component, WHOLE};
 
 /// Batches of dead letters that may wait, some 32 MB: when it is full, reading waits too.
 const QUEUE: usize = 64;
@@ -39,11 +41,12 @@ pub struct DeadLetterQueue {
 }
 
 /// How many were handed in, and how many of the first are acknowledged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     sent: AtomicU64,
     acknowledged: AtomicU64,
     moved: Notify,
+    metrics: Arc<Metrics>,
 }
 
 /// Room for one batch.
@@ -53,12 +56,22 @@ pub struct Room<'a> {
     counts: &'a Counts,
 }
 
+impl Counts {
+    fn show(&self) {
+        let acknowledged = self.acknowledged.load(SeqCst);
+        let waiting = self.sent.load(SeqCst).saturating_sub(acknowledged);
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        self.metrics.dead_letter_queue_records.set(waiting);
+    }
+}
+
 impl Room<'_> {
     /// Fills it with as many of the first as are one batch.
     pub fn hand_in(self, letters: &mut VecDeque<Message>) {
         let letters: Vec<_> = letters.drain(..batch_length(letters)).collect();
         let count = u64::try_from(letters.len()).unwrap_or(u64::MAX);
         self.counts.sent.fetch_add(count, SeqCst);
+        self.counts.show();
         self.place.send(letters);
     }
 }
@@ -66,9 +79,11 @@ impl Room<'_> {
 impl DeadLetters {
     /// Both ends of an empty queue.
     #[must_use]
-    pub fn new() -> (Self, DeadLetterQueue) {
+    pub fn new(metrics: Arc<Metrics>) -> (Self, DeadLetterQueue) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let counts = Arc::new(Counts::default());
+        let (sent, acknowledged, moved) = Default::default();
+        let counts = Arc::new(Counts { sent, acknowledged, moved, metrics });
+        counts.show();
         let queue = DeadLetterQueue { queue: receiver, counts: Arc::clone(&counts) };
         (Self { queue: sender, counts }, queue)
     }
@@ -120,6 +135,7 @@ impl DeadLetterQueue {
             deliver(&*producer, turn, batch, &shared).await;
             shared.metrics.dead_letters.inc_by(count);
             self.counts.acknowledged.fetch_add(count, SeqCst);
+            self.counts.show();
             self.counts.moved.notify_waiters();
         }
     }
@@ -153,7 +169,7 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, shar
         let partition = Partition(i32::try_from(lane).unwrap_or(0));
         let messages: Arc<[Message]> = batch.clone().into();
         match producer.produce(Target::DeadLetters, partition, messages).await {
-            Ok(()) => {}
+            Ok(()) => shared.status.works(Component::DeadLetters, WHOLE),
             Err(ProduceError::TooLarge { topic, cause }) => match without_value(batch) {
                 Ok(halves) => rest.extend(halves),
                 Err(letter) => {
@@ -169,7 +185,9 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, shar
             },
             Err(cause @ ProduceError::Unavailable { .. }) => {
                 metrics.dead_letter_errors.inc();
-                shared.status.progressed(shared.clock.now());
+                let now = shared.clock.now();
+                shared.status.progressed(now);
+                shared.status.fails(Component::DeadLetters, WHOLE, now, cause.to_string());
                 if backoff.worth_a_line() {
                     warn!(%cause, "dead letters wait, and the checkpoint with them");
                 }
@@ -214,7 +232,7 @@ mod tests {
 
     /// How many of these are handed in while nobody sends any.
     async fn handed_in(letters: Vec<Message>) -> usize {
-        let (dead_letters, _queue) = DeadLetters::new();
+        let (dead_letters, _queue) = DeadLetters::new(Arc::new(Metrics::new().unwrap()));
         let sending = tokio::task::unconstrained(dead_letters.send(letters));
         let mut sending = std::pin::pin!(sending);
         assert!(futures::poll!(&mut sending).is_pending(), "the rest waits");

@@ -35,6 +35,8 @@ pub struct Absorbed {
     pub duplicate: u64,
     /// Older than the longest window.
     pub late: u64,
+    /// The place in the batch of the first trade of each record that was counted.
+    pub records: Vec<usize>,
     /// Refused: the trade's place in the batch, and why.
     pub refused: Vec<(usize, Reason)>,
 }
@@ -55,9 +57,15 @@ impl Engine {
     /// Applies a batch; its positions count as passed.
     pub fn absorb(&mut self, batch: &Batch) -> Absorbed {
         let mut absorbed = Absorbed::default();
+        let mut last = None;
         for (at, (position, trade)) in batch.trades().enumerate() {
             match self.absorb_one(position, &trade) {
-                Outcome::Counted => absorbed.counted += 1,
+                Outcome::Counted => {
+                    absorbed.counted += 1;
+                    if last.replace(position.offset) != Some(position.offset) {
+                        absorbed.records.push(at);
+                    }
+                }
                 Outcome::Duplicate => absorbed.duplicate += 1,
                 Outcome::Late => absorbed.late += 1,
                 Outcome::Refused(reason) => absorbed.refused.push((at, reason)),

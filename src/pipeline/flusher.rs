@@ -17,6 +17,7 @@ use crate::domain::time::{Second, WallMs};
 use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, Flush, Verdict};
 use crate::sabotage::Bug;
+use crate::status::Component;
 
 /// A shard without trades is written this often all the same: positions move on, and a new owner
 /// or a loss is noticed. Soon enough that a restart re-reads little, rare enough to cost nothing.
@@ -36,6 +37,7 @@ pub struct Flusher<C> {
     checkpoint: Arc<C>,
     dead_letters: Option<DeadLetters>,
     shared: Arc<Shared>,
+    worker: i32,
     windows: Windows,
     interval: Duration,
     shards: Vec<ShardFlush>,
@@ -58,20 +60,25 @@ struct ShardFlush {
 }
 
 impl<C: Checkpoint> Flusher<C> {
-    /// A flusher of shards with these chains, in the engine's order.
+    /// A flusher of a worker's shards with these chains, in the engine's order. Until something
+    /// changes, nothing is owed to the checkpoint.
     pub fn new(
         checkpoint: Arc<C>,
         dead_letters: Option<DeadLetters>,
         shared: Arc<Shared>,
+        worker: u16,
         windows: Windows,
         interval: Duration,
         chains: Vec<Chain>,
     ) -> Self {
         let now = shared.clock.now();
+        let worker = i32::from(worker);
+        shared.status.flushed(worker, now);
         Self {
             checkpoint,
             dead_letters,
             shared,
+            worker,
             windows,
             interval,
             shards: chains.into_iter().map(|chain| ShardFlush { chain, owed: false }).collect(),
@@ -132,7 +139,7 @@ impl<C: Checkpoint> Flusher<C> {
         }
         self.owed = !flushes.is_empty();
         if flushes.is_empty() {
-            self.shared.status.flushed(now); // nothing is owed
+            self.shared.status.flushed(self.worker, now); // nothing is owed
             return;
         }
         self.started = now;
@@ -202,19 +209,20 @@ impl<C: Checkpoint> Flusher<C> {
             None => {
                 self.shared.metrics.flush_seconds.observe(now.since(self.started).as_secs_f64());
                 if !lost {
-                    self.shared.status.flushed(self.covers);
+                    self.shared.status.flushed(self.worker, self.covers);
                 }
                 if self.hurried {
                     self.due = now; // the stop waits for a look that finds nothing left
                 }
                 if self.backoff.succeeded() {
-                    self.shared.status.set_component("checkpoint", Ok(()));
+                    self.shared.status.works(Component::Checkpoint, self.worker);
                     info!("checkpointing again");
                 }
             }
             Some(cause) => {
                 self.shared.metrics.flush_errors.inc();
-                self.shared.status.set_component("checkpoint", Err(cause.to_string()));
+                let (status, says) = (&self.shared.status, cause.to_string());
+                status.fails(Component::Checkpoint, self.worker, now, says);
                 if self.backoff.worth_a_line() {
                     error!(%cause, "checkpoint not written: publishing goes on from memory");
                 }
@@ -309,14 +317,14 @@ mod tests {
         let checkpoint = Arc::new(Scripted(std::sync::Mutex::new(verdicts.to_vec())));
         let chains = vec![Chain::new(ShardId(0), 0, WallMs(0))];
         let mut flusher =
-            Flusher::new(checkpoint, None, Arc::new(shared), windows, IDLE_INTERVAL, chains);
+            Flusher::new(checkpoint, None, Arc::new(shared), 0, windows, IDLE_INTERVAL, chains);
         // What a flush covers that is begun at each of these moments, once it is answered.
-        for (begun, covered) in [(10, None), (70, Some(10)), (80, Some(10)), (90, Some(90))] {
+        for (begun, covered) in [(10, 0), (70, 10), (80, 10), (90, 90)] {
             let begun = WallMs(begun * 1_000);
             flusher.start_if_due(&mut engine, Second(0), begun, begun);
             let replies = flusher.replies().await;
             flusher.settle(replies, begun).unwrap();
-            assert_eq!(status.last_flush(), covered.map(|second: i64| WallMs(second * 1_000)));
+            assert_eq!(status.last_flush(), Some(WallMs(covered * 1_000)));
         }
     }
 }

@@ -13,13 +13,16 @@ use super::outbox::{Next, Outbox, Outgoing};
 use super::view_queue::ViewQueue;
 use crate::domain::position::Partition;
 use crate::domain::time::{Second, WallMs};
+use crate::metrics::Metrics;
 use crate::ports::{Message, ProduceError, Producer, Target};
 use crate::sabotage::Bug;
+use crate::status::Component;
 
 /// The shared outbox.
 #[derive(Debug)]
 pub struct Mailbox {
     outbox: Mutex<Outbox>,
+    metrics: Arc<Metrics>,
     wake: Vec<Notify>,
     closed: AtomicBool,
     acknowledged: Notify,
@@ -28,10 +31,11 @@ pub struct Mailbox {
 impl Mailbox {
     /// Shares an outbox.
     #[must_use]
-    pub fn new(outbox: Outbox) -> Self {
+    pub fn new(outbox: Outbox, metrics: Arc<Metrics>) -> Self {
         let wake = (0..outbox.lanes()).map(|_| Notify::new()).collect();
         Self {
             outbox: Mutex::new(outbox),
+            metrics,
             wake,
             closed: AtomicBool::new(false),
             acknowledged: Notify::new(),
@@ -44,6 +48,7 @@ impl Mailbox {
         for (lane, outgoing) in messages {
             outbox.push(lane, outgoing, now);
         }
+        self.count(&outbox);
         drop(outbox);
         self.wake_all();
     }
@@ -105,8 +110,7 @@ impl Mailbox {
         let mut backoff = Backoff::new();
         loop {
             let now = shared.clock.now();
-            let next = self.lock().next(lane, now);
-            match next {
+            match self.next(lane, now) {
                 Next::Send(batch) => {
                     self.send(lane, batch, &*producer, &view, &shared, &mut backoff).await;
                 }
@@ -118,6 +122,13 @@ impl Mailbox {
                 Next::Idle => self.woken(lane).await,
             }
         }
+    }
+
+    fn next(&self, lane: u32, now: WallMs) -> Next {
+        let mut outbox = self.lock();
+        let next = outbox.next(lane, now);
+        self.count(&outbox);
+        next
     }
 
     async fn send<P: Producer>(
@@ -133,31 +144,36 @@ impl Mailbox {
         let messages: Arc<[Message]> =
             batch.iter().map(|outgoing| outgoing.message.clone()).collect();
         let began = shared.clock.now();
+        shared.status.asks(Component::Publishing, partition.0, began);
         match producer.produce(Target::Aggregates, partition, messages).await {
             Ok(()) => {
                 let now = shared.clock.now();
                 self.acknowledge(&batch, shared, now);
                 shared.published(&batch, now.since(began), now);
+                shared.status.works(Component::Publishing, partition.0);
                 if backoff.succeeded() {
-                    shared.status.set_component("publishing", Ok(()));
                     info!(partition = lane, "publishing again");
                 }
                 view.put(batch);
             }
             Err(ProduceError::TooLarge { topic, cause }) => {
                 shared.metrics.publish_errors.inc();
+                shared.status.works(Component::Publishing, partition.0);
                 self.split(lane, batch, &topic, &cause);
             }
             Err(cause @ ProduceError::Unavailable { .. }) => {
                 shared.metrics.publish_errors.inc();
-                shared.status.set_component("publishing", Err(cause.to_string()));
+                let (now, says) = (shared.clock.now(), cause.to_string());
+                shared.status.fails(Component::Publishing, partition.0, now, says);
                 if backoff.worth_a_line() {
                     warn!(%cause, "publishing waits: the newest message of each token is kept");
                 }
                 if Bug::BatchDropped.on() {
                     self.lock().acknowledge(&batch);
                 } else {
-                    self.lock().put_back(lane, batch);
+                    let mut outbox = self.lock();
+                    outbox.put_back(lane, batch);
+                    self.count(&outbox);
                 }
                 backoff.wait().await;
             }
@@ -189,6 +205,7 @@ impl Mailbox {
             }
             _ => outbox.put_back_alone(lane, batch),
         }
+        self.count(&outbox);
     }
 
     async fn woken(&self, lane: u32) {
@@ -196,6 +213,10 @@ impl Mailbox {
             Some(wake) => wake.notified().await,
             None => std::future::pending().await,
         }
+    }
+
+    fn count(&self, outbox: &Outbox) {
+        self.metrics.outbox_messages.set(i64::try_from(outbox.waiting()).unwrap_or(i64::MAX));
     }
 
     fn wake_all(&self) {

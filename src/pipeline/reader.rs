@@ -16,6 +16,7 @@ use super::route::{Batch, Rejected, Router};
 use crate::domain::position::{Offset, Partition};
 use crate::ports::{Fetched, LogError, Record, TradeLog};
 use crate::sabotage::Bug;
+use crate::status::Component;
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -83,13 +84,15 @@ impl<L: TradeLog> Reader<L> {
             let went_on = match answer {
                 Ok(fetched) => {
                     if backoff.succeeded() {
-                        self.shared.status.set_component("kafka", Ok(()));
+                        self.shared.status.works(Component::Kafka, partition.0);
                         info!(%partition, offset = %from, "reading again");
                     }
                     let anything = fetched.next > from;
                     from = fetched.next;
                     fetch = self.fetch(partition, from);
-                    self.note(partition, &fetched);
+                    let now = self.shared.clock.now();
+                    self.shared.status.progressed(now);
+                    self.shared.status.ends(partition, fetched.end, now);
                     !anything || self.hand_on(partition, fetched).await
                 }
                 Err(LogError::OutOfRange { first, end, .. }) => {
@@ -100,8 +103,9 @@ impl<L: TradeLog> Reader<L> {
                 }
                 Err(cause @ LogError::Unavailable { .. }) => {
                     self.shared.metrics.fetch_errors.inc();
-                    self.shared.status.progressed(self.shared.clock.now());
-                    self.shared.status.set_component("kafka", Err(cause.to_string()));
+                    let (now, says) = (self.shared.clock.now(), cause.to_string());
+                    self.shared.status.progressed(now);
+                    self.shared.status.fails(Component::Kafka, partition.0, now, says);
                     if backoff.worth_a_line() {
                         warn!(%cause, "reading waits for the brokers");
                     }
@@ -133,12 +137,6 @@ impl<L: TradeLog> Reader<L> {
         tokio::spawn(async move { log.fetch(partition, from).await })
     }
 
-    fn note(&self, partition: Partition, fetched: &Fetched) {
-        self.shared.status.progressed(self.shared.clock.now());
-        let lag = fetched.end.0.saturating_sub(fetched.next.0).max(0);
-        self.shared.metrics.set_lag(partition, lag);
-    }
-
     /// Routes what was fetched; false when the workers are gone. What is rejected goes out before
     /// the rest is read: a record of nothing but bad elements waits for room as many records do.
     async fn hand_on(&self, partition: Partition, fetched: Fetched) -> bool {
@@ -162,10 +160,13 @@ impl<L: TradeLog> Reader<L> {
         metrics.records_consumed.inc_by(u64::try_from(records.len()).unwrap_or(u64::MAX));
         metrics.trades_consumed.inc_by(routed.elements);
         for (worker, batch) in self.workers.iter().zip(routed.batches) {
+            metrics.worker_queue_batches.inc();
             if worker.send(Event::Batch(batch)).await.is_err() {
                 return false;
             }
         }
+        let newest = records.iter().filter_map(|record| record.timestamp).max();
+        self.shared.status.reads(partition, next, newest);
         true
     }
 
@@ -184,6 +185,8 @@ impl<L: TradeLog> Reader<L> {
     /// The offset asked for is not in the log: go on where it begins, and say what that costs.
     async fn reset(&self, partition: Partition, asked: Offset, first: Offset, end: Offset) -> bool {
         let anew = asked > end;
+        self.shared.status.reads(partition, first, None);
+        self.shared.status.ends(partition, end, self.shared.clock.now());
         if anew {
             self.shared.new_log(partition, asked, first, end);
         } else {

@@ -25,6 +25,7 @@ use crate::domain::token::{SHARDS, ShardId};
 use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
+use crate::status::{Component, WHOLE};
 use crate::wire::checkpoint::{self, CodecError};
 
 /// Shards that load at the same time.
@@ -77,7 +78,7 @@ impl Recovery {
         };
         let loads = stream::iter((0..SHARDS).map(ShardId)).map(start).buffered(PARALLEL_LOADS);
         let recovered = loads.collect::<Vec<_>>().await;
-        self.shared.status.set_component("checkpoint", Ok(()));
+        self.shared.status.works(Component::Checkpoint, WHOLE);
         recovered.into_iter().map(|loaded| loaded.unwrap_or_else(fail)).collect()
     }
 
@@ -140,7 +141,7 @@ impl Recovery {
             match self.attempt(checkpoint, id, now).await {
                 // All shards wait for the same thing: one of them says so.
                 Err(cause) if !cause.is_final() && id == ShardId(0) => {
-                    self.shared.start_waits("checkpoint", &cause, &mut backoff).await;
+                    self.shared.start_waits(Component::Checkpoint, &cause, &mut backoff).await;
                 }
                 Err(cause) if !cause.is_final() => backoff.wait().await,
                 answer => return answer,

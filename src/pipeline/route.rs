@@ -263,6 +263,12 @@ impl Batch {
         });
     }
 
+    /// The timestamp of a trade's record, by the trade's place in the batch.
+    #[must_use]
+    pub fn written_at(&self, trade: usize) -> Option<WallMs> {
+        self.records.get(self.trades.get(trade)?.record)?.timestamp
+    }
+
     /// Its trades with their positions, in log order.
     pub fn trades(&self) -> impl Iterator<Item = (Position, Trade<'_>)> {
         self.trades.iter().filter_map(|routed| {

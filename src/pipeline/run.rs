@@ -22,7 +22,7 @@ use crate::domain::position::{Offset, StartFrom};
 use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange};
 use crate::ports::{Producer, TradeLog, View};
-use crate::status::Phase;
+use crate::status::{Component, Phase, WHOLE};
 
 /// What the pipeline is told.
 #[derive(Clone, Debug)]
@@ -174,10 +174,10 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         loop {
             match recovery.positions(&*self.log, &mut recovered, &ranges).await {
                 Ok(starts) => {
-                    self.shared.status.set_component("kafka", Ok(()));
+                    self.shared.status.works(Component::Kafka, WHOLE);
                     return Ok((ranges, starts, recovered));
                 }
-                Err(cause) => self.shared.start_waits("kafka", &cause, &mut backoff).await,
+                Err(cause) => self.shared.start_waits(Component::Kafka, &cause, &mut backoff).await,
             }
         }
     }
@@ -221,10 +221,10 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         loop {
             match ask().await {
                 Ok(answer) => {
-                    self.shared.status.set_component("kafka", Ok(()));
+                    self.shared.status.works(Component::Kafka, WHOLE);
                     return answer;
                 }
-                Err(cause) => self.shared.start_waits("kafka", &cause, &mut backoff).await,
+                Err(cause) => self.shared.start_waits(Component::Kafka, &cause, &mut backoff).await,
             }
         }
     }

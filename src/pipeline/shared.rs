@@ -8,12 +8,13 @@ use tracing::{error, warn};
 use super::backoff::Backoff;
 use super::engine::Absorbed;
 use super::outbox::Outgoing;
+use super::route::Batch;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::metrics::Metrics;
 use crate::ports::{Clock, Flush, FlushBody, Verdict};
 use crate::sabotage::Bug;
-use crate::status::Status;
+use crate::status::{Component, Status, WHOLE};
 
 /// A clock that was set back by no more is waited for: ticks pause until it has caught up. Beyond,
 /// silence would be worse than reading the windows anew.
@@ -37,8 +38,14 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Counts what became of a batch's trades.
-    pub(super) fn absorbed(&self, absorbed: &Absorbed) {
+    /// Counts what became of a batch's trades, and how long their records took until here. `now` is
+    /// read once a batch, and the histogram written once: a record costs some nanoseconds.
+    pub(super) fn absorbed(&self, batch: &Batch, absorbed: &Absorbed, now: WallMs) {
+        let latencies = self.metrics.count_latency_seconds.local();
+        for written in absorbed.records.iter().filter_map(|place| batch.written_at(*place)) {
+            latencies.observe(now.since(written).as_secs_f64());
+        }
+        latencies.flush();
         self.metrics.trades_counted.inc_by(absorbed.counted);
         self.metrics.trades_duplicate.inc_by(absorbed.duplicate);
         self.metrics.trades_late.inc_by(absorbed.late);
@@ -64,14 +71,15 @@ impl Shared {
     /// then, and lets a while pass.
     pub async fn start_waits(
         &self,
-        dependency: &'static str,
+        dependency: Component,
         cause: &impl std::fmt::Display,
         backoff: &mut Backoff,
     ) {
-        self.status.progressed(self.clock.now());
-        self.status.set_component(dependency, Err(format!("waiting for it: {cause}")));
+        let now = self.clock.now();
+        self.status.progressed(now);
+        self.status.fails(dependency, WHOLE, now, format!("waiting for it: {cause}"));
         if backoff.worth_a_line() {
-            warn!(%cause, dependency, "the start waits");
+            warn!(%cause, dependency = dependency.name(), "the start waits");
         }
         backoff.wait().await;
     }
@@ -82,7 +90,9 @@ impl Shared {
             FlushBody::Append(blob) => blob.len(),
             FlushBody::Snapshot(parts) => parts.iter().map(bytes::Bytes::len).sum(),
         });
-        self.metrics.flush_bytes.inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));
+        let bytes = u32::try_from(bytes.sum::<usize>()).unwrap_or(u32::MAX);
+        self.metrics.flush_bytes.inc_by(bytes.into());
+        self.metrics.flush_size_bytes.observe(bytes.into());
     }
 
     /// Counts a verdict.

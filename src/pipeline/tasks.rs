@@ -38,6 +38,10 @@ const WORKER_QUEUE: usize = 8;
 /// How often new partitions are looked for.
 const PARTITION_REFRESH: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether the ends of partitions are known. A reader learns its partition's
+/// end with each fetch, twice a second at least; one that waits for room learns nothing.
+const END_LOOK: Duration = Duration::from_secs(2);
+
 /// The tasks that run.
 pub(super) struct Tasks {
     pub(super) readers: JoinHandle<()>,
@@ -61,6 +65,7 @@ impl Tasks {
         reading: &CancellationToken,
     ) -> Self {
         let Pipeline { log, producer, checkpoint, view, shared, settings, .. } = pipeline;
+        shared.metrics.worker_queue_batches.set(0); // a run that was given up leaves some
         let (dead_letters, writer) = start_dead_letters(settings, producer, shared);
         let crew = Crew {
             mailbox: mailbox(settings, &**producer, shared, &recovered),
@@ -87,7 +92,8 @@ impl Tasks {
             stop: reading.clone(),
         };
         let starts = ranges.iter().map(|range| range.partition).zip(starts.iter().copied());
-        let view_queue = Arc::new(ViewQueue::default());
+        note_ends(shared, ranges, shared.clock.now());
+        let view_queue = Arc::new(ViewQueue::new(Arc::clone(&shared.metrics)));
         Self {
             readers: tokio::spawn(read_all(reader, starts.collect())),
             workers,
@@ -136,7 +142,7 @@ impl Crew<'_> {
             queues.push(queue);
             caught_up.push(told);
             let engine = Engine::new(me, workers, shards);
-            tasks.spawn(self.worker(engine, Arc::clone(checkpoint), chains, tell).run(events));
+            tasks.spawn(self.worker(me, engine, Arc::clone(checkpoint), chains, tell).run(events));
         }
         watch_catching_up(Arc::clone(self.shared), caught_up);
         (queues, tasks)
@@ -144,6 +150,7 @@ impl Crew<'_> {
 
     fn worker<C: Checkpoint>(
         &self,
+        me: u16,
         engine: Engine,
         checkpoint: Arc<C>,
         chains: Vec<Chain>,
@@ -156,6 +163,7 @@ impl Crew<'_> {
                 checkpoint,
                 self.dead_letters.clone(),
                 Arc::clone(self.shared),
+                me,
                 windows.clone(),
                 *checkpoint_interval,
                 chains,
@@ -185,12 +193,13 @@ fn mailbox<P: Producer>(
     recovered: &[Recovered],
 ) -> Arc<Mailbox> {
     let published = recovered.iter().filter_map(|one| one.published).min();
-    Arc::new(Mailbox::new(Outbox::new(
+    let outbox = Outbox::new(
         producer.partition_count(Target::Aggregates),
         usize::from(settings.workers.max(1)),
         settings.batching,
         published.unwrap_or(shared.clock.now().second()),
-    )))
+    );
+    Arc::new(Mailbox::new(outbox, Arc::clone(&shared.metrics)))
 }
 
 fn start_dead_letters<P: Producer>(
@@ -201,7 +210,7 @@ fn start_dead_letters<P: Producer>(
     if !settings.dead_letters {
         return (None, None);
     }
-    let (letters, queue) = DeadLetters::new();
+    let (letters, queue) = DeadLetters::new(Arc::clone(&shared.metrics));
     let writer = queue.run(Arc::clone(producer), Arc::clone(shared));
     (Some(letters), Some(tokio::spawn(writer)))
 }
@@ -253,31 +262,51 @@ fn deal(recovered: Vec<Recovered>, workers: u16) -> Vec<(Vec<Shard>, Vec<Chain>)
     dealt
 }
 
+/// Notes where partitions end, and which there are.
+fn note_ends(shared: &Shared, ranges: &[PartitionRange], asked: WallMs) {
+    let ends = ranges.iter().map(|range| (range.partition, range.end));
+    shared.status.listed(&ends.collect(), asked);
+}
+
 /// Runs a reader per partition, those that are added later too, until stopped.
 async fn read_all<L: TradeLog>(reader: Reader<L>, starts: BTreeMap<Partition, Offset>) {
+    let Reader { shared, .. } = &reader;
     let mut known = starts.clone();
     let mut readers = JoinSet::new();
     for (partition, from) in starts {
+        shared.status.reads(partition, from, None);
         readers.spawn(reader.clone().read(partition, from));
     }
+    let mut since_listed = Duration::ZERO;
     loop {
         tokio::select! {
             biased;
             () = reader.stop.cancelled() => break,
-            () = tokio::time::sleep(PARTITION_REFRESH) => {}
+            () = tokio::time::sleep(END_LOOK) => since_listed += END_LOOK,
         }
-        // Without an answer the readers say what is wrong; the next look comes soon.
-        let Ok(ranges) = reader.log.partitions().await else {
+        let waits = shared.status.ends_are_old(shared.clock.now(), END_LOOK);
+        if since_listed < PARTITION_REFRESH && !waits {
             continue;
+        }
+        since_listed = Duration::ZERO;
+        // Without an answer the readers say what is wrong; the next look comes soon.
+        let asked = shared.clock.now();
+        let ranges = tokio::select! {
+            biased;
+            () = reader.stop.cancelled() => break,
+            ranges = reader.log.partitions() => ranges,
         };
+        let Ok(ranges) = ranges else { continue };
+        note_ends(shared, &ranges, asked);
         for range in ranges {
             let PartitionRange { partition, first, end } = range;
             if known.insert(partition, first).is_none() {
                 info!(%partition, %first, "new partition");
                 let begin = Offset::default();
                 if first > begin {
-                    reader.shared.offsets_lost(partition, begin, first); // retention was faster
+                    shared.offsets_lost(partition, begin, first); // retention was faster
                 }
+                shared.status.reads(partition, first, None);
                 let from = if Bug::NewPartitionAtItsEnd.on() { end } else { first };
                 readers.spawn(reader.clone().read(partition, from));
             }

@@ -12,24 +12,37 @@ use tracing::warn;
 use super::Shared;
 use super::backoff::Backoff;
 use super::outbox::Outgoing;
+use crate::metrics::Metrics;
 use crate::ports::View;
+use crate::status::{Component, WHOLE};
 
 /// Entries in one write.
 const BATCH: usize = 500;
 
 /// What waits to be written, by token.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ViewQueue {
     waiting: Mutex<BTreeMap<Arc<str>, Bytes>>,
+    metrics: Arc<Metrics>,
     wake: Notify,
     closed: AtomicBool,
 }
 
 impl ViewQueue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let (waiting, wake, closed) = Default::default();
+        Self { waiting, metrics, wake, closed }
+    }
+
     /// Adds messages that the brokers have acknowledged.
     pub fn put(&self, batch: Vec<Outgoing>) {
         let entries = batch.into_iter().filter_map(|out| Some((out.token, out.message.value?)));
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.extend(entries);
+        self.count(&waiting);
+        drop(waiting);
         self.wake.notify_one();
     }
 
@@ -54,9 +67,12 @@ impl ViewQueue {
             match view.store(&entries).await {
                 Ok(()) => {
                     backoff.succeeded();
+                    shared.status.works(Component::View, WHOLE);
                 }
                 Err(cause) => {
                     shared.metrics.view_errors.inc();
+                    let (now, says) = (shared.clock.now(), cause.to_string());
+                    shared.status.fails(Component::View, WHOLE, now, says);
                     if backoff.worth_a_line() {
                         warn!(%cause, "query view not written: the next tick writes it anew");
                     }
@@ -69,6 +85,12 @@ impl ViewQueue {
     fn take(&self) -> Vec<(String, Bytes)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let next = std::iter::from_fn(|| waiting.pop_first());
-        next.take(BATCH).map(|(token, value)| (token.to_string(), value)).collect()
+        let taken = next.take(BATCH).map(|(token, value)| (token.to_string(), value)).collect();
+        self.count(&waiting);
+        taken
+    }
+
+    fn count(&self, waiting: &BTreeMap<Arc<str>, Bytes>) {
+        self.metrics.view_queue_messages.set(i64::try_from(waiting.len()).unwrap_or(i64::MAX));
     }
 }

@@ -153,7 +153,10 @@ impl<C: Checkpoint> Worker<C> {
     /// An order is handed back: it comes after the tick that may be due.
     fn apply(&mut self, event: Event) -> Option<Order> {
         match event {
-            Event::Batch(batch) => self.absorb(&batch),
+            Event::Batch(batch) => {
+                self.shared.metrics.worker_queue_batches.dec();
+                self.absorb(&batch);
+            }
             Event::Restart { partition, next, end, anew } => {
                 if anew {
                     self.engine.restart(partition, next);
@@ -170,9 +173,9 @@ impl<C: Checkpoint> Worker<C> {
 
     fn absorb(&mut self, batch: &Batch) {
         let absorbed = self.engine.absorb(batch);
-        self.shared.absorbed(&absorbed);
+        let now = self.shared.clock.now();
+        self.shared.absorbed(batch, &absorbed, now);
         if self.dead_letters.is_some() {
-            let now = self.shared.clock.now();
             for (trade, reason) in absorbed.refused {
                 let letter = self.router.refused(batch, trade, reason, refusal(reason), now);
                 self.refused.extend(letter);

@@ -1,16 +1,21 @@
 //! HTTP from the outside, over real sockets: shapes, codes, and that no client can hold the server.
 #![cfg(test)]
 
+#[path = "../support/install.rs"]
+#[expect(unreachable_pub, reason = "other test binaries share it")]
+mod install;
+mod promtool;
 mod publish;
 mod server;
 mod slow;
 
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::reject::Reason;
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::http::Limits;
-use aggregator_service::status::{Phase, STUCK_AFTER};
+use aggregator_service::status::{Component, FETCHING_FAILS_AFTER, Phase, STUCK_AFTER};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,11 +34,14 @@ async fn liveness_and_readiness_are_different_questions() {
     }
     server.status.enter(Phase::Running);
     assert_eq!(server.json("/readyz").await, (200, json!({"status": "ready"})));
-    server.status.set_component("checkpoint", Err("away".to_owned()));
-    let away = json!({"error": "not ready", "reasons": ["checkpoint: away"]});
-    assert_eq!(server.json("/readyz").await, (503, away));
+    let away = || "away".to_owned();
+    server.status.fails(Component::Kafka, 0, server.now(), away());
+    assert_eq!(server.json("/readyz").await.0, 200, "one failure is none");
+    server.pass(FETCHING_FAILS_AFTER);
+    let reasons = json!({"error": "not ready", "reasons": ["kafka: nothing read for 5 s: away"]});
+    assert_eq!(server.json("/readyz").await, (503, reasons));
     assert_eq!(server.json("/livez").await.0, 200);
-    server.clock.fetch_add(i64::try_from(STUCK_AFTER.as_millis()).unwrap() + 1, Ordering::Relaxed);
+    server.pass(STUCK_AFTER);
     assert_eq!(server.json("/livez").await.0, 503);
 }
 
@@ -41,8 +49,10 @@ async fn liveness_and_readiness_are_different_questions() {
 async fn health_has_the_contracts_shape_and_a_reason_for_each_component() {
     let server = Server::start(Limits::default()).await;
     server.status.enter(Phase::CatchingUp);
-    server.status.set_component("kafka", Ok(()));
-    server.clock.fetch_add(5_250, Ordering::Relaxed);
+    server.status.works(Component::Kafka, 0);
+    server.status.ends(Partition(0), Offset(9), server.now());
+    server.status.flushed(0, server.now());
+    server.pass(Duration::from_millis(5_250));
     let (status, body) = server.json("/health").await;
     assert_eq!(status, 200);
     assert_eq!(body["status"], "healthy");
@@ -50,13 +60,18 @@ async fn health_has_the_contracts_shape_and_a_reason_for_each_component() {
     assert_eq!(body["service"], "aggregator-service");
     assert_eq!(body["started"], "2025-01-08T10:30:00Z");
     assert_eq!(body["uptime_seconds"], 5);
-    assert!(body["metrics_summary"].is_object());
+    assert_eq!(body["ready"], false);
+    let summary = &body["metrics_summary"];
+    assert_eq!([&summary["lag_records"], &summary["trades_consumed"]], [&json!(9), &json!(0)]);
+    assert_eq!(summary["lag_seconds"], json!(null), "unknown: nothing was read yet");
+    assert_eq!(summary["checkpoint_age_seconds"], 5.25);
+    assert_eq!(summary["last_publish"], "0001-01-01T00:00:00Z");
     let components = json!({
         "kafka": {"status": "healthy", "reason": "ok"},
         "pipeline": {"status": "healthy", "reason": "catching up"},
     });
     assert_eq!(body["components"], components);
-    server.status.set_component("kafka", Err("no broker answers".to_owned()));
+    server.status.fails(Component::Kafka, 0, server.now(), "no broker answers".to_owned());
     let (status, body) = server.json("/health").await;
     assert_eq!((status, &body["status"]), (503, &json!("unhealthy")));
     assert_eq!(body["components"]["kafka"]["reason"], "no broker answers");

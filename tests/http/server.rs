@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
@@ -62,6 +63,16 @@ impl Server {
         let task = tokio::spawn(served);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         Self { address, status, metrics, clock, stop, task, orders, answer }
+    }
+
+    pub(crate) fn now(&self) -> WallMs {
+        WallMs(self.clock.load(Ordering::Relaxed))
+    }
+
+    /// Lets time go by.
+    pub(crate) fn pass(&self, time: Duration) {
+        let millis = i64::try_from(time.as_millis()).unwrap();
+        self.clock.fetch_add(millis, Ordering::Relaxed);
     }
 
     pub(crate) async fn ask(&self, request: &str) -> (u16, String, String) {

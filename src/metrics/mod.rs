@@ -1,14 +1,21 @@
 //! Figures: one struct of handles, counted by whoever does the work, read by `/metrics` and
 //! `/stats`. Its own registry, prefix `aggregator_`, and no label that grows with tokens.
 
+mod kinds;
+mod process;
+
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Error, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Error, Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
+
+pub use kinds::Sizes;
+
+use kinds::register;
+use process::Process;
 
 use crate::domain::position::Partition;
 use crate::domain::reject::Reason;
@@ -36,6 +43,7 @@ macro_rules! metrics {
                     $($field: register::<$kind>(&registry, $name, $help, &[$($label)?])?,)+
                     registry,
                 };
+                metrics.registry.register(Box::new(Process::new()?))?;
                 metrics.start();
                 Ok(metrics)
             }
@@ -50,6 +58,8 @@ metrics! {
     trades_counted: IntCounter = "trades_counted_total";
     /// Trades that a shard had seen before.
     trades_duplicate: IntCounter = "trades_duplicate_total";
+    /// From a record's timestamp until a worker had counted its trades; one for each of the two.
+    count_latency_seconds: Histogram = "count_latency_seconds";
     /// Trades older than the longest window.
     trades_late: IntCounter = "trades_late_total";
     /// What was rejected, by reason.
@@ -68,6 +78,10 @@ metrics! {
     publish_batch_seconds: Histogram = "publish_batch_seconds";
     /// From a tick to its last acknowledged aggregate.
     publish_tick_seconds: Histogram = "publish_tick_seconds";
+    /// Messages that wait to be published, without those in flight.
+    outbox_messages: IntGauge = "outbox_messages";
+    /// Batches of trades that wait for a worker, or for room before one.
+    worker_queue_batches: IntGauge = "worker_queue_batches";
     /// Ticks that were published.
     ticks: IntCounter = "ticks_total";
     /// Ticks that were missed; the next one carried everything.
@@ -78,6 +92,8 @@ metrics! {
     dead_letters: IntCounter = "dead_letters_total";
     /// Batches of dead letters that were not acknowledged; they are sent again.
     dead_letter_errors: IntCounter = "dead_letter_errors_total";
+    /// Dead letters that no broker has acknowledged yet.
+    dead_letter_queue_records: IntGauge = "dead_letter_queue_records";
     /// Shards' flushes to the checkpoint, by what it said.
     flushes: IntCounterVec = "flushes_total" by "verdict";
     /// From sending a flush to the answer.
@@ -86,12 +102,16 @@ metrics! {
     flush_errors: IntCounter = "flush_errors_total";
     /// Bytes flushed.
     flush_bytes: IntCounter = "flush_bytes_total";
+    /// Bytes of one flush of all changed shards of a worker.
+    flush_size_bytes: Sizes = "flush_size_bytes";
     /// Shards whose checkpoint was damaged at a start; they were rebuilt from the log.
     checkpoint_damaged: IntCounter = "checkpoint_damaged_total";
-    /// Age of the oldest change that is in no checkpoint yet.
+    /// Age of the oldest change of any worker that is in no checkpoint yet.
     checkpoint_age_seconds: Gauge = "checkpoint_age_seconds";
-    /// Offsets between what was read and the partition's end.
+    /// Offsets between what was handed to the workers and the partition's end.
     lag_records: IntGaugeVec = "lag_records" by "partition";
+    /// Age of the newest record read, or since nothing was unread; 0 while nothing is.
+    lag_seconds: GaugeVec = "lag_seconds" by "partition";
     /// Offsets that retention took before they were read.
     offset_lost: IntCounterVec = "offset_lost_total" by "partition";
     /// Times that a partition's log was found made anew.
@@ -106,12 +126,18 @@ metrics! {
     panes: IntGauge = "panes";
     /// When an aggregate was last acknowledged, in seconds since the epoch.
     last_publish_timestamp_seconds: Gauge = "last_publish_timestamp_seconds";
+    /// Messages that wait to be written to the query view.
+    view_queue_messages: IntGauge = "view_queue_messages";
     /// Writes of the query view that failed; the next tick writes it anew.
     view_errors: IntCounter = "view_errors_total";
     /// Sums that did not fit; their trades were left out.
     overflows: IntCounter = "overflow_total";
     /// Things that cannot be and were.
     invariant_violations: IntCounter = "invariant_violations_total";
+    /// 1 while ready, as `/readyz` says it; else 0.
+    ready: IntGauge = "ready";
+    /// Pages that are open: streams of `/events`.
+    pages_open: IntGauge = "pages_open";
     /// Always 1; the label says which version runs.
     build_info: IntGaugeVec = "build_info" by "version";
 }
@@ -137,15 +163,21 @@ impl Metrics {
         Reason::ALL.into_iter().map(|reason| self.rejected_for(reason)).sum()
     }
 
-    /// Notes how far a partition is behind.
-    pub fn set_lag(&self, partition: Partition, records: i64) {
-        self.lag_records.with_label_values(&[&partition.to_string()]).set(records.max(0));
+    /// Notes how far a partition is behind; by how long, where that is known.
+    pub fn set_lag(&self, partition: Partition, records: i64, age: Option<Duration>) {
+        let partition = partition.to_string();
+        self.lag_records.with_label_values(&[&partition]).set(records);
+        if let Some(age) = age {
+            self.lag_seconds.with_label_values(&[&partition]).set(age.as_secs_f64());
+        }
     }
 
-    /// Forgets the lag of a partition that is no longer ours.
+    /// Forgets the lag of a partition that is gone.
     pub fn drop_lag(&self, partition: Partition) {
+        let partition = partition.to_string();
         // An error says that there was none.
-        drop(self.lag_records.remove_label_values(&[&partition.to_string()]));
+        drop(self.lag_records.remove_label_values(&[&partition]));
+        drop(self.lag_seconds.remove_label_values(&[&partition]));
     }
 
     /// Counts offsets that retention took before they were read.
@@ -192,48 +224,6 @@ pub fn mean(histogram: &Histogram) -> Duration {
     sum.checked_div(count).unwrap_or_default()
 }
 
-trait Figure: Collector + Clone + Sized + 'static {
-    fn make(name: &str, help: &str, labels: &[&str]) -> Result<Self, Error>;
-}
-
-fn register<F: Figure>(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<F, Error> {
-    let figure = F::make(name, help.trim(), labels)?;
-    registry.register(Box::new(figure.clone()))?;
-    Ok(figure)
-}
-
-macro_rules! figures {
-    ($($kind:ident: |$opts:ident, $labels:ident| $make:expr;)+) => {$(
-        impl Figure for $kind {
-            fn make(name: &str, help: &str, $labels: &[&str]) -> Result<Self, Error> {
-                let $opts = Opts::new(name, help);
-                debug_assert!($labels.len() <= 1, "one label a figure");
-                $make
-            }
-        }
-    )+};
-}
-
-figures! {
-    IntCounter: |opts, labels| IntCounter::with_opts(opts);
-    IntGauge: |opts, labels| IntGauge::with_opts(opts);
-    Gauge: |opts, labels| Gauge::with_opts(opts);
-    IntCounterVec: |opts, labels| IntCounterVec::new(opts, labels);
-    IntGaugeVec: |opts, labels| IntGaugeVec::new(opts, labels);
-    Histogram: |opts, labels| Histogram::with_opts(
-        HistogramOpts::from(opts).buckets(BUCKETS.to_vec())
-    );
-}
-
-/// Seconds: from a flush on the same host to a broker that is about to be given up.
-const BUCKETS: [f64; 14] =
-    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,11 +242,14 @@ mod tests {
     #[test]
     fn the_lag_of_a_lost_partition_is_gone() {
         let metrics = Metrics::new().unwrap();
-        metrics.set_lag(Partition(3), 17);
-        assert!(metrics.text().unwrap().contains("lag_records{partition=\"3\"} 17"));
+        metrics.set_lag(Partition(3), 17, Some(Duration::from_millis(2_500)));
+        let text = metrics.text().unwrap();
+        assert!(text.contains("lag_records{partition=\"3\"} 17"));
+        assert!(text.contains("lag_seconds{partition=\"3\"} 2.5"));
         metrics.drop_lag(Partition(3));
         metrics.drop_lag(Partition(4));
-        assert!(!metrics.text().unwrap().contains("lag_records{"));
+        let text = metrics.text().unwrap();
+        assert!(!text.contains("lag_records{") && !text.contains("lag_seconds{"));
     }
 
     #[test]
