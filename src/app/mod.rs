@@ -138,6 +138,9 @@ pub fn shared(config: &Config) -> anyhow::Result<Arc<Shared>> {
     };
     let status = Arc::new(Status::within(limits, clock.now()));
     let metrics = Arc::new(Metrics::new().context("metrics")?);
+    metrics.publish_interval_seconds.set(config.publish_interval.as_secs_f64());
+    metrics.tokens_limit.set(count(config.max_tokens));
+    metrics.panes_limit.set(count(config.max_panes));
     Ok(Arc::new(Shared { clock: Arc::new(clock), metrics, status }))
 }
 
@@ -262,7 +265,6 @@ fn introduce(config: &Config) {
 
 /// Sets the figures that are states, not events, once a second.
 pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationToken) {
-    let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
     let (mut said_of, mut silent) = (0, SILENT_LOOKS);
     loop {
         silent = silent.saturating_add(1);
@@ -284,6 +286,10 @@ pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationT
             () = tokio::time::sleep(GAUGE_INTERVAL) => {}
         }
     }
+}
+
+fn count(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// More workers than shards would have nothing to do.

@@ -122,8 +122,14 @@ metrics! {
     unreadable_batches: IntCounter = "unreadable_batches_total";
     /// Tokens held.
     tokens: IntGauge = "tokens";
+    /// Tokens that may be held: MAX_TOKENS.
+    tokens_limit: IntGauge = "tokens_limit";
     /// Live panes held.
     panes: IntGauge = "panes";
+    /// Live panes that may be held, but for a reserve: MAX_PANES.
+    panes_limit: IntGauge = "panes_limit";
+    /// Time between ticks: AGGREGATE_PUBLISH_INTERVAL.
+    publish_interval_seconds: Gauge = "publish_interval_seconds";
     /// When an aggregate was last acknowledged, in seconds since the epoch.
     last_publish_timestamp_seconds: Gauge = "last_publish_timestamp_seconds";
     /// Messages that wait to be written to the query view.
@@ -178,6 +184,13 @@ impl Metrics {
         // An error says that there was none.
         drop(self.lag_records.remove_label_values(&[&partition]));
         drop(self.lag_seconds.remove_label_values(&[&partition]));
+    }
+
+    /// A partition is read: its counters exist before they count, so that a first increase is seen
+    /// as one.
+    pub fn open(&self, partition: Partition) {
+        self.lose_offsets(partition, 0);
+        self.new_logs.with_label_values(&[&partition.to_string()]).inc_by(0);
     }
 
     /// Counts offsets that retention took before they were read.

@@ -75,6 +75,7 @@ impl<L> Clone for Reader<L> {
 impl<L: TradeLog> Reader<L> {
     /// Reads a partition from an offset on, until stopped or the workers are gone.
     pub async fn read(self, partition: Partition, mut from: Offset) {
+        self.shared.metrics.open(partition);
         let mut backoff = Backoff::new();
         let mut fetch = self.fetch(partition, from);
         loop {
