@@ -37,6 +37,7 @@
 //! http/            what the service says of itself
 //!   health         live, ready, health
 //!   metrics        figures as text and JSON
+//!   page           the live page, and what a browser may do with it
 //!   publish        publish now: who may, and what they say
 //!   server         the bounded server round the router
 //!   stats          the producer's statistics

@@ -4,6 +4,7 @@
 
 mod health;
 mod metrics;
+mod page;
 mod publish;
 mod server;
 mod stats;
@@ -66,6 +67,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
         .route("/version", get(version))
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(page::routes())
         .merge(publish::routes())
         .merge(stats::routes())
         .fallback(async || Failure(StatusCode::NOT_FOUND, "no such path".to_owned()))
