@@ -23,6 +23,7 @@
 //! demo/            a market, and its messages as a table
 //!   board          the newest message of each token
 //!   market         simulated trades
+//!   names          symbols and names of its tokens
 //!   screen         the terminal while the table is shown
 //!   table          the board as text
 //! replay/          lines in, messages out, by event time
@@ -35,12 +36,16 @@
 //! status           how the service is doing
 //! tls              whom to trust, what to show
 //! http/            what the service says of itself
+//!   events         the market and the service's health, each second
 //!   health         live, ready, health
 //!   metrics        figures as text and JSON
 //!   page           the live page, and what a browser may do with it
+//!   parameters     what stands behind the `?`
 //!   publish        publish now: who may, and what they say
+//!   rows           tokens as JSON
 //!   server         the bounded server round the router
 //!   stats          the producer's statistics
+//!   tokens         the market, one token, its history
 //! kafka/           the log and the producer over Kafka
 //!   batch          a record batch as the protocol has it
 //!   connect        from addresses to a client that is rebuilt
@@ -76,6 +81,7 @@
 //!   names          symbols and names, shared
 //!   orders         what is to be published between ticks
 //!   outbox         the newest message of each token
+//!   queries        what is asked about tokens between ticks
 //!   reader         a partition: fetch, route, hand on
 //!   recover        claim, load, find the positions
 //!   route          from records to batches
@@ -99,10 +105,13 @@
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
 //!   budget         how many tokens and panes are held
+//!   history        a token's last hour in steps
+//!   look           what a shard says between ticks
 //!   name           symbols and names
 //!   pane           one token's trades of one second
 //!   position       partition, offset, index
 //!   price          prices as written
+//!   ranking        which tokens come first
 //!   reject         why a trade was rejected
 //!   shard          tokens by hash: panes, windows, positions
 //!   store          live panes by second

@@ -1,6 +1,7 @@
 //! Figures: one struct of handles, counted by whoever does the work, read by `/metrics` and
 //! `/stats`. Its own registry, prefix `aggregator_`, and no label that grows with tokens.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -106,6 +107,8 @@ metrics! {
     panes: IntGauge = "panes";
     /// When an aggregate was last acknowledged, in seconds since the epoch.
     last_publish_timestamp_seconds: Gauge = "last_publish_timestamp_seconds";
+    /// Streams of `/events` that are open.
+    pages_open: IntGauge = "pages_open";
     /// Writes of the query view that failed; the next tick writes it anew.
     view_errors: IntCounter = "view_errors_total";
     /// Sums that did not fit; their trades were left out.
@@ -140,6 +143,20 @@ impl Metrics {
     /// Notes how far a partition is behind.
     pub fn set_lag(&self, partition: Partition, records: i64) {
         self.lag_records.with_label_values(&[&partition.to_string()]).set(records.max(0));
+    }
+
+    /// How many records each partition is behind, by its number.
+    #[must_use]
+    pub fn lags(&self) -> BTreeMap<Partition, i64> {
+        let families = self.lag_records.collect();
+        let all = families.iter().flat_map(MetricFamily::get_metric);
+        all.filter_map(|metric| {
+            let partition = metric.get_label().first()?.value().parse().ok()?;
+            // The gauge holds a whole number, which a float writes without a point.
+            let records = metric.get_gauge().get_value().to_string().parse().ok()?;
+            Some((Partition(partition), records))
+        })
+        .collect()
     }
 
     /// Forgets the lag of a partition that is no longer ours.

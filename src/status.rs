@@ -1,7 +1,7 @@
 //! How the service is doing: written by the pipeline, read by HTTP. Holds facts only; what they
 //! mean for health is decided here from them and from a time that is passed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub struct Status {
     last_publish: AtomicI64,
     last_flush: AtomicI64,
     components: Mutex<BTreeMap<&'static str, Component>>,
+    /// Trades counted, as noted of late.
+    counted: Mutex<VecDeque<(WallMs, u64)>>,
 }
 
 /// Without progress for so long, the pipeline is stuck: its loop comes round every second, and
@@ -52,6 +54,7 @@ impl Status {
             last_publish: AtomicI64::new(NEVER),
             last_flush: AtomicI64::new(NEVER),
             components: Mutex::new(BTreeMap::new()),
+            counted: Mutex::new(VecDeque::new()),
         }
     }
 
@@ -108,6 +111,27 @@ impl Status {
     #[must_use]
     pub fn last_flush(&self) -> Option<WallMs> {
         moment(&self.last_flush)
+    }
+
+    /// Notes how many trades are counted by now; for the rate, about once a second.
+    pub fn note_counted(&self, now: WallMs, trades: u64) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.push_back((now, trades));
+        while counted.len() > RATE_NOTES {
+            counted.pop_front();
+        }
+    }
+
+    /// The rate over the last notes; 0 before the second one, and where the clock was set back.
+    #[must_use]
+    pub fn trades_per_second(&self) -> f64 {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some((from, before)), Some((to, after))) = (counted.front(), counted.back()) else {
+            return 0.0;
+        };
+        let seconds = to.since(*from).as_secs_f64();
+        let trades = u32::try_from(after.saturating_sub(*before)).unwrap_or(u32::MAX);
+        if seconds > 0.0 { f64::from(trades) / seconds } else { 0.0 }
     }
 
     /// Notes what a component says: `kafka`, `publishing`, `checkpoint`.
@@ -177,6 +201,9 @@ fn moment(cell: &AtomicI64) -> Option<WallMs> {
     (at != NEVER).then_some(WallMs(at))
 }
 
+/// The rate shown is that of so many notes: some seconds, so that it is steady and yet new.
+const RATE_NOTES: usize = 6;
+
 const NEVER: i64 = i64::MIN;
 
 #[cfg(test)]
@@ -232,6 +259,22 @@ mod tests {
         assert!(!status.live(later));
         status.progressed(later);
         assert!(status.live(later));
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let status = Status::new(START);
+        let rate = || (status.trades_per_second() * 1_000.0).round().to_string();
+        assert_eq!(rate(), "0");
+        status.note_counted(START, 1_000_000);
+        assert_eq!(rate(), "0");
+        for second in 1..=20_u32 {
+            let at = START.plus(Duration::from_secs(second.into()));
+            status.note_counted(at, 1_000_000 + u64::from(second) * 30);
+            assert_eq!(rate(), "30000", "of a million before nothing is seen");
+        }
+        status.note_counted(START, 0);
+        assert_eq!(rate(), "0", "the clock was set back");
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl World {
             budget: Arc::new(Budget::new(100, 1_000)),
             names: Arc::new(SharedNames::new(0)),
             orders: Arc::clone(&world.orders),
+            queries: Arc::default(),
             shared: Arc::new(Shared { clock, metrics: Arc::new(Metrics::new().unwrap()), status }),
             settings: Settings {
                 topic: "trade-info".to_owned(),

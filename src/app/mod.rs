@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
 use crate::pipeline::outbox::Batching;
+use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
 use crate::ports::Clock;
 use crate::status::Status;
@@ -54,11 +55,12 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
     introduce(config);
     let shared = shared()?;
     let orders = Arc::<Orders>::default();
+    let queries = Arc::<Queries>::default();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
     if config.metrics_enabled {
-        serve(config, &shared, &orders, ended.clone()).await?;
+        serve(config, &shared, &orders, &queries, ended.clone()).await?;
     }
     tokio::spawn(gauge(Arc::clone(&shared), Arc::clone(&budget), ended.clone()));
     let Some(real) = connect::all(config, &shared, &stop).await? else {
@@ -77,6 +79,7 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exi
         budget,
         names,
         orders,
+        queries,
         shared,
         settings: settings(config),
     };
@@ -148,6 +151,7 @@ pub async fn serve(
     config: &Config,
     shared: &Arc<Shared>,
     orders: &Arc<Orders>,
+    queries: &Arc<Queries>,
     stop: CancellationToken,
 ) -> anyhow::Result<SocketAddr> {
     let port = config.metrics_port;
@@ -169,6 +173,8 @@ pub async fn serve(
             let orders = Arc::clone(&orders);
             async move { orders.place(wanted).await }.boxed()
         }),
+        market: Arc::<Queries>::clone(queries),
+        windows: config.windows.clone(),
     };
     tokio::spawn(http::serve(listener, http::router(Arc::new(state)), stop));
     info!(port = address.port(), "health and metrics over HTTP");
@@ -239,6 +245,7 @@ pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationT
             );
             (said_of, silent) = (refused, 0);
         }
+        shared.status.note_counted(shared.clock.now(), shared.metrics.trades_counted.get());
         shared.metrics.tokens.set(count(budget.tokens()));
         shared.metrics.panes.set(count(budget.panes()));
         if let Some(flushed) = shared.status.last_flush() {

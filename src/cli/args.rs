@@ -51,7 +51,7 @@ pub enum Command {
 }
 
 /// How the demo is run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct DemoArgs {
     /// End after so many seconds
     #[arg(long, value_name = "N")]
@@ -59,6 +59,10 @@ pub struct DemoArgs {
     /// Trade as the demo did that showed this seed
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// How many tokens are traded, 1 to 1000000
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub tokens: u32,
 }
 
 /// Reads the command line; the program's name comes first.
@@ -114,13 +118,16 @@ mod tests {
     #[test]
     fn a_demo_ends_and_repeats_as_it_is_told() {
         let args = parsed("aggregator-service demo --seconds 3 --seed 7").unwrap();
-        let demo = DemoArgs { seconds: Some(3), seed: Some(7) };
+        let demo = DemoArgs { seconds: Some(3), seed: Some(7), tokens: 300 };
+        assert_eq!(args.command, Some(Command::Demo(demo)));
+        let args = parsed("aggregator-service demo --tokens 10000").unwrap();
+        let demo = DemoArgs { seconds: None, seed: None, tokens: 10_000 };
         assert_eq!(args.command, Some(Command::Demo(demo)));
     }
 
     #[test]
     fn wrong_usage_ends_in_64_and_help_in_0() {
-        for wrong in ["fly", "--fly", "--set KAFKA_TOPIC", "replay a b"] {
+        for wrong in ["fly", "--fly", "--set KAFKA_TOPIC", "replay a b", "demo --tokens 0"] {
             assert_eq!(parsed(&format!("aggregator-service {wrong}")).unwrap_err(), 64, "{wrong}");
         }
         for right in ["--help", "--version", "replay --version"] {

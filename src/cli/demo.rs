@@ -14,15 +14,17 @@ use super::args::DemoArgs;
 use crate::app;
 use crate::config::{Config, LogLevel, Origin};
 use crate::demo::board::Board;
-use crate::demo::market::{BLOCK, LONGEST_CATCH_UP, Market, PARTITIONS};
+use crate::demo::market::{BLOCK, Market, PARTITIONS};
 use crate::demo::screen::Screen;
 use crate::demo::table::{self, Head};
 use crate::domain::budget::Budget;
+use crate::domain::name::TokenName;
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
 use crate::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView};
 use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
+use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Shared, StartError};
 use crate::ports::{Record, Target};
 use crate::status::Phase;
@@ -60,18 +62,23 @@ pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> a
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
     let orders = Arc::<Orders>::default();
-    let page = serve(&config, &shared, &orders, ended.clone()).await;
+    let queries = Arc::<Queries>::default();
+    let page = serve(&config, &shared, &orders, &queries, ended.clone()).await;
     tokio::spawn(app::gauge(Arc::clone(&shared), Arc::clone(&budget), ended.clone()));
     tokio::spawn(stop_after(args.seconds, stop.clone(), ended));
     let producer = Arc::new(LocalProducer::new(PARTITIONS.unsigned_abs()));
+    let longest = Duration::from_secs(u64::from(config.windows.longest()));
+    let market = Market::new(seed, args.tokens, started, longest);
+    let names = Arc::new(names(&market, args.tokens));
     let pipeline = Pipeline {
-        log: market(&config, seed, &shared, &stop),
+        log: log(market, &shared, &stop),
         producer: Arc::clone(&producer),
         checkpoint: Arc::new(LocalCheckpoint::new(Arc::<LocalStore>::default(), 1)),
         view: Arc::<LocalView>::default(),
         budget,
-        names: Arc::new(SharedNames::new(0)),
+        names,
         orders,
+        queries,
         shared: Arc::clone(&shared),
         settings: app::settings(&config),
     };
@@ -104,29 +111,32 @@ async fn serve(
     config: &Config,
     shared: &Arc<Shared>,
     orders: &Arc<Orders>,
+    queries: &Arc<Queries>,
     stop: CancellationToken,
 ) -> String {
     if !config.metrics_enabled {
         return "no HTTP: METRICS_ENABLED is false".to_owned();
     }
-    match app::serve(config, shared, orders, stop).await {
+    match app::serve(config, shared, orders, queries, stop).await {
         Ok(address) => format!("http://localhost:{}/health", address.port()),
         Err(error) => format!("no HTTP: {error:#}"),
     }
 }
 
+/// What token-info would say of the market's tokens.
+fn names(market: &Market, tokens: u32) -> SharedNames {
+    let names = SharedNames::new(usize::try_from(tokens).unwrap_or(usize::MAX));
+    for (token, symbol, name) in market.names() {
+        names.learn(token, TokenName { symbol, name, ..TokenName::default() });
+    }
+    names
+}
+
 /// The log of a market that has traded for a while already and goes on until `stop`.
-fn market(
-    config: &Config,
-    seed: u64,
-    shared: &Arc<Shared>,
-    stop: &CancellationToken,
-) -> Arc<LocalLog> {
-    let longest = Duration::from_secs(u64::from(config.windows.longest()));
-    let now = shared.clock.now();
-    let mut market = Market::new(seed, now.minus(LONGEST_CATCH_UP), longest);
-    let log = Arc::new(LocalLog::new(usize::try_from(PARTITIONS).unwrap_or(1), KEPT_RECORDS));
-    append(&log, market.until(now));
+fn log(mut market: Market, shared: &Arc<Shared>, stop: &CancellationToken) -> Arc<LocalLog> {
+    let partitions = usize::try_from(PARTITIONS).unwrap_or(1);
+    let log = Arc::new(LocalLog::new(partitions, market.kept_records()));
+    append(&log, market.until(shared.clock.now()));
     tokio::spawn(trade(market, Arc::clone(&log), Arc::clone(shared), stop.clone()));
     log
 }
@@ -256,6 +266,3 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The rate shown is that of so long.
 const RATE_OVER: Duration = Duration::from_secs(3);
-
-/// Records that a partition keeps: some minutes of them, some ten megabytes.
-const KEPT_RECORDS: usize = 1_000;

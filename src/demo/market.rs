@@ -10,6 +10,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rust_decimal::Decimal;
 
+use super::names;
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
 use crate::ports::Record;
@@ -33,6 +34,8 @@ pub struct Market {
     next_block: WallMs,
     quiet_until: WallMs,
     longest_window: Duration,
+    /// How much more is traded than among [`USUAL_TOKENS`].
+    scale: u32,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,8 @@ struct Token {
     address: String,
     /// How often it is traded in usual times.
     weight: u32,
+    /// How much more often in a burst, beside three times as often.
+    burst: u32,
     mood: Mood,
     mood_until: WallMs,
     price: Decimal,
@@ -67,12 +72,31 @@ struct Written<'a> {
 }
 
 impl Market {
-    /// A market whose first block is at `start`. `longest_window` decides what is late.
+    /// A market of so many tokens that has traded for a while at `now`, and goes on from there.
+    /// `longest_window` decides what is late.
     #[must_use]
-    pub fn new(seed: u64, start: WallMs, longest_window: Duration) -> Self {
+    pub fn new(seed: u64, tokens: u32, now: WallMs, longest_window: Duration) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let tokens = (1..=TOKENS).map(|rank| Token::new(&mut rng, rank)).collect();
-        Self { rng, tokens, next_block: start, quiet_until: start, longest_window }
+        let burst = BURST.saturating_mul(USUAL_TOKENS) / tokens.max(USUAL_TOKENS);
+        let tokens_by_rank = (1..=tokens).map(|rank| Token::new(&mut rng, rank, burst)).collect();
+        let scale = (tokens / USUAL_TOKENS).clamp(1, GREATEST_SCALE);
+        let start = now.minus((LONGEST_CATCH_UP / scale).max(LEAST_PAST));
+        let (next_block, quiet_until) = (start, start);
+        Self { rng, tokens: tokens_by_rank, next_block, quiet_until, longest_window, scale }
+    }
+
+    /// The address, symbol and name of each token that has a name.
+    pub fn names(&self) -> impl Iterator<Item = (&str, String, String)> {
+        (1_usize..).zip(&self.tokens).filter_map(|(rank, token)| {
+            let (symbol, name) = names::of(rank)?;
+            Some((&*token.address, symbol, name))
+        })
+    }
+
+    /// Records that a partition of its log keeps at least: its past, and some more.
+    #[must_use]
+    pub fn kept_records(&self) -> usize {
+        KEPT_RECORDS * usize::try_from(self.scale.min(GREATEST_KEPT)).unwrap_or(1)
     }
 
     /// The records of all blocks up to `now` that were not handed out yet, in order.
@@ -118,14 +142,14 @@ impl Market {
     }
 
     fn trades(&mut self, at: WallMs) -> Vec<String> {
-        let Self { rng, tokens, longest_window, .. } = self;
+        let Self { rng, tokens, longest_window, scale, .. } = self;
         let mut total = 0;
         let weigh = |token: &Token| {
             total += token.weight_now();
             total
         };
         let up_to: Vec<u32> = tokens.iter().map(weigh).collect();
-        let count = rng.random_range(20..180);
+        let count = rng.random_range(20..180) * usize::try_from(*scale).unwrap_or(1);
         let mut trades = Vec::with_capacity(count);
         for _ in 0..count {
             let pick = rng.random_range(0..total.max(1));
@@ -139,7 +163,7 @@ impl Market {
 }
 
 impl Token {
-    fn new(rng: &mut StdRng, rank: u32) -> Self {
+    fn new(rng: &mut StdRng, rank: u32, burst: u32) -> Self {
         let address = match rank % 7 {
             0 => format!("0x{}", letters(rng, 40, HEX)),
             1 => format!("{}pump", letters(rng, 40, BASE58)),
@@ -149,7 +173,8 @@ impl Token {
         let price = Decimal::new(rng.random_range(1_000..10_000), rng.random_range(2..13));
         Self {
             address,
-            weight: 100_000 / rank,
+            weight: (100_000 / rank).max(1),
+            burst,
             mood: Mood::Usual,
             mood_until: WallMs(0),
             price,
@@ -160,7 +185,7 @@ impl Token {
     fn weight_now(&self) -> u32 {
         match self.mood {
             Mood::Usual => self.weight,
-            Mood::Burst => self.weight * 3 + 20_000,
+            Mood::Burst => self.weight * 3 + self.burst,
             Mood::Silent => 0,
         }
     }
@@ -247,7 +272,24 @@ fn letters(rng: &mut impl Rng, count: usize, alphabet: &[u8]) -> String {
     (0..count).filter_map(|_| alphabet.choose(rng).copied().map(char::from)).collect()
 }
 
-const TOKENS: u32 = 300;
+/// Tokens of a market whose blocks are as small as can be; a larger one trades more, so that its
+/// last token still trades some times a minute.
+const USUAL_TOKENS: u32 = 300;
+
+/// Beyond 12,000 tokens it does not: some 10,000 trades a second are enough for a demo.
+const GREATEST_SCALE: u32 = 40;
+
+/// What a market has traded before it begins is at least so long.
+const LEAST_PAST: Duration = Duration::from_secs(30);
+
+/// Records of [`LONGEST_CATCH_UP`], and some more: some ten megabytes.
+const KEPT_RECORDS: usize = 1_000;
+
+/// The same for [`LEAST_PAST`] of the greatest scale.
+const GREATEST_KEPT: u32 = 6;
+
+/// Of [`USUAL_TOKENS`].
+const BURST: u32 = 20_000;
 
 const SIDES: [&str; 5] = ["buy", "sell", "Buy", "buy_exact_sol_in", "sell_exact_in"];
 
@@ -270,15 +312,16 @@ mod tests {
     use crate::wire::trade::{Element, decode};
 
     const START: WallMs = WallMs(1_700_000_000_000);
+    const NOW: WallMs = WallMs(1_700_000_120_000);
     const HOUR: Duration = Duration::from_secs(3_600);
 
     fn two_minutes(seed: u64) -> Vec<(Partition, Record)> {
-        Market::new(seed, START, HOUR).until(START.plus(LONGEST_CATCH_UP))
+        Market::new(seed, USUAL_TOKENS, NOW, HOUR).until(NOW)
     }
 
     #[test]
     fn the_same_seed_and_start_give_the_same_trades_whenever_it_is_asked() {
-        let mut market = Market::new(7, START, HOUR);
+        let mut market = Market::new(7, USUAL_TOKENS, NOW, HOUR);
         let mut records = Vec::new();
         for milliseconds in (0..=120_000).step_by(90) {
             records.extend(market.until(START.plus(Duration::from_millis(milliseconds))));
@@ -310,17 +353,34 @@ mod tests {
 
     #[test]
     fn a_market_that_was_not_asked_for_an_hour_goes_on_from_now() {
-        let mut market = Market::new(7, START, HOUR);
+        let mut market = Market::new(7, USUAL_TOKENS, NOW, HOUR);
         let records = market.until(START.plus(HOUR));
         let oldest = START.plus(HOUR).minus(LONGEST_CATCH_UP);
         assert!(records.iter().all(|(_, record)| record.timestamp >= Some(oldest)));
     }
 
     #[test]
+    fn in_a_large_market_nearly_all_trade_within_a_minute_and_its_log_keeps_the_past() {
+        let mut market = Market::new(7, 10_000, NOW, HOUR);
+        let mut tokens = BTreeSet::new();
+        let past = market.until(NOW);
+        let (minute, first) = (NOW.plus(Duration::from_secs(60)), Partition(0));
+        assert!(past.iter().filter(|(at, _)| *at == first).count() < market.kept_records());
+        for (_, record) in market.until(minute) {
+            decode(&record.value.unwrap(), None, &mut |element| {
+                if let Element::Trade { trade, .. } = element {
+                    tokens.insert(trade.token.to_owned());
+                }
+            });
+        }
+        assert!(tokens.len() > 9_000, "{} of 10,000", tokens.len());
+    }
+
+    #[test]
     fn prices_stay_near_where_they_began() {
         let mut rng = StdRng::seed_from_u64(3);
         for rank in 1..40 {
-            let mut token = Token::new(&mut rng, rank);
+            let mut token = Token::new(&mut rng, rank, BURST);
             for _ in 0..5_000 {
                 token.walk(&mut rng);
             }

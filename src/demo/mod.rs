@@ -3,5 +3,6 @@
 
 pub mod board;
 pub mod market;
+mod names;
 pub mod screen;
 pub mod table;

@@ -4,10 +4,13 @@
 pub mod aggregate;
 pub mod amount;
 pub mod budget;
+pub mod history;
+mod look;
 pub mod name;
 pub mod pane;
 pub mod position;
 pub mod price;
+pub mod ranking;
 pub mod reject;
 pub mod shard;
 mod store;

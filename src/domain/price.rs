@@ -97,6 +97,16 @@ impl Price {
         }
     }
 
+    /// An integer that is the greater, the greater the price is: the place of its first digit, then
+    /// its digits.
+    #[must_use]
+    pub fn rank(self) -> u128 {
+        let mantissa = self.mantissa();
+        let Some(log) = mantissa.checked_ilog10() else { return 0 };
+        let first = u128::from(log + 1 + u32::from(u8::MAX - self.scale()));
+        (first << MANTISSA_BITS) | (mantissa * 10_u128.pow(PRICE_DIGITS - 1 - log))
+    }
+
     fn at_scale(self, scale: u8) -> Option<u128> {
         10_u128
             .checked_pow(u32::from(scale - self.scale()))
@@ -176,6 +186,35 @@ mod tests {
             }
         }
         assert_eq!(Price::parse(b"1e-256", 1), Err(DecimalError::TooFine));
+    }
+
+    #[test]
+    fn ranks_are_in_the_order_of_the_prices() {
+        let rising = [
+            "0",
+            "1e-255",
+            "2e-255",
+            "1e-200",
+            "9.99e-31",
+            "1e-30",
+            "0.000000099",
+            "0.0000001",
+            "0.1234567890123456789012345677",
+            "0.1234567890123456789012345678",
+            "0.9",
+            "0.95",
+            "1",
+            "1.05",
+            "9",
+            "10",
+            "10.000000000000000000000000001",
+            "99.5",
+            "100",
+            "1e15",
+        ];
+        let ranks: Vec<_> = rising.iter().map(|text| price(text).rank()).collect();
+        assert!(ranks.is_sorted_by(|left, right| left < right), "{ranks:?}");
+        assert!(i128::try_from(price("1e15").rank()).is_ok());
     }
 
     #[test]

@@ -42,11 +42,11 @@ const MANY_CHANGES: usize = 1_024;
 /// The state of one shard.
 #[derive(Debug)]
 pub struct Shard {
-    windows: Windows,
+    pub(super) windows: Windows,
     budget: Arc<Budget>,
-    end: Second,
-    tokens: TokenTable,
-    panes: PaneStore,
+    pub(super) end: Second,
+    pub(super) tokens: TokenTable,
+    pub(super) panes: PaneStore,
     /// By partition number; 0 where nothing is known.
     next_offsets: Vec<Offset>,
     dirty: Vec<PaneRef>,
@@ -199,36 +199,6 @@ impl Shard {
         for slot in closed {
             self.remove(slot);
         }
-    }
-
-    /// What a tick would publish of every active token if it came now. Changes nothing: the tick
-    /// still owes what it owed.
-    pub fn active(&self, mut each: impl FnMut(&Aggregate<'_>)) {
-        for token in self.tokens.iter() {
-            self.aggregate(token, &mut each);
-        }
-    }
-
-    /// As [`active`](Self::active), of one token; false where it is not active.
-    pub fn active_one(
-        &self,
-        hash: TokenHash,
-        address: &str,
-        mut each: impl FnMut(&Aggregate<'_>),
-    ) -> bool {
-        let token = self.tokens.find(hash, address).and_then(|slot| self.tokens.get(slot));
-        token.is_some_and(|token| self.aggregate(token, &mut each))
-    }
-
-    fn aggregate(&self, token: &Token, each: &mut impl FnMut(&Aggregate<'_>)) -> bool {
-        let active = token.newest_until(self.end).is_some();
-        if active {
-            let (mut figures, end) = (Vec::with_capacity(self.windows.count()), self.end);
-            token.figures(&self.panes, &self.windows, end, &mut figures);
-            let (address, hash) = (&*token.address, token.hash);
-            each(&Aggregate { token: address, hash, end, windows: &figures });
-        }
-        active
     }
 
     /// How many changes are noted: never many more than there are live panes.

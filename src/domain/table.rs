@@ -10,7 +10,7 @@ use super::price::Price;
 use super::store::{PaneRef, PaneStore};
 use super::time::Second;
 use super::token::TokenHash;
-use super::window::Windows;
+use super::window::{Window, Windows};
 
 /// What a shard knows of one token. It exists as long as it has a live pane or owes its closing
 /// message.
@@ -74,18 +74,26 @@ impl Token {
         end: Second,
         figures: &mut Vec<Figures>,
     ) {
-        let stored = |place: PaneRef| panes.get(place).map(|stored| &stored.pane);
-        let newest = self.newest_until(end).and_then(stored);
-        let close = newest.map_or(self.last_price, |pane| pane.last.price);
+        let close = self.close(panes, end);
         figures.clear();
         figures.extend(windows.iter().zip(&self.windows).map(|(window, sums)| {
-            let left = window.left_by(end);
-            let oldest = self.panes.partition_point(|pane| pane.second <= left);
-            let oldest = self.panes.get(oldest).filter(|pane| pane.second <= end);
-            let oldest = oldest.copied().and_then(stored);
-            let open = oldest.map_or(close, |pane| pane.first.price);
+            let open = self.open(panes, window, end).unwrap_or(close);
             Figures { sums: *sums, open, close }
         }));
+    }
+
+    /// Price of its last trade until `end`; the last known one where none is live.
+    pub(crate) fn close(&self, panes: &PaneStore, end: Second) -> Price {
+        let newest = self.newest_until(end).and_then(|place| panes.get(place));
+        newest.map_or(self.last_price, |stored| stored.pane.last.price)
+    }
+
+    /// Price of its first trade in a window that ends at `end`.
+    pub(crate) fn open(&self, panes: &PaneStore, window: &Window, end: Second) -> Option<Price> {
+        let left = window.left_by(end);
+        let oldest = self.panes.partition_point(|pane| pane.second <= left);
+        let oldest = self.panes.get(oldest).filter(|pane| pane.second <= end)?;
+        panes.get(*oldest).map(|stored| stored.pane.first.price)
     }
 }
 

@@ -1,13 +1,17 @@
 //! HTTP: what the service says of itself. Reads the status and the figures; changes nothing but by
-//! `publish`. Errors are JSON, `{"error": …}`. What grows later (`/tokens`, the page) is one more
-//! file here with its own `routes()`, merged in [`router`].
+//! `publish`. Errors are JSON, `{"error": …}`. What grows later is one more file here with its own
+//! `routes()`, merged in [`router`].
 
+mod events;
 mod health;
 mod metrics;
 mod page;
+mod parameters;
 mod publish;
+mod rows;
 mod server;
 mod stats;
+mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,8 +29,9 @@ use time::format_description::well_known::Rfc3339;
 pub use server::{Limits, serve, serve_within};
 
 use crate::domain::time::WallMs;
+use crate::domain::window::Windows;
 use crate::metrics::Metrics;
-use crate::ports::{NotPublished, Published, Wanted};
+use crate::ports::{Market, NotPublished, Published, Wanted};
 use crate::status::Status;
 
 /// What the pages are made of.
@@ -43,6 +48,10 @@ pub struct HttpState {
     pub admin_token: Option<String>,
     /// Publishes between ticks.
     pub publish: Publish,
+    /// Answers about tokens.
+    pub market: Arc<dyn Market>,
+    /// The windows that its figures are of.
+    pub windows: Windows,
 }
 
 /// Publishes between ticks, and answers when the brokers have acknowledged.
@@ -65,11 +74,13 @@ pub const SERVICE: &str = env!("CARGO_PKG_NAME");
 pub fn router(state: Arc<HttpState>) -> Router {
     Router::new()
         .route("/version", get(version))
+        .merge(events::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(page::routes())
         .merge(publish::routes())
         .merge(stats::routes())
+        .merge(tokens::routes())
         .fallback(async || Failure(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {
             Failure(StatusCode::METHOD_NOT_ALLOWED, "no such method here".to_owned())

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::Router;
@@ -32,6 +34,21 @@ use super::Failure;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
 
+/// What an answer that goes on and on knows of its connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lease {
+    /// It is time to end.
+    pub(super) stop: CancellationToken,
+    read: Arc<AtomicBool>,
+}
+
+impl Lease {
+    /// The client has taken what there was: its connection may last on.
+    pub(super) fn renew(&self) {
+        self.read.store(true, Relaxed);
+    }
+}
+
 /// What a client may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -47,6 +64,8 @@ pub struct Limits {
     pub request_time: Duration,
     /// How long a connection may last: the bound for a client that does not read its answer.
     pub connection_time: Duration,
+    /// How long a stream lasts on after it was read; at most twice that.
+    pub stream_time: Duration,
 }
 
 impl Default for Limits {
@@ -59,6 +78,7 @@ impl Default for Limits {
             body_bytes: 256 * 1_024,
             request_time: Duration::from_secs(10),
             connection_time: Duration::from_secs(300),
+            stream_time: Duration::from_secs(30),
         }
     }
 }
@@ -141,8 +161,11 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let router = TowerToHyperService::new(router);
+    let lease = Lease { stop: stop.clone(), read: Arc::default() };
+    let leased = lease.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(leased.clone());
         router.call(request)
     });
     let served = http1::Builder::new()
@@ -154,15 +177,23 @@ async fn connection(
     // A connection that ends in an error is the client's affair: it left, or broke a limit.
     tokio::select! {
         _ = served.as_mut() => {}
-        () = stopped_or_old(&stop, limits) => {
+        () = stopped_or_old(&lease, limits) => {
             served.as_mut().graceful_shutdown();
             drop(timeout(limits.request_time, served).await);
         }
     }
 }
 
-async fn stopped_or_old(stop: &CancellationToken, limits: Limits) {
-    drop(timeout(limits.connection_time, stop.cancelled()).await);
+async fn stopped_or_old(lease: &Lease, limits: Limits) {
+    let mut left = limits.connection_time;
+    while !left.is_zero() {
+        let turn = left.min(limits.stream_time);
+        if timeout(turn, lease.stop.cancelled()).await.is_ok() {
+            return;
+        }
+        let read = lease.read.swap(false, Relaxed);
+        left = if read { limits.stream_time } else { left.saturating_sub(turn) };
+    }
 }
 
 /// On every answer that does not say otherwise: what is not the page loads nothing.

@@ -5,8 +5,10 @@ use bytes::Bytes;
 
 use super::route::Batch;
 use crate::domain::aggregate::Aggregate;
+use crate::domain::history::History;
 use crate::domain::pane::Pane;
 use crate::domain::position::{Offset, Partition, Position};
+use crate::domain::ranking::Sort;
 use crate::domain::reject::Reason;
 use crate::domain::shard::{Outcome, Shard};
 use crate::domain::time::Second;
@@ -106,6 +108,12 @@ impl Engine {
         }
     }
 
+    /// The end of all windows.
+    #[must_use]
+    pub fn end(&self) -> Second {
+        self.shards.first().map(Shard::end).unwrap_or_default()
+    }
+
     /// How many shards there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -130,10 +138,34 @@ impl Engine {
     /// As [`active`](Self::active), of one token; false where it is not active, or not here.
     pub fn active_one(&self, token: &str, each: impl FnMut(&Aggregate<'_>)) -> bool {
         let hash = TokenHash::of(token);
+        self.shard_of(hash).is_some_and(|shard| shard.active_one(hash, token, each))
+    }
+
+    /// As [`Shard::keys`], of the shard at a place below [`count`](Self::count).
+    pub fn keys(
+        &self,
+        at: usize,
+        window: usize,
+        sort: Sort,
+        each: impl FnMut(&str, &dyn Fn() -> i128),
+    ) {
+        if let Some(shard) = self.shards.get(at) {
+            shard.keys(window, sort, each);
+        }
+    }
+
+    /// A token's last hour; `None` where it is not active, or not here.
+    #[must_use]
+    pub fn history(&self, token: &str) -> Option<History> {
+        let hash = TokenHash::of(token);
+        self.shard_of(hash)?.history(hash, token)
+    }
+
+    /// The shard that keeps a token, if it is here.
+    fn shard_of(&self, hash: TokenHash) -> Option<&Shard> {
         let ShardId(id) = hash.shard();
         let shard = self.shards.get(usize::from(id / self.workers));
-        id % self.workers == self.me
-            && shard.is_some_and(|shard| shard.active_one(hash, token, each))
+        shard.filter(|_| id % self.workers == self.me)
     }
 
     /// Whether the shard at a place has panes that changed since its last flush.

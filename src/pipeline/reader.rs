@@ -12,6 +12,7 @@ use super::Shared;
 use super::backoff::Backoff;
 use super::dead_letters::DeadLetters;
 use super::orders::Order;
+use super::queries::Query;
 use super::route::{Batch, Rejected, Router};
 use crate::domain::position::{Offset, Partition};
 use crate::ports::{Fetched, LogError, Record, TradeLog};
@@ -36,6 +37,8 @@ pub enum Event {
     },
     /// Publish between ticks.
     Order(Order),
+    /// Say something about tokens.
+    Query(Query),
 }
 
 /// What every reader needs.

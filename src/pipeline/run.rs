@@ -14,6 +14,7 @@ use super::backoff::Backoff;
 use super::names::SharedNames;
 use super::orders::Orders;
 use super::outbox::Batching;
+use super::queries::Queries;
 use super::recover::{Recovered, Recovery};
 use super::tasks::Tasks;
 use super::worker::Halted;
@@ -68,6 +69,8 @@ pub struct Pipeline<L, P, C, V> {
     pub names: Arc<SharedNames>,
     /// Orders to publish between ticks.
     pub orders: Arc<Orders>,
+    /// Questions about tokens.
+    pub queries: Arc<Queries>,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
     /// What it is told.

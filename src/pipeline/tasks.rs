@@ -78,6 +78,7 @@ impl Tasks {
         };
         let (queues, workers) = crew.start(checkpoint, recovered);
         pipeline.orders.open(&queues, &crew.mailbox);
+        pipeline.queries.open(&queues);
         let reader = Reader {
             log: Arc::clone(log),
             router: crew.router,

@@ -1,12 +1,12 @@
 //! The loop of one worker: wait for one event, apply it to the engine, perform what follows.
-//! Events: a batch, an order to publish, the time (tick, flush, fold), the verdicts of a flush, the
-//! end of the input.
+//! Events: a batch, an order to publish, a query, the time (tick, flush, fold), the verdicts of a
+//! flush, the end of the input.
 //!
 //! Invariants:
 //! - Ticks lie at wall-clock multiples of the interval; one that was missed is skipped.
 //! - Nothing is published before every partition has been read to where it ended at the start.
-//! - An order is fulfilled between ticks: its messages end before the next tick's, and it takes
-//!   nothing from that tick.
+//! - Orders and queries are answered between ticks: what they say ends before the next tick, and
+//!   they take nothing from it.
 //! - One flush of all changed shards is in flight; it waits for the dead letters before it.
 //! - Windows never end earlier than windows did before: after a clock that was set back, ticks wait
 //!   for it, or the worker ends and all is rebuilt.
@@ -26,6 +26,7 @@ use super::mailbox::Mailbox;
 use super::messages::Messages;
 use super::orders::{Done, Order};
 use super::outbox::Cause;
+use super::queries::Query;
 use super::reader::Event;
 use super::route::{Batch, Router};
 use super::shared::CLOCK_WAIT;
@@ -97,6 +98,14 @@ enum Happened {
     End,
 }
 
+/// What comes after the tick that may be due.
+enum Asked {
+    /// Publish.
+    Order(Order),
+    /// Say something.
+    Query(Query),
+}
+
 impl<C: Checkpoint> Worker<C> {
     /// Runs until the input ends, then writes the last flush.
     ///
@@ -105,7 +114,7 @@ impl<C: Checkpoint> Worker<C> {
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Halted> {
         // Not before `latest`: what had expired by then is missing from windows that end before.
         let mut next_tick = self.look().max(self.latest).next_multiple(self.publish_interval);
-        let mut order = None;
+        let mut asked = None;
         self.check_caught_up();
         loop {
             let now = self.look();
@@ -115,8 +124,10 @@ impl<C: Checkpoint> Worker<C> {
             if now >= next_tick {
                 next_tick = self.tick(next_tick, now).await;
             }
-            if let Some(order) = order.take() {
-                self.fulfil(order, now).await;
+            match asked.take() {
+                Some(Asked::Order(order)) => self.fulfil(order, now).await,
+                Some(Asked::Query(query)) => self.answer(query, now).await,
+                None => {}
             }
             self.fold(now);
             // Not while a refused trade waits for room: the flush would pass its position.
@@ -128,7 +139,7 @@ impl<C: Checkpoint> Worker<C> {
             match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP)).await {
                 Happened::Time => {}
                 Happened::Replies(replies) => self.settle(replies)?,
-                Happened::Event(event) => order = self.apply(event),
+                Happened::Event(event) => asked = self.apply(event),
                 Happened::End => return self.finish().await,
             }
         }
@@ -150,8 +161,8 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
-    /// An order is handed back: it comes after the tick that may be due.
-    fn apply(&mut self, event: Event) -> Option<Order> {
+    /// What is asked is handed back: it comes after the tick that may be due.
+    fn apply(&mut self, event: Event) -> Option<Asked> {
         match event {
             Event::Batch(batch) => self.absorb(&batch),
             Event::Restart { partition, next, end, anew } => {
@@ -162,7 +173,8 @@ impl<C: Checkpoint> Worker<C> {
                 }
                 self.targets.entry(partition).and_modify(|target| *target = end);
             }
-            Event::Order(order) => return Some(order),
+            Event::Order(order) => return Some(Asked::Order(order)),
+            Event::Query(query) => return Some(Asked::Query(query)),
         }
         self.check_caught_up();
         None
@@ -252,6 +264,14 @@ impl<C: Checkpoint> Worker<C> {
         }
         // Whoever asked may have given up.
         drop(order.done.send(done));
+    }
+
+    /// Says what a tick at this moment would. Before the log is read, nothing.
+    async fn answer(&mut self, query: Query, now: WallMs) {
+        if self.caught_up.is_none() {
+            self.engine.advance(now.second());
+            query.answer(&self.engine, &self.messages.names).await;
+        }
     }
 
     /// Folds what has become old enough, so that the tick has little left to do.

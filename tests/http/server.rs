@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
 use aggregator_service::metrics::Metrics;
+use aggregator_service::pipeline::queries::Queries;
 use aggregator_service::ports::{NotPublished, Published, Wanted};
 use aggregator_service::status::Status;
 use futures::FutureExt;
@@ -54,6 +56,8 @@ impl Server {
                 placed.lock().unwrap().push(wanted);
                 std::future::ready(said.lock().unwrap().clone()).boxed()
             }),
+            market: Arc::new(Queries::default()),
+            windows: Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap(),
         };
         let listener = TcpListener::bind(("::", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();

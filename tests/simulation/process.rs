@@ -56,6 +56,7 @@ impl Process {
             budget: Arc::clone(&budget),
             names: Arc::new(SharedNames::new(0)),
             orders: Arc::default(),
+            queries: Arc::default(),
             shared,
             settings: settings(world),
         };

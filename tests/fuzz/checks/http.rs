@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::{Facts, HttpState, router, serve};
 use aggregator_service::metrics::Metrics;
+use aggregator_service::pipeline::queries::Queries;
 use aggregator_service::ports::{Published, Wanted};
 use aggregator_service::status::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,6 +81,8 @@ fn start() -> (Runtime, SocketAddr) {
             };
             Box::pin(async { Ok(Published { published: 0, unknown }) })
         }),
+        market: Arc::new(Queries::default()),
+        windows: Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).expect("one"),
     };
     let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,0 +1,90 @@
+//! `/tokens`: the market page by page, one token as its message has it, its last hour. Figures come
+//! from the live windows, as of now.
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+
+use super::parameters::{Parameters, cursor};
+use super::rows::{HistoryJson, TokensJson, message};
+use super::{Failure, HttpState, Shared};
+use crate::domain::ranking::Ranking;
+use crate::ports::{Market, NotAnswered};
+use crate::status::Phase;
+
+pub(super) fn routes() -> Router<Arc<HttpState>> {
+    Router::new()
+        .route("/tokens", get(tokens))
+        .route("/tokens/{address}", get(token))
+        .route("/tokens/{address}/history", get(history))
+}
+
+async fn tokens(state: Shared, uri: Uri) -> Result<Response, Failure> {
+    let known = ["limit", "after", "sort", "order", "window", "search"];
+    let parameters = Parameters::read(&uri, &known)?;
+    let rows = parameters.whole("limit", 1..=MAX_LIMIT, DEFAULT_LIMIT)?;
+    let windows = &state.windows;
+    let ranking = Ranking { rows, ..parameters.ranking(windows)? };
+    let listing = open(&state)?.list(ranking.clone()).await?;
+    let next = listing.next.as_ref().map(|place| cursor(place, &ranking, windows));
+    Ok(Json(TokensJson::new(&listing, windows, next)).into_response())
+}
+
+async fn token(
+    state: Shared,
+    address: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, Failure> {
+    Parameters::read(&uri, &[])?;
+    let row = open(&state)?.token(text(address)?).await?.ok_or_else(inactive)?;
+    let message = message(&row, &state.windows, state.now());
+    Ok(([(CONTENT_TYPE, "application/json")], message).into_response())
+}
+
+async fn history(
+    state: Shared,
+    address: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, Failure> {
+    Parameters::read(&uri, &[])?;
+    let address = text(address)?;
+    let history = open(&state)?.history(address.clone()).await?.ok_or_else(inactive)?;
+    Ok(Json(HistoryJson::new(&address, &history)).into_response())
+}
+
+/// The market, where it can be asked.
+fn open(state: &HttpState) -> Result<&dyn Market, Failure> {
+    let phase = state.status.phase();
+    if phase != Phase::Running {
+        return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, phase.name().to_owned()));
+    }
+    Ok(&*state.market)
+}
+
+fn text(address: Result<Path<String>, PathRejection>) -> Result<String, Failure> {
+    match address {
+        Ok(Path(address)) => Ok(address),
+        Err(cause) => Err(Failure(cause.status(), cause.body_text())),
+    }
+}
+
+fn inactive() -> Failure {
+    Failure(StatusCode::NOT_FOUND, "no trade of this token in the longest window".to_owned())
+}
+
+impl From<NotAnswered> for Failure {
+    fn from(cause: NotAnswered) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, cause.to_string())
+    }
+}
+
+/// Rows of one answer: some hundred kilobytes, and some milliseconds of the workers.
+const MAX_LIMIT: usize = 1_000;
+
+const DEFAULT_LIMIT: usize = 100;
