@@ -50,6 +50,7 @@
 //!   health         live, ready, health
 //!   metrics        figures as text and JSON
 //!   openapi        the description of all paths
+//!   page           the live page, and what a browser may do with it
 //!   parameters     what stands behind the `?`
 //!   publish        publish now: who may, and what they say
 //!   rows           tokens as JSON

@@ -7,6 +7,7 @@ mod events;
 mod health;
 mod metrics;
 mod openapi;
+mod page;
 mod parameters;
 mod publish;
 mod rows;
@@ -83,6 +84,7 @@ fn described() -> Routes {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(openapi::routes())
+        .merge(page::routes())
         .merge(publish::routes())
         .merge(stats::routes())
         .merge(tokens::routes())

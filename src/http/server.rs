@@ -125,10 +125,11 @@ fn bounded(router: Router, limits: Limits) -> Router {
         .layer(map_response(guarded))
 }
 
-/// What an answer may be used for: nothing is guessed, framed, kept or loaded from elsewhere.
+/// What an answer may be used for: nothing is guessed, framed, kept or loaded from elsewhere. The
+/// page brings a policy of its own.
 async fn guarded(mut answer: Response) -> Response {
     for (name, value) in GUARDS {
-        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     answer
 }
@@ -195,7 +196,7 @@ async fn stopped_or_old(lease: &Lease, limits: Limits) {
     }
 }
 
-/// On every answer. `script-src` and its kin are for the page; the answers of today load nothing.
+/// On every answer that does not say otherwise: what is not the page loads nothing.
 const GUARDS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (CACHE_CONTROL, "no-store"),
@@ -203,8 +204,7 @@ const GUARDS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (
         CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
 ];
 

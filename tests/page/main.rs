@@ -1,0 +1,17 @@
+//! The live page as people meet it: in a real Chromium, against the real program, which simulates a
+//! market of ten thousand tokens. Every visit ends by looking for errors on the console and for
+//! requests to anybody else. Durations are printed, never asserted: machines differ.
+#![cfg(test)]
+#![allow(clippy::disallowed_methods, reason = "waits are bounded by the wall clock")]
+
+mod browser;
+mod connection;
+#[path = "../support/install.rs"]
+#[allow(unreachable_pub, reason = "other tests have it within a module")]
+mod install;
+mod looks;
+mod publish;
+mod reading;
+mod service;
+mod table;
+mod token;
