@@ -2,22 +2,31 @@
 //! two and nothing else: the policy names them by their hashes, which are those of the file as it
 //! is served. The page loads nothing and asks nobody but this service.
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
-use axum::Router;
 use axum::http::header::CONTENT_SECURITY_POLICY;
-use axum::response::Html;
-use axum::routing::get;
+use axum::response::{Html, IntoResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
+use utoipa_axum::routes;
 
-use super::HttpState;
+use super::Routes;
 
-pub(super) fn routes() -> Router<Arc<HttpState>> {
-    let policy = policy(PAGE);
-    Router::new()
-        .route("/", get(async move || ([(CONTENT_SECURITY_POLICY, policy.clone())], Html(PAGE))))
+pub(super) fn routes() -> Routes {
+    Routes::default().routes(routes!(page))
+}
+
+/// The live page.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "tokens",
+    responses((status = OK, description = "For a browser", content_type = "text/html", body = String))
+)]
+async fn page() -> impl IntoResponse {
+    static POLICY: LazyLock<String> = LazyLock::new(|| policy(PAGE));
+    ([(CONTENT_SECURITY_POLICY, POLICY.as_str())], Html(PAGE))
 }
 
 /// What a browser may do with `page`.
