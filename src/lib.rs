@@ -7,6 +7,7 @@
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
 //!   names          reads token-info
+//!   telemetry      the log level at run time, the export beside the pipeline
 //! config/          layers of text in, one validated configuration out; reads the environment
 //!   contradictions settings that are fine alone and not together
 //!   duration       durations as in Go
@@ -29,13 +30,22 @@
 //!   due            what one tick publishes, by token
 //!   lines          lines of any length
 //!   player         the event clock and its ticks
-//! telemetry        logging
+//! telemetry/       logging, and spans for the export
+//!   level          who may speak
+//!   lines          text or JSON, thinned
+//!   spans          what the pipeline did, ready for the export
+//!   throttle       which lines are worth writing
+//! otlp/            figures and spans for an OpenTelemetry receiver
+//!   figures        the registry's figures as OTLP
+//!   post           one request to the receiver
 //! metrics          figures
 //! sabotage         deliberate bugs, for the simulation's judge to find
 //! status           how the service is doing
 //! tls              whom to trust, what to show
 //! http/            what the service says of itself
+//!   admission      who may change something
 //!   health         live, ready, health
+//!   log_level      what is logged from now on
 //!   metrics        figures as text and JSON
 //!   publish        publish now: who may, and what they say
 //!   server         the bounded server round the router
@@ -131,6 +141,7 @@ pub mod http;
 pub mod kafka;
 pub mod local;
 pub mod metrics;
+pub mod otlp;
 pub mod pipeline;
 pub mod ports;
 pub mod redis;

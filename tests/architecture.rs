@@ -39,6 +39,8 @@ const USES: &[(&str, &[&str])] = &[
     ("status", &["domain"]),
     ("metrics", &["domain"]),
     ("telemetry", &["config"]),
+    // Figures as they are, spans as telemetry has them; beside the pipeline, never in it.
+    ("otlp", &["metrics", "telemetry"]),
     ("http", &["domain", "metrics", "ports", "status", "wire"]),
     ("tls", &[]),
     ("kafka", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),

@@ -1,8 +1,10 @@
 //! HTTP: what the service says of itself. Reads the status and the figures; changes nothing but by
-//! `publish`. Errors are JSON, `{"error": …}`. What grows later (`/tokens`, the page) is one more
+//! `publish` and `log_level`. Errors are JSON, `{"error": …}`. What grows later (`/tokens`, the page) is one more
 //! file here with its own `routes()`, merged in [`router`].
 
+mod admission;
 mod health;
+mod log_level;
 mod metrics;
 mod publish;
 mod server;
@@ -12,7 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -21,6 +24,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub use log_level::{LevelSet, SetLevel};
 pub use server::{Limits, serve, serve_within};
 
 use crate::domain::time::WallMs;
@@ -42,6 +46,8 @@ pub struct HttpState {
     pub admin_token: Option<String>,
     /// Publishes between ticks.
     pub publish: Publish,
+    /// Changes what is logged.
+    pub log_level: SetLevel,
 }
 
 /// Publishes between ticks, and answers when the brokers have acknowledged.
@@ -65,6 +71,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
     Router::new()
         .route("/version", get(version))
         .merge(health::routes())
+        .merge(log_level::routes())
         .merge(metrics::routes())
         .merge(publish::routes())
         .merge(stats::routes())
@@ -83,7 +90,11 @@ type Shared = State<Arc<HttpState>>;
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
+        let mut answer = (self.0, Json(json!({ "error": self.1 }))).into_response();
+        if self.0 == StatusCode::UNAUTHORIZED {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        answer
     }
 }
 

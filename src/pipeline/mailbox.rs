@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, error, info, info_span, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -133,7 +134,21 @@ impl Mailbox {
         let messages: Arc<[Message]> =
             batch.iter().map(|outgoing| outgoing.message.clone()).collect();
         let began = shared.clock.now();
-        match producer.produce(Target::Aggregates, partition, messages).await {
+        let span = info_span!(
+            parent: None,
+            "produce",
+            to = "aggregates",
+            partition = partition.0,
+            messages = batch.len(),
+            cause = Empty,
+        );
+        let sending = producer.produce(Target::Aggregates, partition, messages);
+        let sent = sending.instrument(span.clone()).await;
+        if let Err(cause) = &sent {
+            span.record("cause", display(cause));
+        }
+        drop(span);
+        match sent {
             Ok(()) => {
                 let now = shared.clock.now();
                 self.acknowledge(&batch, shared, now);
@@ -151,9 +166,11 @@ impl Mailbox {
             Err(cause @ ProduceError::Unavailable { .. }) => {
                 shared.metrics.publish_errors.inc();
                 shared.status.set_component("publishing", Err(cause.to_string()));
-                if backoff.worth_a_line() {
-                    warn!(%cause, "publishing waits: the newest message of each token is kept");
-                }
+                warn!(
+                    %cause,
+                    action = "check the brokers and the network to them",
+                    "publishing waits: the newest message of each token is kept"
+                );
                 if Bug::BatchDropped.on() {
                     self.lock().acknowledge(&batch);
                 } else {
@@ -184,7 +201,13 @@ impl Mailbox {
         match batch.as_slice() {
             [single] => {
                 let token = &*single.token;
-                error!(topic, cause, token, "message dropped: too large for its topic");
+                error!(
+                    topic,
+                    cause,
+                    token,
+                    action = "raise max.message.bytes of the topic",
+                    "message dropped: too large for its topic"
+                );
                 outbox.discard(single);
             }
             _ => outbox.put_back_alone(lane, batch),

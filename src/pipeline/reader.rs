@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -20,8 +22,8 @@ use crate::sabotage::Bug;
 /// What a worker is told.
 #[derive(Debug)]
 pub enum Event {
-    /// Absorb this.
-    Batch(Batch),
+    /// Absorb this; the span is of the fetch that brought it.
+    Batch(Batch, Span),
     /// The partition is read on from `next`, where its log begins by now; it ends at `end`.
     Restart {
         /// Which.
@@ -79,7 +81,7 @@ impl<L: TradeLog> Reader<L> {
                 () = self.stop.cancelled() => break,
                 answer = &mut fetch => answer,
             };
-            let Ok(answer) = answer else { break }; // the runtime is shutting down
+            let Ok((answer, read)) = answer else { break }; // the runtime is shutting down
             let went_on = match answer {
                 Ok(fetched) => {
                     if backoff.succeeded() {
@@ -90,7 +92,7 @@ impl<L: TradeLog> Reader<L> {
                     from = fetched.next;
                     fetch = self.fetch(partition, from);
                     self.note(partition, &fetched);
-                    !anything || self.hand_on(partition, fetched).await
+                    !anything || self.hand_on(partition, fetched, read).await
                 }
                 Err(LogError::OutOfRange { first, end, .. }) => {
                     let went_on = self.reset(partition, from, first, end).await;
@@ -102,9 +104,11 @@ impl<L: TradeLog> Reader<L> {
                     self.shared.metrics.fetch_errors.inc();
                     self.shared.status.progressed(self.shared.clock.now());
                     self.shared.status.set_component("kafka", Err(cause.to_string()));
-                    if backoff.worth_a_line() {
-                        warn!(%cause, "reading waits for the brokers");
-                    }
+                    warn!(
+                        %cause,
+                        action = "check the brokers and the network to them",
+                        "reading waits for the brokers"
+                    );
                     tokio::select! {
                         biased;
                         () = self.stop.cancelled() => break,
@@ -124,13 +128,43 @@ impl<L: TradeLog> Reader<L> {
         fetch.abort();
     }
 
+    /// Fetches, within a span that lasts until the last worker has absorbed what came of it.
     fn fetch(
         &self,
         partition: Partition,
         from: Offset,
-    ) -> tokio::task::JoinHandle<Result<Fetched, LogError>> {
+    ) -> JoinHandle<(Result<Fetched, LogError>, Span)> {
         let log = Arc::clone(&self.log);
-        tokio::spawn(async move { log.fetch(partition, from).await })
+        let read = info_span!(
+            parent: None,
+            "batch",
+            topic = &*self.router.topic,
+            partition = partition.0,
+            from = from.0,
+            next = Empty,
+            records = Empty,
+            cause = Empty,
+            in_vain = Empty,
+        );
+        tokio::spawn(async move {
+            let fetching = info_span!(parent: &read, "fetch", cause = Empty, in_vain = Empty);
+            let answer = log.fetch(partition, from).instrument(fetching.clone()).await;
+            match &answer {
+                Ok(Fetched { next, .. }) if *next == from => {
+                    fetching.record("in_vain", true);
+                    read.record("in_vain", true);
+                }
+                Ok(Fetched { records, next, .. }) => {
+                    read.record("records", records.len()).record("next", next.0);
+                }
+                Err(cause) => {
+                    fetching.record("cause", display(cause));
+                    read.record("cause", display(cause));
+                }
+            }
+            drop(fetching);
+            (answer, read)
+        })
     }
 
     fn note(&self, partition: Partition, fetched: &Fetched) {
@@ -141,7 +175,18 @@ impl<L: TradeLog> Reader<L> {
 
     /// Routes what was fetched; false when the workers are gone. What is rejected goes out before
     /// the rest is read: a record of nothing but bad elements waits for room as many records do.
-    async fn hand_on(&self, partition: Partition, fetched: Fetched) -> bool {
+    async fn hand_on(&self, partition: Partition, fetched: Fetched, read: Span) -> bool {
+        let routing = info_span!(parent: &read, "route");
+        let batches = self.route(partition, fetched).instrument(routing).await;
+        for (worker, batch) in self.workers.iter().zip(batches) {
+            if worker.send(Event::Batch(batch, read.clone())).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn route(&self, partition: Partition, fetched: Fetched) -> Vec<Batch> {
         let metrics = &self.shared.metrics;
         let now = self.shared.clock.now();
         let Fetched { records, unreadable, next, .. } = fetched;
@@ -161,12 +206,8 @@ impl<L: TradeLog> Reader<L> {
         self.reject(unreadable.collect()).await;
         metrics.records_consumed.inc_by(u64::try_from(records.len()).unwrap_or(u64::MAX));
         metrics.trades_consumed.inc_by(routed.elements);
-        for (worker, batch) in self.workers.iter().zip(routed.batches) {
-            if worker.send(Event::Batch(batch)).await.is_err() {
-                return false;
-            }
-        }
-        true
+        debug!(%partition, records = records.len(), elements = routed.elements, "batch read");
+        routed.batches
     }
 
     async fn reject(&self, rejected: Vec<Rejected>) {

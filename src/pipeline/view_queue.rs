@@ -57,9 +57,11 @@ impl ViewQueue {
                 }
                 Err(cause) => {
                     shared.metrics.view_errors.inc();
-                    if backoff.worth_a_line() {
-                        warn!(%cause, "query view not written: the next tick writes it anew");
-                    }
+                    warn!(
+                        %cause,
+                        action = "check Redis: memory, permissions, network",
+                        "query view not written: the next tick writes it anew"
+                    );
                     backoff.wait().await;
                 }
             }

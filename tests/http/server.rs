@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
+use aggregator_service::http::{Facts, HttpState, LevelSet, Limits, router, serve_within};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::ports::{NotPublished, Published, Wanted};
 use aggregator_service::status::Status;
@@ -53,6 +53,10 @@ impl Server {
             publish: Arc::new(move |wanted| {
                 placed.lock().unwrap().push(wanted);
                 std::future::ready(said.lock().unwrap().clone()).boxed()
+            }),
+            log_level: Arc::new(|name| match name {
+                "DEBUG" => Ok(LevelSet { level: "DEBUG", before: "INFO" }),
+                other => Err(format!("level: {other:?} is not accepted; accepted: DEBUG or INFO")),
             }),
         };
         let listener = TcpListener::bind(("::", 0)).await.unwrap();
