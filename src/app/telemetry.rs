@@ -65,7 +65,8 @@ pub(super) fn set_level(level: &Arc<Level>) -> SetLevel {
 fn change(level: &Level, to: LogLevel) -> Result<LevelSet, String> {
     let before = level.set(to).map_err(|cause| cause.to_string())?;
     let (level, before) = (to.name(), before.name());
-    info!(level, before, "log level set");
+    // `level` is what each line has already.
+    info!(now = level, before, "log level set");
     Ok(LevelSet { level, before })
 }
 
@@ -114,17 +115,22 @@ impl Export {
         Ok(Self { running, ended, stopped, stop: stop.clone(), limit: config.shutdown_timeout })
     }
 
-    /// The pipeline has ended: exports a last time, in what is left of the time of the stop.
+    /// The pipeline has ended: exports a last time, briefly, in what is left of the stop's time.
     pub async fn finish(mut self) {
         self.ended.cancel();
         let stopped = if self.stop.is_cancelled() { (&mut self.stopped).await.ok() } else { None };
         self.stopped.abort();
-        let deadline = stopped.unwrap_or_else(Instant::now) + self.limit;
+        let now = Instant::now();
+        let deadline = stopped.unwrap_or(now) + self.limit;
+        let deadline = deadline.min(now + LAST_EXPORT);
         if let Some(running) = &mut self.running
             && timeout_at(deadline, &mut *running).await.is_err()
         {
             running.abort();
-            warn!("the last figures and spans are not exported: the stop has no time left");
+            warn!(
+                action = "look at the receiver of OTEL_EXPORTER_OTLP_ENDPOINT",
+                "the last figures and spans are not exported: the stop does not wait for them"
+            );
         }
     }
 }
@@ -138,3 +144,6 @@ fn endpoint(config: &Config) -> Result<Option<Endpoint>, String> {
     };
     Endpoint::new(url, config.otel_headers.clone(), tls).map(Some)
 }
+
+/// What a receiver that works needs many times over; one that hangs holds nothing up for longer.
+const LAST_EXPORT: Duration = Duration::from_secs(3);

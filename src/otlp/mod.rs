@@ -77,28 +77,24 @@ impl Exporter {
         spans.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut state = State::default();
         loop {
-            // One that is under way is given up: the last export takes its place.
-            tokio::select! {
+            let of_figures = tokio::select! {
                 biased;
                 () = ended.cancelled() => break,
-                () = self.turn(&mut figures, &mut spans, &mut state) => {}
+                _ = figures.tick() => true,
+                _ = spans.tick() => false,
+            };
+            if of_figures {
+                self.export_figures(&mut state).await;
+            } else {
+                self.export_spans(&mut state).await;
             }
         }
         self.export_spans(&mut state).await;
+        while state.waiting.is_empty() && !self.spans.queue.is_empty() {
+            self.export_spans(&mut state).await;
+        }
         self.count_dropped(state.waiting.len());
         self.export_figures(&mut state).await;
-    }
-
-    async fn turn(
-        &mut self,
-        figures: &mut tokio::time::Interval,
-        spans: &mut tokio::time::Interval,
-        state: &mut State,
-    ) {
-        tokio::select! {
-            _ = figures.tick() => self.export_figures(state).await,
-            _ = spans.tick() => self.export_spans(state).await,
-        }
     }
 
     async fn export_figures(&self, state: &mut State) {

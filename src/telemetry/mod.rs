@@ -8,9 +8,11 @@ mod spans;
 mod throttle;
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::error;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt, registry, reload};
@@ -50,6 +52,7 @@ pub fn init(
     traced: bool,
     clocks: Clocks,
 ) -> Result<Telemetry, TryInitError> {
+    std::panic::set_hook(Box::new(log_panic));
     let terminal = std::io::stderr().is_terminal();
     let text = match format {
         LogFormat::Auto => terminal,
@@ -78,4 +81,14 @@ pub fn init(
     let (layer, spans) = spans::layer(clocks);
     registry().with(lines).with(layer).try_init()?;
     Ok(Telemetry { level, spans: Some(spans) })
+}
+
+/// A panic is a line like any other; who waits for its task says what follows from it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    error!(
+        cause = panic.payload_as_str(),
+        place = panic.location().map(ToString::to_string),
+        action = "report this line and those before it",
+        "a task failed, against every invariant"
+    );
 }
