@@ -8,6 +8,7 @@
 //!   connect        builds the real ports, waits for what is away
 //!   names          reads token-info
 //!   systemd        tells systemd how the service is doing
+//!   telemetry      the log level at run time, the export beside the pipeline
 //! config/          layers of text in, one validated configuration out; reads the environment
 //!   contradictions settings that are fine alone and not together
 //!   duration       durations as in Go
@@ -31,7 +32,14 @@
 //!   due            what one tick publishes, by token
 //!   lines          lines of any length
 //!   player         the event clock and its ticks
-//! telemetry        logging
+//! telemetry/       logging, and spans for the export
+//!   level          who may speak
+//!   lines          text or JSON, thinned
+//!   spans          what the pipeline did, ready for the export
+//!   throttle       which lines are worth writing
+//! otlp/            figures and spans for an OpenTelemetry receiver
+//!   figures        the registry's figures as OTLP
+//!   post           one request to the receiver
 //! gauges           states as figures
 //! metrics/         figures
 //!   kinds          how each kind is made; the bounds of histograms
@@ -46,8 +54,10 @@
 //! tls              whom to trust, what to show
 //! http/            what the service says of itself
 //!   about          the build, the settings
+//!   admission      who may change something
 //!   events         the market and the service's health, each second
 //!   health         live, ready, health
+//!   log_level      what is logged from now on
 //!   metrics        figures as text and JSON
 //!   openapi        the description of all paths
 //!   page           the live page, and what a browser may do with it
@@ -153,6 +163,7 @@ pub mod http;
 pub mod kafka;
 pub mod local;
 pub mod metrics;
+pub mod otlp;
 pub mod pipeline;
 pub mod ports;
 pub mod redis;

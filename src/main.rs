@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use aggregator_service::app::{self, Exit};
 use aggregator_service::cli::{self, args::Args, args::Command};
 use aggregator_service::config::Config;
-use aggregator_service::telemetry;
 
 use memfn as _; // linked for its symbols: the static build's memcpy and kin
 
@@ -32,13 +31,19 @@ fn main() -> ExitCode {
 fn perform(args: &Args, config: &Config) -> anyhow::Result<Exit> {
     match args.command.as_ref().unwrap_or(&Command::Run) {
         Command::Run => {
-            telemetry::init(config.log_level, config.log_format)?;
-            runtime()?.block_on(async { app::run(config, app::stop_on_signals()?).await })
+            let telemetry = app::start_telemetry(config)?;
+            runtime()?.block_on(async {
+                app::reload_on_hangup(&args.config, Config::clone, &telemetry.level)?;
+                app::run(config, telemetry, app::stop_on_signals()?).await
+            })
         }
-        Command::Demo(args) => {
-            telemetry::init(cli::demo::adapted(config).log_level, config.log_format)?;
-            let demo = async { cli::demo::run(config, args, app::stop_on_signals()?).await };
-            runtime()?.block_on(demo).map(|()| Exit::Stopped)
+        Command::Demo(demo) => {
+            let config = cli::demo::adapted(config);
+            let telemetry = app::start_telemetry(&config)?;
+            runtime()?.block_on(async {
+                app::reload_on_hangup(&args.config, cli::demo::adapted, &telemetry.level)?;
+                cli::demo::run(&config, demo, telemetry, app::stop_on_signals()?).await
+            })
         }
         Command::Replay { file, dead_letters } => {
             cli::replay::run(config, file, dead_letters.as_deref()).map(|()| Exit::Stopped)

@@ -42,6 +42,8 @@ const USES: &[(&str, &[&str])] = &[
     ("metrics", &["domain"]),
     ("gauges", &["domain", "metrics", "status"]),
     ("telemetry", &["config"]),
+    // Figures as they are, spans as telemetry has them; beside the pipeline, never in it.
+    ("otlp", &["metrics", "telemetry"]),
     ("http", &["domain", "gauges", "metrics", "ports", "status", "wire"]),
     ("tls", &[]),
     ("kafka", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),

@@ -246,3 +246,26 @@ fn is_setting(line: &str) -> bool {
     let name = line.strip_prefix("| `").and_then(|rest| rest.split('`').next());
     name.is_some_and(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
 }
+
+#[test]
+fn where_to_export_to_is_a_url_and_what_is_sent_along_is_hidden() {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel.example:4318/base");
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20aHVzaA%3D%3D, x-a = b=c");
+    let config = load(&[endpoint, headers]).unwrap();
+    assert_eq!(config.otel_endpoint.as_ref().unwrap().as_str(), endpoint.1);
+    let [(name, value), (other, text)] = config.otel_headers.as_slice() else { panic!("two") };
+    assert_eq!((name.as_str(), value.to_str().unwrap()), ("authorization", "Basic aHVzaA=="));
+    assert_eq!((other.as_str(), text.to_str().unwrap()), ("x-a", "b=c"));
+    assert_eq!(shown(&config, headers.0), ("***".to_owned(), Origin::Environment));
+    assert!(!format!("{config:?}").contains("aHVzaA"));
+    let none = load(&[]).unwrap();
+    assert!(none.otel_endpoint.is_none() && none.otel_headers.is_empty());
+    for wrong in ["otel:4318", "ftp://otel", "http://", "http://me:hush@otel"] {
+        let said = load(&[(endpoint.0, wrong)]).unwrap_err().join("\n");
+        assert!(said.starts_with(endpoint.0) && !said.contains("hush"), "{said}");
+    }
+    for wrong in ["hush", "hush hush=a", "a=hush%0Ahush"] {
+        let said = load(&[(headers.0, wrong)]).unwrap_err().join("\n");
+        assert!(said.starts_with(headers.0) && !said.contains("hush"), "{said}");
+    }
+}

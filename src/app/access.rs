@@ -5,17 +5,18 @@
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use tracing::info;
 
 use crate::config::{Config, ConfigError, SaslMechanism};
 use crate::kafka::{self, KafkaConfig, Mechanism, Refusal, Sasl};
 use crate::redis::{self, RedisConfig};
-use crate::tls::{self, Fault, Files};
+use crate::tls::{self, Fault, Files, Roots};
 
 /// What both are reached with.
 pub(super) struct Access {
     pub(super) kafka: KafkaConfig,
     pub(super) redis: RedisConfig,
+    /// Whom we trust over TLS, in words; `None` without TLS.
+    pub(super) authorities: Option<String>,
 }
 
 /// # Errors
@@ -36,6 +37,9 @@ pub(super) async fn of(config: &Config) -> Result<Access, ConfigError> {
     };
     let kafka_tls = config.kafka_tls.then(|| tls(&kafka_files, &mut problems)).flatten();
     let redis_tls = config.redis_over_tls().then(|| tls(&redis_files, &mut problems)).flatten();
+    let trusted = [("Kafka", &kafka_tls), ("Redis", &redis_tls)].into_iter();
+    let trusted = trusted.filter_map(|(who, tls)| Some(format!("{who}: {}", tls.as_ref()?.1)));
+    let trusted: Vec<_> = trusted.collect();
     if let Some(file) = &config.kafka_sasl_oauth_token_file
         && let Err(problem) = kafka::token(file).await
     {
@@ -47,7 +51,7 @@ pub(super) async fn of(config: &Config) -> Result<Access, ConfigError> {
     let kafka = KafkaConfig {
         brokers: config.kafka_brokers.clone(),
         client_id: config.kafka_consumer_group.clone(),
-        tls: kafka_tls,
+        tls: kafka_tls.map(|(tls, _)| tls),
         sasl: sasl(config),
     };
     let redis = RedisConfig {
@@ -55,10 +59,11 @@ pub(super) async fn of(config: &Config) -> Result<Access, ConfigError> {
         password: config.redis_password.as_ref().map(|password| password.expose().to_owned()),
         username: config.redis_username.clone(),
         db: config.redis_db,
-        tls: redis_tls,
+        tls: redis_tls.map(|(tls, _)| tls),
         key_prefix: config.redis_key_prefix.clone(),
     };
-    Ok(Access { kafka, redis })
+    let authorities = (!trusted.is_empty()).then(|| trusted.join(", "));
+    Ok(Access { kafka, redis, authorities })
 }
 
 /// The variables that a broker's refusal is about.
@@ -94,17 +99,8 @@ fn tls_variable(fault: Fault, prefix: &str, address: &str) -> String {
     }
 }
 
-fn tls(files: &Files<'_>, problems: &mut Vec<String>) -> Option<Arc<ClientConfig>> {
-    match tls::client(files) {
-        Ok((client, roots)) => {
-            info!(of = files.variable, %roots, "authorities to trust");
-            Some(client)
-        }
-        Err(found) => {
-            problems.extend(found);
-            None
-        }
-    }
+fn tls(files: &Files<'_>, problems: &mut Vec<String>) -> Option<(Arc<ClientConfig>, Roots)> {
+    tls::client(files).map_err(|found| problems.extend(found)).ok()
 }
 
 fn sasl(config: &Config) -> Option<Sasl> {

@@ -1,4 +1,4 @@
-//! Builds the real ports. A dependency that is away is waited for, with a line now and then; one
+//! Builds the real ports. A dependency that is away is waited for, which the log says; one
 //! that refuses (login, topic) ends the start with one clear line.
 
 use std::sync::Arc;
@@ -40,10 +40,11 @@ struct KafkaPorts {
 /// What waiting cannot cure.
 pub(super) async fn all(
     config: &Config,
+    access: Access,
     shared: &Shared,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Real>> {
-    let Access { kafka, redis } = access::of(config).await?;
+    let Access { kafka, redis, .. } = access;
     let unusable = |cause: RedisError| ConfigError(vec![format!("REDIS_ADDR: {cause}")]);
     let client = redis::connect(&redis).map_err(unusable)?;
     let view = redis::connect(&redis).map_err(unusable)?;
@@ -135,10 +136,18 @@ fn view_ttl_seconds(publish_interval: Duration) -> u32 {
 async fn warn_of_eviction(client: Client) {
     match client.policy().await {
         Ok(policy) if policy != "noeviction" => {
-            warn!(policy, "Redis may evict the checkpoint: set maxmemory-policy noeviction");
+            warn!(
+                policy,
+                action = "set maxmemory-policy noeviction, or the checkpoint is written anew often",
+                "Redis may evict the checkpoint: set maxmemory-policy noeviction"
+            );
         }
         Ok(_) => {}
-        Err(cause) => warn!(%cause, "Redis does not tell its maxmemory-policy"),
+        Err(cause) => warn!(
+            %cause,
+            action = "make sure that it is noeviction",
+            "Redis does not tell its maxmemory-policy: the service goes on"
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ mod clock;
 mod connect;
 mod names;
 mod systemd;
+mod telemetry;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub use clock::SystemClock;
+pub use clock::{CLOCKS, SystemClock};
 use names::NameReader;
+pub use telemetry::{Export, reload_on_hangup, start_telemetry};
 
 use crate::config::{Config, ConfigError, Shown};
 use crate::domain::budget::Budget;
@@ -34,6 +36,7 @@ use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
 use crate::ports::Clock;
 use crate::status::{Limits, Status};
+use crate::telemetry::{Level, Telemetry};
 
 /// How a program ended; its number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,33 +56,46 @@ pub enum Exit {
 /// # Errors
 /// What keeps it from starting: a port that is taken, a login refused, a topic that may not be
 /// created, a checkpoint of a newer version.
-pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exit> {
+pub async fn run(
+    config: &Config,
+    telemetry: Telemetry,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
     introduce(config);
     let shared = shared(config)?;
+    let export = Export::start(config, &shared, telemetry.spans, &stop)?;
     let over = stop.child_token();
     let telling =
         tokio::spawn(systemd::tell(Arc::clone(&shared), over.clone(), config.shutdown_timeout));
-    let ended = work(config, shared, stop).await;
+    let exit = serve_and_run(config, &shared, &telemetry.level, stop).await;
     over.cancel();
     telling.await?;
-    ended
+    export.finish().await;
+    exit
 }
 
-async fn work(
+async fn serve_and_run(
     config: &Config,
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
+    level: &Arc<Level>,
     stop: CancellationToken,
 ) -> anyhow::Result<Exit> {
+    let access = access::of(config).await?;
     let orders = Arc::<Orders>::default();
     let queries = Arc::<Queries>::default();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
-    if config.metrics_enabled {
-        serve(config, &shared, &orders, &queries, ended.clone()).await?;
-    }
-    tokio::spawn(gauge(Arc::clone(&shared), Arc::clone(&budget), ended.clone()));
-    let Some(real) = connect::all(config, &shared, &stop).await? else {
+    let http = match config.metrics_enabled {
+        true => {
+            let stop = ended.clone();
+            Some(serve(config, shared, &orders, &queries, level, stop).await?.port())
+        }
+        false => None,
+    };
+    tell_what_is_read_and_written(config, http, access.authorities.as_deref());
+    tokio::spawn(gauge(Arc::clone(shared), Arc::clone(&budget), ended.clone()));
+    let Some(real) = connect::all(config, access, shared, &stop).await? else {
         return Ok(Exit::Stopped);
     };
     let names = Arc::new(SharedNames::new(config.max_tokens));
@@ -96,7 +112,7 @@ async fn work(
         names,
         orders,
         queries,
-        shared,
+        shared: Arc::clone(shared),
         settings: settings(config),
     };
     loop {
@@ -106,12 +122,24 @@ async fn work(
                 Exit::Stopped
             }
             Ended::Fenced => {
-                error!("another instance with this group has taken over: this one ends");
+                error!(
+                    action = "run one of them, or give each a KAFKA_CONSUMER_GROUP of its own",
+                    "another instance with this group has taken over: this one ends"
+                );
                 Exit::Fenced
             }
-            Ended::Failed => Exit::Failed,
+            Ended::Failed => {
+                error!(
+                    action = "start it again, and report the lines before this one",
+                    "a worker failed: this process ends, the next reads on from the checkpoint"
+                );
+                Exit::Failed
+            }
             Ended::ClockSetBack => {
-                error!("the clock was set back: the windows are rebuilt from the log");
+                error!(
+                    action = "look at this host's time synchronisation",
+                    "the clock was set back: the windows are rebuilt from the log"
+                );
                 let owner = connect::owner(&pipeline.shared);
                 pipeline.checkpoint = Arc::new(pipeline.checkpoint.owned_by(owner));
                 continue;
@@ -175,6 +203,7 @@ pub async fn serve(
     shared: &Arc<Shared>,
     orders: &Arc<Orders>,
     queries: &Arc<Queries>,
+    level: &Arc<Level>,
     stop: CancellationToken,
 ) -> anyhow::Result<SocketAddr> {
     let port = config.metrics_port;
@@ -195,9 +224,9 @@ pub async fn serve(
         }),
         market: Arc::<Queries>::clone(queries),
         windows: config.windows.clone(),
+        log_level: telemetry::set_level(level),
     };
     tokio::spawn(http::serve(listener, http::router(Arc::new(state)), stop));
-    info!(port = address.port(), "health and metrics over HTTP");
     Ok(address)
 }
 
@@ -247,35 +276,49 @@ async fn listen(port: u16) -> std::io::Result<TcpListener> {
 
 fn introduce(config: &Config) {
     info!(version = env!("CARGO_PKG_VERSION"), "aggregator-service starts");
+    if !config.ignored.is_empty() {
+        warn!(
+            ignored = config.ignored.join(","),
+            action = "remove them from the environment",
+            "variables of the Go service have no meaning here"
+        );
+    }
+}
+
+fn tell_what_is_read_and_written(config: &Config, http: Option<u16>, authorities: Option<&str>) {
     let windows = config.windows.iter().map(|window| window.name.as_str());
+    let redis = config.shown.iter().find(|setting| setting.name == "REDIS_ADDR");
     info!(
         brokers = config.kafka_brokers.join(","),
         from = config.kafka_topic,
         to = config.aggregate_topic,
         dead_letters = config.dlq_topic.as_deref().unwrap_or("off"),
+        names = config.token_info_topic.as_deref().unwrap_or("off"),
         group = config.kafka_consumer_group,
         windows = windows.collect::<Vec<_>>().join(","),
         every_s = config.publish_interval.as_secs(),
+        checkpoint = redis.map(|setting| setting.value.as_str()),
+        http,
+        authorities,
+        otlp = config.otel_endpoint.as_ref().map(url::Url::as_str),
         "reads and writes"
     );
-    if !config.ignored.is_empty() {
-        warn!(ignored = config.ignored.join(","), "variables without a meaning here");
-    }
 }
 
 /// Sets the figures that are states, not events, once a second.
 pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationToken) {
-    let (mut said_of, mut silent) = (0, SILENT_LOOKS);
+    let mut said_of = 0;
     loop {
-        silent = silent.saturating_add(1);
         let refused = shared.metrics.rejected_for(Reason::Capacity);
-        if refused > said_of && silent > SILENT_LOOKS {
-            let (tokens, panes) = (budget.tokens(), budget.panes());
+        if refused > said_of {
+            said_of = refused;
             warn!(
                 refused,
-                tokens, panes, "MAX_TOKENS or MAX_PANES is reached: trades are rejected"
+                tokens = budget.tokens(),
+                panes = budget.panes(),
+                action = "raise MAX_TOKENS or MAX_PANES as far as memory allows",
+                "MAX_TOKENS or MAX_PANES is reached: trades are rejected"
             );
-            (said_of, silent) = (refused, 0);
         }
         shared.status.note_counted(shared.clock.now(), shared.metrics.trades_counted.get());
         shared.metrics.tokens.set(count(budget.tokens()));
@@ -296,6 +339,3 @@ fn count(value: usize) -> i64 {
 const MAX_WORKERS: u16 = crate::domain::token::SHARDS;
 
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Looks at the figures between two lines about the same thing.
-const SILENT_LOOKS: u32 = 30;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::domain::name::TokenName;
 use crate::domain::position::{Offset, Partition, Position};
@@ -68,7 +68,7 @@ impl<L: TradeLog> NameReader<L> {
             });
             match loaded.await {
                 Ok(()) => {
-                    info!(count, "token names loaded");
+                    debug!(count, "token names loaded");
                     return;
                 }
                 Err(cause) => wait(&mut backoff, &cause).await,
@@ -109,7 +109,13 @@ impl<L: TradeLog> NameReader<L> {
             });
             if unusable > 0 {
                 let offset = record.offset.0;
-                warn!(%partition, offset, unusable, "token-info says something unusable");
+                warn!(
+                    %partition,
+                    offset,
+                    unusable,
+                    action = "look at this record of TOKEN_INFO_TOPIC",
+                    "token-info says something unusable: it is left out"
+                );
             }
         }
         learned
@@ -124,8 +130,10 @@ impl<L: TradeLog> NameReader<L> {
 }
 
 async fn wait(backoff: &mut Backoff, cause: &(impl std::fmt::Display + Sync)) {
-    if backoff.worth_a_line() {
-        warn!(%cause, "token names wait: symbols and names stay as they are");
-    }
+    warn!(
+        %cause,
+        action = "check the brokers and Redis",
+        "token names wait: symbols and names stay as they are"
+    );
     backoff.wait().await;
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::args::DemoArgs;
-use crate::app;
+use crate::app::{self, Exit, Export};
 use crate::config::{Config, LogLevel, Origin, Shown};
 use crate::demo::board::Board;
 use crate::demo::market::{BLOCK, Market, PARTITIONS};
@@ -28,6 +28,7 @@ use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Shared, StartError};
 use crate::ports::{Record, Target};
 use crate::status::Phase;
+use crate::telemetry::{Level, Telemetry};
 
 /// The configuration as a demo has it: what nobody has set is set so that there is something to
 /// see (a tick each second) and nothing that disturbs it (no INFO lines).
@@ -54,29 +55,46 @@ fn shown_as(config: &mut Config, name: &str, value: &str) -> bool {
     found.map(|shown| value.clone_into(&mut shown.value)).is_some()
 }
 
-/// Runs the demo until `stop`, or for as long as `args` says.
+/// Runs the demo until `stop`, or for as long as `args` says; `config` is an [`adapted`] one.
 ///
 /// # Errors
 /// Stdout cannot be written; the pipeline failed.
-pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let config = adapted(config);
+pub async fn run(
+    config: &Config,
+    args: &DemoArgs,
+    telemetry: Telemetry,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
+    let shared = app::shared(config)?;
+    let export = Export::start(config, &shared, telemetry.spans, &stop)?;
+    let shown = serve_and_show(config, args, &shared, &telemetry.level, stop).await;
+    export.finish().await;
+    shown.map(|()| Exit::Stopped)
+}
+
+async fn serve_and_show(
+    config: &Config,
+    args: &DemoArgs,
+    shared: &Arc<Shared>,
+    level: &Arc<Level>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let seed = args.seed.unwrap_or_else(rand::random);
-    let shared = app::shared(&config)?;
     let started = shared.clock.now();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
     let orders = Arc::<Orders>::default();
     let queries = Arc::<Queries>::default();
-    let page = serve(&config, &shared, &orders, &queries, ended.clone()).await;
-    tokio::spawn(app::gauge(Arc::clone(&shared), Arc::clone(&budget), ended.clone()));
+    let page = serve(config, shared, &orders, &queries, level, ended.clone()).await;
+    tokio::spawn(app::gauge(Arc::clone(shared), Arc::clone(&budget), ended.clone()));
     tokio::spawn(stop_after(args.seconds, stop.clone(), ended));
     let producer = Arc::new(LocalProducer::new(PARTITIONS.unsigned_abs()));
     let longest = Duration::from_secs(u64::from(config.windows.longest()));
     let market = Market::new(seed, args.tokens, started, longest);
     let names = Arc::new(names(&market, args.tokens));
     let pipeline = Pipeline {
-        log: log(market, &shared, &stop),
+        log: log(market, shared, &stop),
         producer: Arc::clone(&producer),
         checkpoint: Arc::new(LocalCheckpoint::new(Arc::<LocalStore>::default(), 1)),
         view: Arc::<LocalView>::default(),
@@ -84,16 +102,16 @@ pub async fn run(config: &Config, args: &DemoArgs, stop: CancellationToken) -> a
         names,
         orders,
         queries,
-        shared: Arc::clone(&shared),
-        settings: app::settings(&config),
+        shared: Arc::clone(shared),
+        settings: app::settings(config),
     };
     let stopping = stop.clone();
     let running = tokio::spawn(async move { pipeline.run(stopping).await });
     let note = format!("seed {seed}, {page}, Ctrl-C ends");
-    let shown = show(&note, &producer, &shared, &running).await;
+    let shown = show(&note, &producer, shared, &running).await;
     stop.cancel();
     let ended = running.await.context("the pipeline failed")??;
-    let closing = || closing_line(&shared, started, seed);
+    let closing = || closing_line(shared, started, seed);
     match shown.and_then(|()| closing()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         shown => shown.context("stdout cannot be written")?,
@@ -117,12 +135,13 @@ async fn serve(
     shared: &Arc<Shared>,
     orders: &Arc<Orders>,
     queries: &Arc<Queries>,
+    level: &Arc<Level>,
     stop: CancellationToken,
 ) -> String {
     if !config.metrics_enabled {
         return "no HTTP: METRICS_ENABLED is false".to_owned();
     }
-    match app::serve(config, shared, orders, queries, stop).await {
+    match app::serve(config, shared, orders, queries, level, stop).await {
         Ok(address) => format!("http://localhost:{}/health", address.port()),
         Err(error) => format!("no HTTP: {error:#}"),
     }

@@ -5,10 +5,12 @@ use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::header::{HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::duration;
-use super::values::{LogFormat, LogLevel, SaslMechanism, Secret};
+use super::values::{Headers, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
 use crate::domain::window::{Window, Windows};
 
@@ -143,6 +145,28 @@ pub(super) fn log_level(text: &str) -> Option<LogLevel> {
         "FATAL" => Some(LogLevel::Fatal),
         _ => None,
     }
+}
+
+/// An http or https URL without a user, which would stand in the log.
+pub(super) fn otlp_endpoint(text: &str) -> Option<Option<Url>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let url = Url::parse(text).ok()?;
+    let open = url.username().is_empty() && url.password().is_none();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && open).then_some(Some(url))
+}
+
+/// `name=value,name=value`; values may be percent-encoded, as OpenTelemetry has it.
+pub(super) fn otlp_headers(text: &str) -> Option<Headers> {
+    let header = |pair: &str| {
+        let (name, value) = pair.split_once('=')?;
+        let value: Vec<u8> = percent_decode_str(value.trim()).collect();
+        let mut value = HeaderValue::from_bytes(&value).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::from_bytes(name.trim().as_bytes()).ok()?, value))
+    };
+    parts(text).map(header).collect()
 }
 
 /// A log format.

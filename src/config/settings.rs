@@ -4,10 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
 use super::Shown;
 use super::layers::Values;
 use super::parse;
-use super::values::{LogFormat, LogLevel, SaslMechanism, Secret};
+use super::values::{Headers, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
 use crate::domain::window::Windows;
 
@@ -190,6 +192,12 @@ settings! {
     /// How log lines look; auto: text on a terminal, else JSON.
     log_format: LogFormat = "LOG_FORMAT", "auto", Needed, parse::log_format,
         "auto, text or json";
+    /// OpenTelemetry receiver (OTLP over HTTP) for figures and spans; empty: none.
+    otel_endpoint: Option<Url> = "OTEL_EXPORTER_OTLP_ENDPOINT", "", Optional,
+        parse::otlp_endpoint, "an http or https URL without a user, or empty";
+    /// What is sent along with each export, to log in there.
+    otel_headers: Headers = "OTEL_EXPORTER_OTLP_HEADERS", "", Secret, parse::otlp_headers,
+        "name=value pairs, comma-separated, values percent-encoded where needed, or empty";
     /// How long a stop may take, from the signal to the exit.
     shutdown_timeout: Duration = "SHUTDOWN_TIMEOUT", "10s", Needed, parse::shutdown,
         "a duration, 1s to 1h";

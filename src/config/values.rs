@@ -1,10 +1,18 @@
 //! The types of values that settings have and nobody else defines.
 
 use std::fmt;
+use std::str::FromStr;
+
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::parse;
 
 /// A text that no log line and no page ever shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+/// HTTP headers, their values marked as not to be shown.
+pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
 /// The least level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +27,31 @@ pub enum LogLevel {
     Error,
     /// As `Error`: nothing is above it here.
     Fatal,
+}
+
+impl LogLevel {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+            Self::Fatal => "FATAL",
+        }
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    /// As the configuration reads it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse::log_level(text).ok_or_else(|| {
+            format!("level: {text:?} is not accepted; accepted: DEBUG, INFO, WARN, ERROR or FATAL")
+        })
+    }
 }
 
 /// How log lines are written.

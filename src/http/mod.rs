@@ -1,10 +1,12 @@
 //! HTTP: what the service says of itself. Reads the status and the figures; changes nothing but by
-//! `publish`. Errors are JSON, `{"error": …}`. A path is a handler whose annotation both routes and
-//! describes it, in a file here with its own `routes()`, merged in [`described`].
+//! `publish` and `log_level`. Errors are JSON, `{"error": …}`. A path is a handler whose annotation
+//! both routes and describes it, in a file here with its own `routes()`, merged in [`described`].
 
 mod about;
+mod admission;
 mod events;
 mod health;
+mod log_level;
 mod metrics;
 mod openapi;
 mod page;
@@ -19,7 +21,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures::future::BoxFuture;
@@ -30,6 +33,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use about::Setting;
+pub use log_level::{LevelSet, SetLevel};
 pub use server::{Limits, serve, serve_within};
 
 use crate::domain::time::WallMs;
@@ -56,6 +60,8 @@ pub struct HttpState {
     pub market: Arc<dyn Market>,
     /// The windows that its figures are of.
     pub windows: Windows,
+    /// Changes what is logged.
+    pub log_level: SetLevel,
 }
 
 /// Publishes between ticks, and answers when the brokers have acknowledged.
@@ -82,6 +88,7 @@ fn described() -> Routes {
         .merge(about::routes())
         .merge(events::routes())
         .merge(health::routes())
+        .merge(log_level::routes())
         .merge(metrics::routes())
         .merge(openapi::routes())
         .merge(page::routes())
@@ -118,7 +125,11 @@ type Routes = OpenApiRouter<Arc<HttpState>>;
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.0, Json(ErrorBody { error: self.1 })).into_response()
+        let mut answer = (self.0, Json(ErrorBody { error: self.1 })).into_response();
+        if self.0 == StatusCode::UNAUTHORIZED {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        answer
     }
 }
 

@@ -1,25 +1,16 @@
-//! `POST /publish`: aggregates between ticks, for whoever may ask. The only path that makes the
-//! service do something, so it looks at who asks first: a page of another origin never may, a
-//! client brings `ADMIN_TOKEN`, and without one configured only this host may. The body is read
-//! after that.
+//! `POST /publish`: aggregates between ticks, for whoever may ask.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::server::Peer;
-use super::{ErrorBody, Failure, HttpState, Routes};
+use super::{ErrorBody, Failure, HttpState, Routes, admission};
 use crate::domain::trade::MAX_TOKEN_BYTES;
 use crate::ports::{Published, Wanted};
 use crate::status::Phase;
@@ -80,97 +71,20 @@ struct Told {
         (status = SERVICE_UNAVAILABLE, description = "Not now", body = ErrorBody),
     )
 )]
-async fn publish(State(state): State<Arc<HttpState>>, request: Request) -> Response {
-    match answer(&state, request).await {
-        Ok(Published { published, unknown }) => Json(Told { published, unknown }).into_response(),
-        Err(failure @ Failure(StatusCode::UNAUTHORIZED, _)) => {
-            ([(WWW_AUTHENTICATE, "Bearer")], failure).into_response()
-        }
-        Err(failure) => failure.into_response(),
-    }
-}
-
-async fn answer(state: &Arc<HttpState>, request: Request) -> Result<Published, Failure> {
-    let peer = request.extensions().get().map(|Peer(address)| *address);
-    admit(state.admin_token.as_deref(), peer, request.headers())?;
-    if !is_json(request.headers()) {
-        let says = "the content type must be application/json";
-        return Err(Failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, says.to_owned()));
-    }
-    let body = Bytes::from_request(request, state).await;
-    let body = body.map_err(|cause| Failure(cause.status(), cause.body_text()))?;
+async fn publish(
+    State(state): State<Arc<HttpState>>,
+    request: Request,
+) -> Result<Json<Told>, Failure> {
+    let body = admission::body(&state, request).await?;
     let wanted = wanted(&body).map_err(|cause| Failure(StatusCode::BAD_REQUEST, cause))?;
     let phase = state.status.phase();
     if phase != Phase::Running {
         return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, phase.name().to_owned()));
     }
     let published = (state.publish)(wanted).await;
-    published.map_err(|cause| Failure(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()))
-}
-
-/// Who may change something.
-fn admit(token: Option<&str>, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Failure> {
-    let forbidden = |says: &str| Err(Failure(StatusCode::FORBIDDEN, says.to_owned()));
-    if is_foreign(headers) {
-        return forbidden("not from a page of another origin");
-    }
-    match token {
-        Some(token) if brings(headers, token) => Ok(()),
-        Some(_) => {
-            let says = "ADMIN_TOKEN is wanted as bearer token";
-            Err(Failure(StatusCode::UNAUTHORIZED, says.to_owned()))
-        }
-        None if is_local(peer, headers) => Ok(()),
-        None => forbidden("without ADMIN_TOKEN configured only over loopback, without a proxy"),
-    }
-}
-
-/// Browsers say where a request comes from; other programs say nothing.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let fetched = text(headers, "sec-fetch-site");
-    let origin = text(headers, ORIGIN.as_str()).map(|origin| {
-        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        host.is_some() && host == text(headers, HOST.as_str())
-    });
-    fetched.is_some_and(|site| !matches!(site, "same-origin" | "none")) || origin == Some(false)
-}
-
-/// In a time that does not tell how much of it was right.
-fn brings(headers: &HeaderMap, token: &str) -> bool {
-    let credentials = text(headers, AUTHORIZATION.as_str()).and_then(|said| said.split_once(' '));
-    credentials.is_some_and(|(scheme, brought)| {
-        scheme.eq_ignore_ascii_case("Bearer")
-            && bool::from(brought.trim().as_bytes().ct_eq(token.as_bytes()))
-    })
-}
-
-/// From this host and meant for it: a proxy here, or a page whose name leads here, is somebody
-/// else's.
-fn is_local(peer: Option<IpAddr>, headers: &HeaderMap) -> bool {
-    let name = text(headers, HOST.as_str()).map(without_port);
-    peer.is_some_and(|peer| peer.to_canonical().is_loopback())
-        && name.is_some_and(|name| {
-            name.eq_ignore_ascii_case("localhost")
-                || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-        })
-        && !PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
-}
-
-fn without_port(host: &str) -> &str {
-    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
-        Some((address, _)) => address,
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = text(headers, CONTENT_TYPE.as_str()).and_then(|kind| kind.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    // One that is not text is nobody's.
-    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+    let Published { published, unknown } =
+        published.map_err(|cause| Failure(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()))?;
+    Ok(Json(Told { published, unknown }))
 }
 
 fn wanted(body: &[u8]) -> Result<Wanted, String> {
@@ -193,6 +107,3 @@ fn wanted(body: &[u8]) -> Result<Wanted, String> {
 /// Named in one request: their addresses fit into a body, and making their messages takes the
 /// workers some milliseconds.
 const MAX_NAMED: usize = 1_000;
-
-/// What proxies add.
-const PROXY_HEADERS: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];

@@ -141,7 +141,11 @@ async fn next(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpSt
             match listener.accept().await {
                 Ok((stream, peer)) => return (stream, peer.ip()),
                 Err(error) => {
-                    tracing::debug!(%error, "connection not accepted");
+                    tracing::warn!(
+                        %error,
+                        action = "raise the limit of open files, where it is that",
+                        "connection not accepted: the next one is tried soon"
+                    );
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -136,6 +136,8 @@ metrics! {
     view_queue_messages: IntGauge = "view_queue_messages";
     /// Writes of the query view that failed; the next tick writes it anew.
     view_errors: IntCounter = "view_errors_total";
+    /// Spans that were not exported: no room, or refused.
+    otel_dropped: IntCounter = "otel_dropped_total";
     /// Sums that did not fit; their trades were left out.
     overflows: IntCounter = "overflow_total";
     /// Things that cannot be and were.

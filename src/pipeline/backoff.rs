@@ -1,5 +1,5 @@
 //! Waits between attempts, 100 ms doubling to 1 s: short enough to be back within a second of a
-//! recovery, long enough to leave a struggling server alone. And log lines in a row, thinned.
+//! recovery, long enough to leave a struggling server alone.
 
 use std::time::Duration;
 
@@ -10,35 +10,26 @@ const LONGEST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Backoff {
     wait: Duration,
-    failures: u32,
+    failed: bool,
 }
 
 impl Backoff {
     /// Before the first attempt.
     #[must_use]
     pub const fn new() -> Self {
-        Self { wait: FIRST, failures: 0 }
+        Self { wait: FIRST, failed: false }
     }
 
-    /// Counts a failure. True for the first of a series and then for about one in half a minute:
-    /// those are worth a log line.
-    pub const fn worth_a_line(&mut self) -> bool {
-        const EVERY: u32 = 30;
-        self.failures += 1;
-        self.failures % EVERY == 1
-    }
-
-    /// Waits before the next attempt.
+    /// An attempt failed: waits before the next one.
     pub async fn wait(&mut self) {
+        self.failed = true;
         tokio::time::sleep(self.wait).await;
         self.wait = (self.wait * 2).min(LONGEST);
     }
 
     /// An attempt succeeded. True if there had been failures.
-    pub const fn succeeded(&mut self) -> bool {
-        let failed = self.failures > 0;
-        *self = Self::new();
-        failed
+    pub fn succeeded(&mut self) -> bool {
+        std::mem::take(self).failed
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use tokio::sync::{Notify, mpsc};
-use tracing::{error, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, error, info_span, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -168,7 +169,20 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, shar
         let lane = turn % producer.partition_count(Target::DeadLetters).max(1);
         let partition = Partition(i32::try_from(lane).unwrap_or(0));
         let messages: Arc<[Message]> = batch.clone().into();
-        match producer.produce(Target::DeadLetters, partition, messages).await {
+        let span = info_span!(
+            parent: None,
+            "produce",
+            to = "dead letters",
+            partition = partition.0,
+            messages = messages.len(),
+            cause = Empty,
+        );
+        let sending = producer.produce(Target::DeadLetters, partition, messages);
+        let sent = sending.instrument(span.clone()).await;
+        if let Err(cause) = &sent {
+            span.record("cause", display(cause));
+        }
+        match sent {
             Ok(()) => shared.status.works(Component::DeadLetters, WHOLE),
             Err(ProduceError::TooLarge { topic, cause }) => match without_value(batch) {
                 Ok(halves) => rest.extend(halves),
@@ -179,6 +193,7 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, shar
                         topic,
                         cause,
                         ?headers,
+                        action = "raise max.message.bytes of the topic",
                         "dead letter given up: its headers are too large"
                     );
                 }
@@ -188,9 +203,11 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, shar
                 let now = shared.clock.now();
                 shared.status.progressed(now);
                 shared.status.fails(Component::DeadLetters, WHOLE, now, cause.to_string());
-                if backoff.worth_a_line() {
-                    warn!(%cause, "dead letters wait, and the checkpoint with them");
-                }
+                warn!(
+                    %cause,
+                    action = "check the brokers and DLQ_TOPIC",
+                    "dead letters wait, and the checkpoint with them"
+                );
                 if !Bug::DeadLetterDropped.on() {
                     rest.push(batch);
                 }

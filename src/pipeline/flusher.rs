@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, error, info, info_span, warn};
 
 use super::Shared;
-use super::backoff::Backoff;
 use super::chain::{Chain, Step};
 use super::dead_letters::DeadLetters;
 use super::engine::Engine;
@@ -49,7 +49,7 @@ pub struct Flusher<C> {
     /// The last look found something to write.
     owed: bool,
     hurried: bool,
-    backoff: Backoff,
+    failing: bool,
 }
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl<C: Checkpoint> Flusher<C> {
             due: now.plus(interval),
             owed: true,
             hurried: false,
-            backoff: Backoff::new(),
+            failing: false,
         }
     }
 
@@ -152,7 +152,11 @@ impl<C: Checkpoint> Flusher<C> {
                 letters.acknowledged(ticket).await;
             }
             shared.flushing(&flushes);
-            let answers = checkpoint.flush(&flushes).await;
+            let span = info_span!(parent: None, "flush", shards = flushes.len(), cause = Empty);
+            let answers = checkpoint.flush(&flushes).instrument(span.clone()).await;
+            if let Some(Err(cause)) = answers.iter().find(|answer| answer.is_err()) {
+                span.record("cause", display(cause));
+            }
             places.into_iter().zip(answers).collect()
         }));
     }
@@ -173,7 +177,7 @@ impl<C: Checkpoint> Flusher<C> {
     /// A shard has another owner.
     pub fn settle(&mut self, replies: Replies, now: WallMs) -> Result<(), Fenced> {
         let mut failure = None;
-        let (mut fenced, mut lost) = (false, false);
+        let (mut fenced, mut lost) = (false, 0_u32);
         for (at, reply) in replies {
             let Some(shard) = self.shards.get_mut(at) else {
                 continue;
@@ -190,14 +194,7 @@ impl<C: Checkpoint> Flusher<C> {
                     match shard.chain.settle(verdict, now) {
                         Step::Done => {}
                         Step::Fenced => fenced = true,
-                        Step::Rewrite => {
-                            lost = true;
-                            warn!(
-                                ?verdict,
-                                shard = at,
-                                "checkpoint has lost acknowledged writes: all is written anew"
-                            );
-                        }
+                        Step::Rewrite => lost += 1,
                     }
                 }
             }
@@ -205,16 +202,23 @@ impl<C: Checkpoint> Flusher<C> {
         if fenced {
             return Err(Fenced);
         }
+        if lost > 0 {
+            warn!(
+                shards = lost,
+                action = "look at Redis: eviction, fail-over, FLUSHALL, a start without its data",
+                "checkpoint has lost acknowledged writes: all is written anew"
+            );
+        }
         match failure {
             None => {
                 self.shared.metrics.flush_seconds.observe(now.since(self.started).as_secs_f64());
-                if !lost {
+                if lost == 0 {
                     self.shared.status.flushed(self.worker, self.covers);
                 }
                 if self.hurried {
                     self.due = now; // the stop waits for a look that finds nothing left
                 }
-                if self.backoff.succeeded() {
+                if std::mem::take(&mut self.failing) {
                     self.shared.status.works(Component::Checkpoint, self.worker);
                     info!("checkpointing again");
                 }
@@ -223,9 +227,12 @@ impl<C: Checkpoint> Flusher<C> {
                 self.shared.metrics.flush_errors.inc();
                 let (status, says) = (&self.shared.status, cause.to_string());
                 status.fails(Component::Checkpoint, self.worker, now, says);
-                if self.backoff.worth_a_line() {
-                    error!(%cause, "checkpoint not written: publishing goes on from memory");
-                }
+                self.failing = true;
+                error!(
+                    %cause,
+                    action = "check Redis: memory, permissions, network",
+                    "checkpoint not written: publishing goes on from memory"
+                );
             }
         }
         Ok(())

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, error, info, info_span, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -145,7 +146,21 @@ impl Mailbox {
             batch.iter().map(|outgoing| outgoing.message.clone()).collect();
         let began = shared.clock.now();
         shared.status.asks(Component::Publishing, partition.0, began);
-        match producer.produce(Target::Aggregates, partition, messages).await {
+        let span = info_span!(
+            parent: None,
+            "produce",
+            to = "aggregates",
+            partition = partition.0,
+            messages = batch.len(),
+            cause = Empty,
+        );
+        let sending = producer.produce(Target::Aggregates, partition, messages);
+        let sent = sending.instrument(span.clone()).await;
+        if let Err(cause) = &sent {
+            span.record("cause", display(cause));
+        }
+        drop(span);
+        match sent {
             Ok(()) => {
                 let now = shared.clock.now();
                 self.acknowledge(&batch, shared, now);
@@ -165,9 +180,11 @@ impl Mailbox {
                 shared.metrics.publish_errors.inc();
                 let (now, says) = (shared.clock.now(), cause.to_string());
                 shared.status.fails(Component::Publishing, partition.0, now, says);
-                if backoff.worth_a_line() {
-                    warn!(%cause, "publishing waits: the newest message of each token is kept");
-                }
+                warn!(
+                    %cause,
+                    action = "check the brokers and the network to them",
+                    "publishing waits: the newest message of each token is kept"
+                );
                 if Bug::BatchDropped.on() {
                     self.lock().acknowledge(&batch);
                 } else {
@@ -200,7 +217,13 @@ impl Mailbox {
         match batch.as_slice() {
             [single] => {
                 let token = &*single.token;
-                error!(topic, cause, token, "message dropped: too large for its topic");
+                error!(
+                    topic,
+                    cause,
+                    token,
+                    action = "raise max.message.bytes of the topic",
+                    "message dropped: too large for its topic"
+                );
                 outbox.discard(single);
             }
             _ => outbox.put_back_alone(lane, batch),

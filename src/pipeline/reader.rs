@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -15,6 +17,7 @@ use super::orders::Order;
 use super::queries::Query;
 use super::route::{Batch, Rejected, Router};
 use crate::domain::position::{Offset, Partition};
+use crate::domain::time::WallMs;
 use crate::ports::{Fetched, LogError, Record, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::Component;
@@ -22,8 +25,8 @@ use crate::status::Component;
 /// What a worker is told.
 #[derive(Debug)]
 pub enum Event {
-    /// Absorb this.
-    Batch(Batch),
+    /// Absorb this; the span is of the fetch that brought it.
+    Batch(Batch, Span),
     /// The partition is read on from `next`, where its log begins by now; it ends at `end`.
     Restart {
         /// Which.
@@ -84,7 +87,7 @@ impl<L: TradeLog> Reader<L> {
                 () = self.stop.cancelled() => break,
                 answer = &mut fetch => answer,
             };
-            let Ok(answer) = answer else { break }; // the runtime is shutting down
+            let Ok((answer, read)) = answer else { break }; // the runtime is shutting down
             let went_on = match answer {
                 Ok(fetched) => {
                     if backoff.succeeded() {
@@ -97,7 +100,7 @@ impl<L: TradeLog> Reader<L> {
                     let now = self.shared.clock.now();
                     self.shared.status.progressed(now);
                     self.shared.status.ends(partition, fetched.end, now);
-                    !anything || self.hand_on(partition, fetched).await
+                    !anything || self.hand_on(partition, fetched, read).await
                 }
                 Err(LogError::OutOfRange { first, end, .. }) => {
                     let went_on = self.reset(partition, from, first, end).await;
@@ -110,9 +113,11 @@ impl<L: TradeLog> Reader<L> {
                     let (now, says) = (self.shared.clock.now(), cause.to_string());
                     self.shared.status.progressed(now);
                     self.shared.status.fails(Component::Kafka, partition.0, now, says);
-                    if backoff.worth_a_line() {
-                        warn!(%cause, "reading waits for the brokers");
-                    }
+                    warn!(
+                        %cause,
+                        action = "check the brokers and the network to them",
+                        "reading waits for the brokers"
+                    );
                     tokio::select! {
                         biased;
                         () = self.stop.cancelled() => break,
@@ -132,18 +137,63 @@ impl<L: TradeLog> Reader<L> {
         fetch.abort();
     }
 
+    /// Fetches, within a span that lasts until the last worker has absorbed what came of it.
     fn fetch(
         &self,
         partition: Partition,
         from: Offset,
-    ) -> tokio::task::JoinHandle<Result<Fetched, LogError>> {
+    ) -> JoinHandle<(Result<Fetched, LogError>, Span)> {
         let log = Arc::clone(&self.log);
-        tokio::spawn(async move { log.fetch(partition, from).await })
+        let read = info_span!(
+            parent: None,
+            "batch",
+            topic = &*self.router.topic,
+            partition = partition.0,
+            from = from.0,
+            next = Empty,
+            records = Empty,
+            cause = Empty,
+            in_vain = Empty,
+        );
+        tokio::spawn(async move {
+            let fetching = info_span!(parent: &read, "fetch", cause = Empty, in_vain = Empty);
+            let answer = log.fetch(partition, from).instrument(fetching.clone()).await;
+            match &answer {
+                Ok(Fetched { next, .. }) if *next == from => {
+                    fetching.record("in_vain", true);
+                    read.record("in_vain", true);
+                }
+                Ok(Fetched { records, next, .. }) => {
+                    read.record("records", records.len()).record("next", next.0);
+                }
+                Err(cause) => {
+                    fetching.record("cause", display(cause));
+                    read.record("cause", display(cause));
+                }
+            }
+            drop(fetching);
+            (answer, read)
+        })
     }
 
     /// Routes what was fetched; false when the workers are gone. What is rejected goes out before
     /// the rest is read: a record of nothing but bad elements waits for room as many records do.
-    async fn hand_on(&self, partition: Partition, fetched: Fetched) -> bool {
+    async fn hand_on(&self, partition: Partition, fetched: Fetched, read: Span) -> bool {
+        let next = fetched.next;
+        let routing = info_span!(parent: &read, "route");
+        let (batches, newest) = self.route(partition, fetched).instrument(routing).await;
+        for (worker, batch) in self.workers.iter().zip(batches) {
+            self.shared.metrics.worker_queue_batches.inc();
+            if worker.send(Event::Batch(batch, read.clone())).await.is_err() {
+                return false;
+            }
+        }
+        self.shared.status.reads(partition, next, newest);
+        true
+    }
+
+    /// A batch for each worker, and the newest timestamp among the records.
+    async fn route(&self, partition: Partition, fetched: Fetched) -> (Vec<Batch>, Option<WallMs>) {
         let metrics = &self.shared.metrics;
         let now = self.shared.clock.now();
         let Fetched { records, unreadable, next, .. } = fetched;
@@ -163,15 +213,9 @@ impl<L: TradeLog> Reader<L> {
         self.reject(unreadable.collect()).await;
         metrics.records_consumed.inc_by(u64::try_from(records.len()).unwrap_or(u64::MAX));
         metrics.trades_consumed.inc_by(routed.elements);
-        for (worker, batch) in self.workers.iter().zip(routed.batches) {
-            metrics.worker_queue_batches.inc();
-            if worker.send(Event::Batch(batch)).await.is_err() {
-                return false;
-            }
-        }
+        debug!(%partition, records = records.len(), elements = routed.elements, "batch read");
         let newest = records.iter().filter_map(|record| record.timestamp).max();
-        self.shared.status.reads(partition, next, newest);
-        true
+        (routed.batches, newest)
     }
 
     async fn reject(&self, rejected: Vec<Rejected>) {

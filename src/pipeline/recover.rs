@@ -177,6 +177,7 @@ impl Recovery {
                 error!(
                     shard = id.0,
                     latest = reach.latest.0,
+                    action = "look at the time synchronisation of the hosts that ran this",
                     "checkpoint of a clock that was ahead: this shard is rebuilt from the log"
                 );
                 let handled = loaded.positions().collect();
@@ -196,7 +197,9 @@ impl Recovery {
                 self.shared.metrics.checkpoint_damaged.inc();
                 error!(
                     shard = id.0,
-                    cause, "checkpoint damaged: this shard is rebuilt from the log"
+                    cause,
+                    action = "look at Redis: its disk, its memory, who else writes to it",
+                    "checkpoint damaged: this shard is rebuilt from the log"
                 );
                 drop(loaded);
                 Ok(fresh(chain.rewriting()))

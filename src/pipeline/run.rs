@@ -212,7 +212,11 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         };
         if tokio::time::timeout(self.settings.shutdown_timeout, orderly).await.is_err() {
             let unsent = tasks.mailbox.waiting();
-            warn!(unsent, "stopped at the deadline: what is not in the checkpoint is read again");
+            warn!(
+                unsent,
+                action = "raise SHUTDOWN_TIMEOUT where this repeats",
+                "stopped at the deadline: what is not in the checkpoint is read again"
+            );
             tasks.abort();
         }
         ended
@@ -237,6 +241,10 @@ async fn join(task: &mut JoinHandle<()>) {
     if let Err(error) = task.await
         && error.is_panic()
     {
-        warn!(%error, "a task of the pipeline had failed");
+        warn!(
+            %error,
+            action = "report it with the lines before this one",
+            "a task of the pipeline had failed: the stop goes on without it"
+        );
     }
 }

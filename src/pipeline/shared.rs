@@ -67,8 +67,8 @@ impl Shared {
         self.status.published(now);
     }
 
-    /// The start waits for a dependency, a component of the status: says so, with a line now and
-    /// then, and lets a while pass.
+    /// The start waits for a dependency, a component of the status: says so, and lets a while
+    /// pass.
     pub async fn start_waits(
         &self,
         dependency: Component,
@@ -78,9 +78,12 @@ impl Shared {
         let now = self.clock.now();
         self.status.progressed(now);
         self.status.fails(dependency, WHOLE, now, format!("waiting for it: {cause}"));
-        if backoff.worth_a_line() {
-            warn!(%cause, dependency = dependency.name(), "the start waits");
-        }
+        warn!(
+            dependency = dependency.name(),
+            %cause,
+            action = "check that it runs and can be reached from here",
+            "the start waits for what it needs, and asks again"
+        );
         backoff.wait().await;
     }
 
@@ -114,7 +117,14 @@ impl Shared {
         }
         let lost = u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0);
         self.metrics.lose_offsets(partition, lost);
-        error!(%partition, %from, %to, lost, "unread records removed");
+        error!(
+            %partition,
+            %from,
+            %to,
+            lost,
+            action = "raise the retention of KAFKA_TOPIC: the reading was too late",
+            "unread records removed"
+        );
     }
 
     /// A partition's log does not reach the offset that is expected next: it was made anew.
@@ -126,6 +136,13 @@ impl Shared {
         end: Offset,
     ) {
         self.metrics.new_log(partition);
-        error!(%partition, %expected, %first, %end, "a new log: shorter than before");
+        error!(
+            %partition,
+            %expected,
+            %first,
+            %end,
+            action = "find out who made KAFKA_TOPIC anew; it is read from its start",
+            "a new log: shorter than before"
+        );
     }
 }

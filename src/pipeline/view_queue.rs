@@ -73,9 +73,11 @@ impl ViewQueue {
                     shared.metrics.view_errors.inc();
                     let (now, says) = (shared.clock.now(), cause.to_string());
                     shared.status.fails(Component::View, WHOLE, now, says);
-                    if backoff.worth_a_line() {
-                        warn!(%cause, "query view not written: the next tick writes it anew");
-                    }
+                    warn!(
+                        %cause,
+                        action = "check Redis: memory, permissions, network",
+                        "query view not written: the next tick writes it anew"
+                    );
                     backoff.wait().await;
                 }
             }

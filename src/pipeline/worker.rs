@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use super::Shared;
 use super::dead_letters::{DeadLetters, Room};
@@ -164,9 +165,17 @@ impl<C: Checkpoint> Worker<C> {
     /// What is asked is handed back: it comes after the tick that may be due.
     fn apply(&mut self, event: Event) -> Option<Asked> {
         match event {
-            Event::Batch(batch) => {
+            Event::Batch(batch, read) => {
                 self.shared.metrics.worker_queue_batches.dec();
-                self.absorb(&batch);
+                let span = info_span!(
+                    parent: &read,
+                    "absorb",
+                    counted = Empty,
+                    late = Empty,
+                    duplicate = Empty,
+                    refused = Empty,
+                );
+                span.in_scope(|| self.absorb(&batch));
             }
             Event::Restart { partition, next, end, anew } => {
                 if anew {
@@ -186,6 +195,9 @@ impl<C: Checkpoint> Worker<C> {
     fn absorb(&mut self, batch: &Batch) {
         let absorbed = self.engine.absorb(batch);
         let now = self.shared.clock.now();
+        let span = Span::current();
+        span.record("counted", absorbed.counted).record("late", absorbed.late);
+        span.record("duplicate", absorbed.duplicate).record("refused", absorbed.refused.len());
         self.shared.absorbed(batch, &absorbed, now);
         if self.dead_letters.is_some() {
             for (trade, reason) in absorbed.refused {
@@ -201,10 +213,15 @@ impl<C: Checkpoint> Worker<C> {
         let missed = tick.since(due).as_millis() / self.publish_interval.as_millis().max(1);
         self.shared.metrics.ticks_skipped.inc_by(u64::try_from(missed).unwrap_or(u64::MAX));
         if missed > 0 {
-            warn!(missed, "ticks skipped: the next one carries everything");
+            warn!(
+                missed,
+                action = "look at the CPU time and the clock that this host gets",
+                "ticks skipped: the next one carries everything"
+            );
         }
         if self.caught_up.is_none() || Bug::PublishedTooEarly.on() {
-            self.publish(tick.second()).await;
+            let span = info_span!(parent: None, "tick", second = tick.second().0, messages = Empty);
+            self.publish(tick.second()).instrument(span).await;
         }
         tick.plus(self.publish_interval)
     }
@@ -212,6 +229,7 @@ impl<C: Checkpoint> Worker<C> {
     async fn publish(&mut self, tick: Second) {
         self.engine.advance(tick.plus(Bug::TickOffByOne.on().into()));
         let cause = Cause { tick: Some(tick), order: None };
+        let mut messages = 0;
         for at in 0..self.engine.count() {
             let now = self.shared.clock.now();
             let mut outgoing = Vec::new();
@@ -224,10 +242,13 @@ impl<C: Checkpoint> Worker<C> {
                 let lane = aggregate.hash.partition(lanes);
                 outgoing.push((lane, self.messages.make(aggregate, cause, now)));
             });
+            messages += outgoing.len();
             self.mailbox.push(outgoing, now);
             tokio::task::yield_now().await;
         }
         self.mailbox.end_tick(tick);
+        Span::current().record("messages", messages);
+        debug!(second = tick.0, messages, "tick");
         self.shared.metrics.ticks.inc();
     }
 

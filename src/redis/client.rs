@@ -178,7 +178,11 @@ impl Live {
     }
 
     fn renew(&mut self) {
-        tracing::warn!(cause = self.said(), "redis connection is made anew");
+        tracing::warn!(
+            cause = self.said(),
+            action = "check Redis and the network to it, where this repeats",
+            "redis connection is made anew: what was not answered is sent again"
+        );
         *self = Self::start(self.client.clone_new(), self.generation.saturating_add(1));
     }
 

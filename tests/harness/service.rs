@@ -35,11 +35,21 @@ pub(crate) struct Service {
 impl Service {
     /// Starts `program` with these variables and no others.
     pub(crate) fn start(program: &Path, variables: &[(String, String)]) -> Self {
+        Self::start_command(program, &[], variables)
+    }
+
+    /// As [`start`](Self::start), with arguments.
+    pub(crate) fn start_command(
+        program: &Path,
+        arguments: &[&str],
+        variables: &[(String, String)],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh"])
             .arg(program)
+            .args(arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("METRICS_PORT", port.to_string())

@@ -19,12 +19,16 @@ async fn running(admin_token: Option<&str>) -> Server {
 }
 
 async fn post(server: &Server, headers: &[&str], body: &str) -> (u16, Value) {
+    post_to(server, "/publish", headers, body).await
+}
+
+async fn post_to(server: &Server, path: &str, headers: &[&str], body: &str) -> (u16, Value) {
     let host = headers.iter().any(|header| header.starts_with("Host:"));
     let host = if host { "" } else { "Host: localhost\r\n" };
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let length = body.len();
     let request = format!(
-        "POST /publish HTTP/1.1\r\n{host}{headers}Content-Length: {length}\r\n\
+        "POST {path} HTTP/1.1\r\n{host}{headers}Content-Length: {length}\r\n\
          Connection: close\r\n\r\n{body}"
     );
     let (status, head, body) = server.send(&request).await;
@@ -176,6 +180,25 @@ async fn nothing_but_post_publishes() {
         assert!(!head.contains("access-control-allow"), "{method}: {head}");
     }
     assert!(server.orders.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_log_level_is_set_by_whoever_may_and_what_is_accepted_is_told() {
+    let server = Server::start_with(Limits::default(), Some("s3cret")).await;
+    let debug = r#"{"level":"DEBUG"}"#;
+    assert_eq!(post_to(&server, "/log-level", &[JSON], debug).await.0, 401);
+    assert_eq!(post_to(&server, "/log-level", &[BEARER], debug).await.0, 415);
+    let foreign = [JSON, BEARER, "Origin: https://evil.example"];
+    assert_eq!(post_to(&server, "/log-level", &foreign, debug).await.0, 403);
+    let said = post_to(&server, "/log-level", &[JSON, BEARER], debug).await;
+    assert_eq!(said, (200, json!({"level": "DEBUG", "before": "INFO"})));
+    for wrong in [r#"{"level":"LOUD"}"#, "{}", r#"{"level":1}"#, r#"{"level":"INFO","x":1}"#, ""] {
+        let (status, said) = post_to(&server, "/log-level", &[JSON, BEARER], wrong).await;
+        assert_eq!(status, 400, "{wrong}: {said}");
+    }
+    let (_, said) = post_to(&server, "/log-level", &[JSON, BEARER], r#"{"level":"LOUD"}"#).await;
+    let says = "level: \"LOUD\" is not accepted; accepted: DEBUG or INFO";
+    assert_eq!(said, json!({ "error": says }));
 }
 
 #[tokio::test]

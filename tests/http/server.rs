@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
+use aggregator_service::http::{Facts, HttpState, LevelSet, Limits, router, serve_within};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::queries::Queries;
 use aggregator_service::ports::{NotPublished, Published, Wanted};
@@ -63,6 +63,10 @@ impl Server {
             }),
             market: Arc::new(Queries::default()),
             windows: Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap(),
+            log_level: Arc::new(|name| match name {
+                "DEBUG" => Ok(LevelSet { level: "DEBUG", before: "INFO" }),
+                other => Err(format!("level: {other:?} is not accepted; accepted: DEBUG or INFO")),
+            }),
         };
         let listener = TcpListener::bind(("::", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
