@@ -1,6 +1,6 @@
-//! What `deploy/` gives to whoever watches the service, held against the service itself: Prometheus'
-//! own tool reads rules and configuration, and a real Prometheus that scrapes a running service
-//! answers every query of the dashboard and evaluates every alert.
+//! What `deploy/` gives to whoever watches the service, held against the service itself:
+//! Prometheus' own tool reads rules and configuration, and a real Prometheus that scrapes a running
+//! service answers every query of the dashboard and evaluates every alert.
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
