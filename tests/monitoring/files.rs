@@ -1,5 +1,5 @@
-//! What `deploy/` holds for whoever watches the service: dashboard, alerts and their cases, runbook,
-//! the configuration of Prometheus and Grafana. Reads, never judges.
+//! What `deploy/` holds for whoever watches the service: dashboard, alerts and their cases,
+//! runbook, the configuration of Prometheus and Grafana. Reads, never judges.
 
 use std::fs;
 use std::path::{Path, PathBuf};

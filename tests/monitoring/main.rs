@@ -1,6 +1,6 @@
-//! What `deploy/` gives to whoever watches the service, held against the service itself: Prometheus'
-//! own tool reads rules and configuration, and a real Prometheus that scrapes a running service
-//! answers every query of the dashboard and evaluates every alert.
+//! What `deploy/` gives to whoever watches the service, held against the service itself:
+//! Prometheus' own tool reads rules and configuration, and a real Prometheus that scrapes a running
+//! service answers every query of the dashboard and evaluates every alert.
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
@@ -28,10 +28,7 @@ use crate::service::{PATIENCE, Service};
 use crate::stage::Stage;
 
 /// Figures that are on no panel, and why.
-const NOT_SHOWN: [(&str, &str); 0] = [];
-
-/// Figures that the dashboard shows and that may still be missing in the service.
-const YET_TO_COME: [&str; 1] = ["aggregator_pages_open"];
+const NOT_SHOWN: &[(&str, &str)] = &[];
 
 /// Alerts of what is or is not.
 const UNMEASURED: [&str; 3] = ["AggregatorDown", "AggregatorFenced", "AggregatorNotReady"];
@@ -148,7 +145,7 @@ fn a_running_service_has_data_for_every_query_and_fires_no_alert_until_it_is_gon
             names.iter().filter(still).cloned().collect()
         });
         figures_are_on_the_dashboard(&families);
-        queries_have_data(&prometheus, &families);
+        queries_have_data(&prometheus);
         alerts_are_silent(&prometheus);
     });
     service.terminate();
@@ -176,35 +173,27 @@ fn figures_are_on_the_dashboard(families: &BTreeSet<String>) {
         known(&alert.expr, families);
     }
     for (name, _) in NOT_SHOWN {
-        assert!(families.contains(name) && !shown.contains(name), "{name} needs no reason");
+        assert!(families.contains(*name) && !shown.contains(*name), "{name} needs no reason");
     }
-    let reasons = NOT_SHOWN.map(|(name, _)| name);
+    let reason = |name: &String| NOT_SHOWN.iter().any(|(excused, _)| excused == name);
     let missing = families.iter().filter(|name| !shown.contains(*name));
-    let missing: Vec<_> = missing.filter(|name| !reasons.contains(&name.as_str())).collect();
+    let missing: Vec<_> = missing.filter(|name| !reason(name)).collect();
     assert!(missing.is_empty(), "on no panel, and without a reason: {missing:?}");
 }
 
-/// The families that an expression names; all of them exist, or are yet to come.
+/// The families that an expression names; all of them exist.
 fn known(expr: &str, families: &BTreeSet<String>) -> Vec<String> {
     let family = |series: &str| match expressions::family(series, families) {
         Some(family) => family.to_owned(),
-        None if YET_TO_COME.contains(&series) => series.to_owned(),
         None => panic!("the service has no {series}: {expr}"),
     };
     expressions::figures(expr).into_iter().map(family).collect()
 }
 
-/// Whether an expression can be answered by now.
-fn has_come(expr: &str, families: &BTreeSet<String>) -> bool {
-    let missing = |series| expressions::family(series, families).is_none();
-    !expressions::figures(expr).into_iter().any(missing)
-}
-
 /// Every query, asked as Grafana asks it, has a number to show.
-fn queries_have_data(prometheus: &Prometheus, families: &BTreeSet<String>) {
+fn queries_have_data(prometheus: &Prometheus) {
     let dashboard = files::dashboard();
-    let all = files::queries(&dashboard);
-    let queries: Vec<_> = all.into_iter().filter(|it| has_come(&it.expr, families)).collect();
+    let queries = files::queries(&dashboard);
     let [job, instance] = ["job", "instance"].map(|name| variable(prometheus, &dashboard, name));
     let variables = Variables { rate_interval: "15s", range: "1m", job: &job, instance: &instance };
     let answers = |query: &Query| {

@@ -72,9 +72,9 @@ impl Prometheus {
             let over = [("query", expr), ("start", &start), ("end", &end), ("step", "1")];
             self.ask("query_range", &over)?
         };
-        let of = |series: &Value| match &series["values"] {
-            Value::Null => vec![series["value"].clone()],
-            values => files::list(values).to_vec(),
+        let of = |series: &Value| {
+            let values = series["values"].as_array().cloned();
+            values.unwrap_or_else(|| vec![series["value"].clone()])
         };
         let points = files::list(&data["result"]).iter().flat_map(of);
         Ok(points.map(|point| point[1].as_str().unwrap().parse().unwrap()).collect())
