@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -14,6 +15,7 @@ use super::dead_letters::DeadLetters;
 use super::orders::Order;
 use super::route::{Batch, Rejected, Router};
 use crate::domain::position::{Offset, Partition};
+use crate::domain::time::WallMs;
 use crate::ports::{Fetched, LogError, Record, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::Component;
@@ -80,7 +82,7 @@ impl<L: TradeLog> Reader<L> {
                 () = self.stop.cancelled() => break,
                 answer = &mut fetch => answer,
             };
-            let Ok(answer) = answer else { break }; // the runtime is shutting down
+            let Ok((asked, answer)) = answer else { break }; // the runtime is shutting down
             let went_on = match answer {
                 Ok(fetched) => {
                     if backoff.succeeded() {
@@ -90,9 +92,8 @@ impl<L: TradeLog> Reader<L> {
                     let anything = fetched.next > from;
                     from = fetched.next;
                     fetch = self.fetch(partition, from);
-                    let now = self.shared.clock.now();
-                    self.shared.status.progressed(now);
-                    self.shared.status.ends(partition, fetched.end, now);
+                    self.shared.status.progressed(self.shared.clock.now());
+                    self.shared.status.ends(partition, fetched.end, asked);
                     !anything || self.hand_on(partition, fetched).await
                 }
                 Err(LogError::OutOfRange { first, end, .. }) => {
@@ -128,13 +129,14 @@ impl<L: TradeLog> Reader<L> {
         fetch.abort();
     }
 
+    /// What stands at `from`, with the moment at which it was asked for.
     fn fetch(
         &self,
         partition: Partition,
         from: Offset,
-    ) -> tokio::task::JoinHandle<Result<Fetched, LogError>> {
-        let log = Arc::clone(&self.log);
-        tokio::spawn(async move { log.fetch(partition, from).await })
+    ) -> JoinHandle<(WallMs, Result<Fetched, LogError>)> {
+        let (log, asked) = (Arc::clone(&self.log), self.shared.clock.now());
+        tokio::spawn(async move { (asked, log.fetch(partition, from).await) })
     }
 
     /// Routes what was fetched; false when the workers are gone. What is rejected goes out before
