@@ -48,7 +48,7 @@ impl Mailbox {
         for (lane, outgoing) in messages {
             outbox.push(lane, outgoing, now);
         }
-        self.count(&outbox);
+        self.show(&outbox);
         drop(outbox);
         self.wake_all();
     }
@@ -127,7 +127,7 @@ impl Mailbox {
     fn next(&self, lane: u32, now: WallMs) -> Next {
         let mut outbox = self.lock();
         let next = outbox.next(lane, now);
-        self.count(&outbox);
+        self.show(&outbox);
         next
     }
 
@@ -173,7 +173,7 @@ impl Mailbox {
                 } else {
                     let mut outbox = self.lock();
                     outbox.put_back(lane, batch);
-                    self.count(&outbox);
+                    self.show(&outbox);
                 }
                 backoff.wait().await;
             }
@@ -205,7 +205,7 @@ impl Mailbox {
             }
             _ => outbox.put_back_alone(lane, batch),
         }
-        self.count(&outbox);
+        self.show(&outbox);
     }
 
     async fn woken(&self, lane: u32) {
@@ -215,7 +215,7 @@ impl Mailbox {
         }
     }
 
-    fn count(&self, outbox: &Outbox) {
+    fn show(&self, outbox: &Outbox) {
         self.metrics.outbox_messages.set(i64::try_from(outbox.waiting()).unwrap_or(i64::MAX));
     }
 

@@ -27,14 +27,15 @@ fn lag_counts_and_latency_are_those_of_the_log_and_of_the_clock() {
     let service = stage.service();
     service.ready();
     let backlog = BACKLOG * usize::try_from(PARTITIONS).unwrap();
-    counted(&service, backlog);
+    counted(&service, backlog, backlog);
     exactly(&service, "lag_seconds", 0);
     latency(&service, backlog, [begun_ms, now().timestamp_millis()].map(|at| at - old_ms));
 
     // Nobody takes dead letters any more: the reader of a record full of them waits.
     foreign(&stage.kafka, &["delete", "figures-letters"]);
     let mark_ms = now().timestamp_millis();
-    produce(&stage, 0, vec![one(0, mark_ms)]);
+    let mark = vec![told(0, mark_ms).json(); IN_A_BLOCK];
+    produce(&stage, 0, vec![record(serde_json::Value::Array(mark).to_string(), mark_ms)]);
     let all_counted = || service.figure("records_consumed_total") >= as_f64(backlog + 1);
     service.until("the mark", all_counted);
     let position = stage.trades.ends()[0];
@@ -56,7 +57,8 @@ fn lag_counts_and_latency_are_those_of_the_log_and_of_the_clock() {
     foreign(&stage.kafka, &["topic", "figures-letters", "3"]);
     service.until("everything to be read", || service.figure("lag_records") < 0.5);
     service.ready();
-    counted(&service, backlog + 1 + 2 * BACKLOG);
+    let records = backlog + 1 + 2 * BACKLOG;
+    counted(&service, records - 1 + IN_A_BLOCK, records);
     exactly(&service, "rejected_total", BAD);
     let sent = || service.figure("dead_letters_total") >= as_f64(BAD);
     service.until("every dead letter", sent);
@@ -65,11 +67,12 @@ fn lag_counts_and_latency_are_those_of_the_log_and_of_the_clock() {
     stage.stop(service);
 }
 
-/// So many single trades were produced, and read, and counted; nothing is left.
-fn counted(service: &Service, trades: usize) {
+/// So many trades of so many records were produced, and read, and counted; nothing is left. No
+/// record has trades for two workers.
+fn counted(service: &Service, trades: usize, records: usize) {
     service.until("all to be counted", || service.figure("trades_counted_total") >= as_f64(trades));
     exactly(service, "trades_counted_total", trades);
-    exactly(service, "count_latency_seconds_count", trades);
+    exactly(service, "count_latency_seconds_count", records);
     exactly(service, "lag_records", 0);
     exactly(service, "worker_queue_batches", 0);
 }
@@ -119,7 +122,11 @@ fn exactly(service: &Service, name: &str, value: usize) {
 
 /// A record of one trade, both of the same moment.
 fn one(place: usize, at_ms: i64) -> Record {
-    let told = Told {
+    record(told(place, at_ms).json().to_string(), at_ms)
+}
+
+fn told(place: usize, at_ms: i64) -> Told {
+    Told {
         token: token(place % 500),
         buy: true,
         native: "1".to_owned(),
@@ -127,8 +134,7 @@ fn one(place: usize, at_ms: i64) -> Record {
         price: "1".to_owned(),
         at_ns: i128::from(at_ms) * 1_000_000,
         position: (0, 0, 0),
-    };
-    record(told.json().to_string(), at_ms)
+    }
 }
 
 fn record(value: String, at_ms: i64) -> Record {
@@ -144,5 +150,7 @@ fn produce(stage: &Stage, partition: usize, records: Vec<Record>) {
 const AGE_MS: i64 = 3_300_000;
 /// Records of each load, in each of its partitions.
 const BACKLOG: usize = 1_000;
+/// Trades of one token in one record.
+const IN_A_BLOCK: usize = 10;
 /// More than have room among the dead letters.
 const BAD: usize = 100_000;
