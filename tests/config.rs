@@ -177,7 +177,7 @@ fn secrets_are_shown_nowhere() {
 
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
-    let cases: [&[(&str, &str)]; 12] = [
+    let cases: [&[(&str, &str)]; 13] = [
         &[("KAFKA_SASL_MECHANISM", "OAUTHBEARER")],
         &[("KAFKA_SASL_OAUTH_TOKEN_FILE", "token")],
         &[
@@ -195,11 +195,13 @@ fn settings_that_contradict_each_other_are_refused() {
         &[("KAFKA_SASL_MECHANISM", "PLAIN"), ("KAFKA_SASL_USERNAME", "me")],
         &[("KAFKA_TLS_CA", "ca.pem")],
         &[("REDIS_TLS_CA", "ca.pem")],
+        &[("CHECKPOINT_MAX_AGE", "30s"), ("CHECKPOINT_INTERVAL", "30s")],
     ];
     for case in cases {
         assert_eq!(load(case).unwrap_err().len(), 1, "{case:?}");
     }
     assert!(load(&[("REDIS_TLS_CA", "ca.pem"), ("REDIS_ADDR", "rediss://r:1")]).is_ok());
+    assert!(load(&[("CHECKPOINT_MAX_AGE", "31s"), ("CHECKPOINT_INTERVAL", "30s")]).is_ok());
     let url = ("REDIS_ADDR", "redis://:hush@redis");
     assert!(load(&[url, ("REDIS_USERNAME", "me")]).is_ok());
 }

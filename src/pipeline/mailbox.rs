@@ -49,7 +49,7 @@ impl Mailbox {
         for (lane, outgoing) in messages {
             outbox.push(lane, outgoing, now);
         }
-        self.count(&outbox);
+        self.show(&outbox);
         drop(outbox);
         self.wake_all();
     }
@@ -128,7 +128,7 @@ impl Mailbox {
     fn next(&self, lane: u32, now: WallMs) -> Next {
         let mut outbox = self.lock();
         let next = outbox.next(lane, now);
-        self.count(&outbox);
+        self.show(&outbox);
         next
     }
 
@@ -190,7 +190,7 @@ impl Mailbox {
                 } else {
                     let mut outbox = self.lock();
                     outbox.put_back(lane, batch);
-                    self.count(&outbox);
+                    self.show(&outbox);
                 }
                 backoff.wait().await;
             }
@@ -228,7 +228,7 @@ impl Mailbox {
             }
             _ => outbox.put_back_alone(lane, batch),
         }
-        self.count(&outbox);
+        self.show(&outbox);
     }
 
     async fn woken(&self, lane: u32) {
@@ -238,7 +238,7 @@ impl Mailbox {
         }
     }
 
-    fn count(&self, outbox: &Outbox) {
+    fn show(&self, outbox: &Outbox) {
         self.metrics.outbox_messages.set(i64::try_from(outbox.waiting()).unwrap_or(i64::MAX));
     }
 

@@ -87,7 +87,7 @@ impl<L: TradeLog> Reader<L> {
                 () = self.stop.cancelled() => break,
                 answer = &mut fetch => answer,
             };
-            let Ok((answer, read)) = answer else { break }; // the runtime is shutting down
+            let Ok((asked, answer, read)) = answer else { break }; // the runtime is shutting down
             let went_on = match answer {
                 Ok(fetched) => {
                     if backoff.succeeded() {
@@ -97,9 +97,8 @@ impl<L: TradeLog> Reader<L> {
                     let anything = fetched.next > from;
                     from = fetched.next;
                     fetch = self.fetch(partition, from);
-                    let now = self.shared.clock.now();
-                    self.shared.status.progressed(now);
-                    self.shared.status.ends(partition, fetched.end, now);
+                    self.shared.status.progressed(self.shared.clock.now());
+                    self.shared.status.ends(partition, fetched.end, asked);
                     !anything || self.hand_on(partition, fetched, read).await
                 }
                 Err(LogError::OutOfRange { first, end, .. }) => {
@@ -137,13 +136,14 @@ impl<L: TradeLog> Reader<L> {
         fetch.abort();
     }
 
-    /// Fetches, within a span that lasts until the last worker has absorbed what came of it.
+    /// What stands at `from`, with the moment at which it was asked for, and a span that lasts until
+    /// the last worker has absorbed what came of it.
     fn fetch(
         &self,
         partition: Partition,
         from: Offset,
-    ) -> JoinHandle<(Result<Fetched, LogError>, Span)> {
-        let log = Arc::clone(&self.log);
+    ) -> JoinHandle<(WallMs, Result<Fetched, LogError>, Span)> {
+        let (log, asked) = (Arc::clone(&self.log), self.shared.clock.now());
         let read = info_span!(
             parent: None,
             "batch",
@@ -172,7 +172,7 @@ impl<L: TradeLog> Reader<L> {
                 }
             }
             drop(fetching);
-            (answer, read)
+            (asked, answer, read)
         })
     }
 

@@ -93,9 +93,10 @@ impl Shared {
             FlushBody::Append(blob) => blob.len(),
             FlushBody::Snapshot(parts) => parts.iter().map(bytes::Bytes::len).sum(),
         });
-        let bytes = u32::try_from(bytes.sum::<usize>()).unwrap_or(u32::MAX);
-        self.metrics.flush_bytes.inc_by(bytes.into());
-        self.metrics.flush_size_bytes.observe(bytes.into());
+        let bytes: usize = bytes.sum();
+        self.metrics.flush_bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        // Whatever is that large is in the last bucket.
+        self.metrics.flush_size_bytes.observe(u32::try_from(bytes).unwrap_or(u32::MAX).into());
     }
 
     /// Counts a verdict.

@@ -41,7 +41,7 @@ impl ViewQueue {
         let entries = batch.into_iter().filter_map(|out| Some((out.token, out.message.value?)));
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.extend(entries);
-        self.count(&waiting);
+        self.show(&waiting);
         drop(waiting);
         self.wake.notify_one();
     }
@@ -88,11 +88,11 @@ impl ViewQueue {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let next = std::iter::from_fn(|| waiting.pop_first());
         let taken = next.take(BATCH).map(|(token, value)| (token.to_string(), value)).collect();
-        self.count(&waiting);
+        self.show(&waiting);
         taken
     }
 
-    fn count(&self, waiting: &BTreeMap<Arc<str>, Bytes>) {
+    fn show(&self, waiting: &BTreeMap<Arc<str>, Bytes>) {
         self.metrics.view_queue_messages.set(i64::try_from(waiting.len()).unwrap_or(i64::MAX));
     }
 }

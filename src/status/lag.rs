@@ -32,7 +32,7 @@ struct Reading {
     next: Offset,
     newest: Option<WallMs>,
     end: Offset,
-    /// When the end was learned.
+    /// When the end was asked for.
     asked: WallMs,
     /// What is unread came later than this.
     caught_up: Option<WallMs>,
@@ -49,10 +49,10 @@ impl Lags {
         reading.look();
     }
 
-    /// A partition was found to end here.
-    pub(super) fn ends(&mut self, partition: Partition, end: Offset, now: WallMs) {
+    /// A partition ends here: the answer to a question of the moment `asked`.
+    pub(super) fn ends(&mut self, partition: Partition, end: Offset, asked: WallMs) {
         let reading = self.0.entry(partition).or_default();
-        (reading.end, reading.asked) = (end, now);
+        (reading.end, reading.asked) = (end, asked);
         reading.look();
     }
 

@@ -157,9 +157,9 @@ impl Status {
         locked(&self.lags).reads(partition, next, newest);
     }
 
-    /// A partition was found to end here.
-    pub fn ends(&self, partition: Partition, end: Offset, now: WallMs) {
-        locked(&self.lags).ends(partition, end, now);
+    /// A partition ends here: the answer to a question of the moment `asked`.
+    pub fn ends(&self, partition: Partition, end: Offset, asked: WallMs) {
+        locked(&self.lags).ends(partition, end, asked);
     }
 
     /// The topic has these partitions with these ends, as it was asked at a moment. One that is

@@ -159,6 +159,7 @@ fn a_password_that_is_revoked_while_it_runs_makes_it_unhealthy_until_it_is_given
             ("REDIS_ADDR", &address.1),
             ("REDIS_USERNAME", "aggregator"),
             ("REDIS_PASSWORD", "secret"),
+            ("CHECKPOINT_MAX_AGE", "5s"),
         ]],
     );
     service.ready();

@@ -14,6 +14,7 @@ mod support;
 
 use harness::{judge, model, notes, service, topic, workload};
 
+mod figures;
 mod hostile;
 mod stage;
 mod understanding;

@@ -35,6 +35,8 @@ pub(crate) struct Stage {
     pub(crate) rng: StdRng,
     /// `CHECKPOINT_INTERVAL`.
     pub(crate) checkpoint_interval: &'static str,
+    /// Further variables.
+    pub(crate) further: Vec<(&'static str, &'static str)>,
     spans: Vec<Span>,
 }
 
@@ -55,6 +57,7 @@ impl Stage {
             kafka,
             rng: StdRng::seed_from_u64(seed),
             checkpoint_interval: "250ms",
+            further: Vec::new(),
             spans: spans.to_vec(),
         }
     }
@@ -80,7 +83,10 @@ impl Stage {
             ("CHECKPOINT_INTERVAL", self.checkpoint_interval.to_owned()),
         ];
         let program = Path::new(env!("CARGO_BIN_EXE_aggregator-service"));
-        Service::start(program, &variables.map(|(name, value)| (name.to_owned(), value)))
+        let further = self.further.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let variables = variables.into_iter().chain(further);
+        let variables = variables.map(|(name, value)| (name.to_owned(), value));
+        Service::start(program, &variables.collect::<Vec<_>>())
     }
 
     /// Notes what is going to be produced.
