@@ -154,8 +154,9 @@ impl World {
         let json = |told: &Told| {
             let at = time::OffsetDateTime::from_unix_timestamp(START + told.second).unwrap();
             let at = at.format(&time::format_description::well_known::Rfc3339).unwrap();
+            let side = if told.buy { "buy" } else { "sell" };
             json!({
-                "Token": told.token, "Wallet": "w", "SellBuy": if told.buy { "buy" } else { "sell" },
+                "Token": told.token, "Wallet": "w", "SellBuy": side,
                 "NativeAmount": told.amount.to_string(), "TokenAmount": told.amount.to_string(),
                 "PriceUsd": told.price.to_string(), "TransTime": at, "TxHash": "t",
             })
