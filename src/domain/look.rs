@@ -47,7 +47,8 @@ impl Shard {
         let token = self.tokens.find(hash, address).and_then(|slot| self.tokens.get(slot))?;
         token.newest_until(self.end)?;
         let mut history = History::new(self.windows.longest(), self.end);
-        for place in &token.panes {
+        let first = token.panes.partition_point(|place| place.second < history.from);
+        for place in token.panes.range(first..) {
             if let Some(stored) = self.panes.get(*place) {
                 history.add(place.second, &stored.pane);
             }

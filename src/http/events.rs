@@ -12,13 +12,15 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
+use futures::future::{BoxFuture, pending};
 use futures::stream::{once, unfold};
+use futures::{FutureExt, StreamExt};
 use prometheus::IntGauge;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tracing::debug;
 
 use utoipa_axum::routes;
 
@@ -29,7 +31,7 @@ use super::{ErrorBody, Failure, HttpState, Routes, Shared};
 use crate::domain::ranking::{MAX_SKIPPED, Ranking};
 use crate::domain::reject::Reason;
 use crate::domain::time::WallMs;
-use crate::ports::Listing;
+use crate::ports::{Listing, NotAnswered};
 use crate::status::Phase;
 use crate::wire::time::Rfc3339;
 
@@ -80,7 +82,7 @@ async fn events(
         ranking,
         lease: request.extensions().get().cloned().unwrap_or_default(),
         seconds,
-        market_next: false,
+        asked: None,
         _place: Place { gauge, _permit: permit },
     };
     let retry = format!("retry: {}\n\n", RETRY.as_millis());
@@ -97,13 +99,16 @@ fn ranking(state: &HttpState, request: &Request) -> Result<Ranking, Failure> {
     Ok(Ranking { from, rows, ..parameters.ranking(&state.windows)? })
 }
 
+type Asked = BoxFuture<'static, Result<Listing, NotAnswered>>;
+
 /// One open stream.
 struct Feed {
     state: Arc<HttpState>,
     ranking: Ranking,
     lease: Lease,
     seconds: Interval,
-    market_next: bool,
+    /// The rows that are awaited.
+    asked: Option<Asked>,
     _place: Place,
 }
 
@@ -131,25 +136,44 @@ impl Feed {
         }
     }
 
+    /// Health comes every second, however long the market takes to answer.
     async fn event(&mut self) -> Bytes {
-        if std::mem::take(&mut self.market_next)
-            && let Some(listing) = self.listing().await
-        {
-            let market = MarketJson::new(&listing, &self.state.windows, self.ranking.from);
-            return written("market", &market);
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.seconds.tick() => {
+                    if self.asked.is_none() && self.state.status.phase() == Phase::Running {
+                        self.asked = Some(self.ask());
+                    }
+                    return written("health", &health(&self.state));
+                }
+                answer = answered(&mut self.asked) => {
+                    self.asked = None;
+                    match answer {
+                        Ok(listing) => return self.market(&listing),
+                        Err(cause) => debug!(%cause, "a page waits for its rows"),
+                    }
+                }
+            }
         }
-        self.seconds.tick().await;
-        self.market_next = true;
-        written("health", &health(&self.state))
     }
 
-    /// What is shown of the market; `None` where nobody can say it now, and health says why.
-    async fn listing(&self) -> Option<Listing> {
-        if self.state.status.phase() != Phase::Running {
-            return None;
-        }
-        let asked = timeout(MARKET_TIME, self.state.market.list(self.ranking.clone())).await;
-        asked.ok()?.ok()
+    fn ask(&self) -> Asked {
+        let (market, ranking) = (Arc::clone(&self.state.market), self.ranking.clone());
+        async move { market.list(ranking).await }.boxed()
+    }
+
+    fn market(&self, listing: &Listing) -> Bytes {
+        let windows = &self.state.windows;
+        written("market", &MarketJson::new(listing, windows, self.ranking.from))
+    }
+}
+
+/// The answer, once it is there; never where nothing was asked.
+async fn answered(asked: &mut Option<Asked>) -> Result<Listing, NotAnswered> {
+    match asked {
+        Some(asked) => asked.await,
+        None => pending().await,
     }
 }
 
@@ -202,9 +226,6 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// How long a browser waits before it comes back.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// How long a stream waits for its rows: then health has to be said again.
-const MARKET_TIME: Duration = Duration::from_secs(2);
 
 /// Rows of one event: more than a screen shows.
 const MAX_ROWS: usize = 200;
