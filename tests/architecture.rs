@@ -17,6 +17,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "ports.rs",
         &["tokio", "tracing", "rskafka", "fred::", "kafka_protocol", "axum", "prometheus"],
     ),
+    ("check/", &["tokio", "async ", ".await", "tracing", "std::env", "std::fs", "std::net"]),
     ("", &["unsafe {", "unsafe fn", "unbounded_channel"]),
 ];
 
@@ -43,6 +44,7 @@ const USES: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("kafka", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),
     ("redis", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),
+    ("check", &["config", "domain", "kafka", "redis", "wire"]),
     ("local", &["domain", "metrics", "ports", "wire"]),
     ("pipeline", &["domain", "metrics", "ports", "sabotage", "status", "wire"]),
 ];
