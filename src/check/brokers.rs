@@ -57,8 +57,8 @@ pub fn findings(configured: &[Answer], told: &[(i32, Answer)]) -> Findings {
                 address,
                 format!("broker {id} tells this address to clients: {}", away.cause),
                 advice(away).unwrap_or_else(|| {
-                    "set the brokers' advertised.listeners to what can be reached from here, \
-                     or open the way"
+                    "is it running? Then set its advertised.listeners to what can be reached \
+                     from here, or open the way"
                         .to_owned()
                 }),
             ),

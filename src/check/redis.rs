@@ -38,8 +38,7 @@ pub fn server(findings: &mut Findings, facts: &Facts, scale: Scale) {
         let todo = "let REDIS_ADDR name the master, or the Sentinels that know it";
         findings.fail("server", format!("{says}: it takes no writes"), todo);
     } else if mode == "cluster" && !scale.clustered {
-        let todo = "write REDIS_ADDR as redis-cluster://host:port";
-        findings.fail("server", format!("{says}: one node of a cluster"), todo);
+        findings.fail("server", format!("{says}: one node of a cluster"), AS_CLUSTER);
     } else {
         findings.ok("server", says);
     }
@@ -167,6 +166,9 @@ fn clock(findings: &mut Findings, facts: &Facts, [before, after]: [WallMs; 2]) {
         findings.ok("clock", "within a second of this host's");
     }
 }
+
+/// What to do where a node of a cluster is addressed as if it were alone.
+pub const AS_CLUSTER: &str = "write REDIS_ADDR as redis-cluster://host:port";
 
 /// Before 6.2 a stream cannot be trimmed by id.
 fn is_old(version: &str) -> bool {

@@ -1,6 +1,7 @@
 //! What is away, hangs, lies about its address, or is set up so that it will lose data.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use crate::site::{Site, kafka};
 use crate::support::proxy::{Proxy, Weather};
@@ -32,7 +33,7 @@ fn a_broker_that_tells_clients_a_wrong_address_is_caught() {
     let check = site.run(&["check"]);
     check.ends(1).says("ok", astray, "answers in");
     check.says("fail", "127.0.0.1:1", "broker 1 tells this address to clients: Connection refused");
-    assert!(check.text.contains("→ set the brokers' advertised.listeners"));
+    assert!(check.text.contains("→ is it running? Then set its advertised.listeners"));
 }
 
 #[test]
@@ -60,6 +61,28 @@ fn a_redis_that_will_lose_the_checkpoint_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_cluster_that_is_addressed_as_one_server_is_named() {
+    let ours = ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"];
+    let redis = RedisServer::start_with(&ours);
+    redis.command("CLUSTER ADDSLOTSRANGE 0 16383");
+    for _ in 0..POLLS {
+        if redis.command("CLUSTER INFO").contains("cluster_state:ok") {
+            break;
+        }
+        std::thread::sleep(POLL);
+    }
+    let site = Site::new("cluster", &redis);
+    site.run(&["topics", "--create"]).ends(0);
+    let check = site.run(&["check"]);
+    check.ends(1).says("fail", "server", "one node of a cluster");
+    assert!(check.text.contains("→ write REDIS_ADDR as redis-cluster://host:port"));
+    let address = format!("redis-cluster://{}", redis.addr());
+    let check = site.with("REDIS_ADDR", &address).run(&["check"]);
+    check.ends(0).says("ok", "server", "cluster, master");
+    check.says("ok", "permissions", "every command");
+}
+
+#[test]
 fn a_port_that_another_program_has_is_named() {
     let redis = RedisServer::start();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -68,3 +91,7 @@ fn a_port_that_another_program_has_is_named() {
     // It accepts and says nothing.
     site.run(&["check"]).ends(1).says("fail", &format!("port {port}"), "another program");
 }
+
+/// A cluster of one is ready within a second: 20 s in all.
+const POLL: Duration = Duration::from_millis(20);
+const POLLS: u32 = 1_000;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::{SystemClock, access};
-use crate::check::redis as judge;
+use crate::check::redis::{self as judge, AS_CLUSTER};
 use crate::check::{Findings, REDIS};
 use crate::config::Config;
 use crate::domain::time::WallMs;
@@ -73,11 +73,14 @@ pub(super) fn findings(
     findings
 }
 
-/// Of an I/O error in `Debug` the message says it all.
+/// Of an I/O error in `Debug` what is quoted says it all.
 fn plain(error: &RedisError) -> String {
     let text = error.to_string();
-    let message = text.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
-    message.map_or(text.clone(), |(message, _)| message.to_owned())
+    let quoted = ["message: \"", "error: \""].into_iter().find_map(|start| {
+        let (_, rest) = text.split_once(start)?;
+        rest.split_once('"').map(|(words, _)| words.to_owned())
+    });
+    quoted.unwrap_or(text)
 }
 
 fn is_permission(error: &RedisError) -> bool {
@@ -93,6 +96,7 @@ fn advice(error: &RedisError) -> String {
             format!("look at {}", access::redis_variables(*refusal))
         }
         RedisError::Address(_) | RedisError::TlsMissing => "look at REDIS_ADDR".to_owned(),
+        RedisError::Unanswered(cause) if cause.contains("MOVED") => AS_CLUSTER.to_owned(),
         RedisError::Unanswered(_) => {
             "is it running, is REDIS_ADDR right, is the way open?".to_owned()
         }
