@@ -2,12 +2,13 @@
 //! them, an [`Exit`] out. The only place where clocks, signals and sockets are taken from the
 //! system.
 
-mod access;
+pub mod access;
 mod clock;
 mod connect;
 mod names;
 mod systemd;
 mod telemetry;
+pub mod topics;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
