@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{ask, ask_with};
 use crate::service::PATIENCE;
-use crate::stage::{QUIET, Stage, command, second};
+use crate::stage::{QUIET, Stage, command, second, until};
 use crate::support::oracle;
 use crate::support::redis::free_port;
 
@@ -272,17 +272,3 @@ pub(crate) fn completions(_: &Stage) {
     }
     assert_eq!(run(&["completions", "tcsh"]).0, 64);
 }
-
-/// Polls until `done`, within a bound.
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    for _ in 0..POLLS {
-        if done() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    panic!("waited for {what} in vain");
-}
-
-/// Two minutes.
-const POLLS: u32 = 6_000;
