@@ -7,6 +7,14 @@
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
 //!   names          reads token-info
+//!   topics         the topics as they should be
+//! check/           what `check` judges; pure
+//!   brokers        who answers, and where they say they are
+//!   host           settings, port, limits, clock
+//!   redis          memory, persistence, checkpoint
+//!   report         findings as a page and as JSON
+//!   topics         layout, retention, rights
+//!   units          sizes and times as people read them
 //! config/          layers of text in, one validated configuration out; reads the environment
 //!   contradictions settings that are fine alone and not together
 //!   duration       durations as in Go
@@ -16,10 +24,16 @@
 //!   values         types that only settings have
 //! cli/             what was asked for
 //!   args           the command line's grammar
+//!   check/         `check`: asks, within bounds, changing nothing
+//!     host         our port, our limits
+//!     kafka        brokers, topics, group
+//!     redis        server, permissions, checkpoint
+//!   completions    `completions`: for shells
 //!   config         `config`: settings and where they come from
 //!   demo           `demo`: the pipeline over ports in process
 //!   healthcheck    `healthcheck`: is the one on this host alive
 //!   replay         `replay`: files, progress, summary
+//!   topics         `topics`: compare, create, alter
 //! demo/            a market, and its messages as a table
 //!   board          the newest message of each token
 //!   market         simulated trades
@@ -56,6 +70,7 @@
 //!   stats          the producer's statistics
 //!   tokens         the market, one token, its history
 //! kafka/           the log and the producer over Kafka
+//!   admin          questions about the cluster
 //!   batch          a record batch as the protocol has it
 //!   connect        from addresses to a client that is rebuilt
 //!   isolate        batches one by one: markers, what was aborted, what is damaged
@@ -64,13 +79,16 @@
 //!   login          the mechanisms of SASL
 //!   producer       one batch in flight
 //!   raw            fetch and produce on connections of our own
+//!   release        which release a broker speaks like
 //!   slots          what is kept for each partition between two uses
-//!   topics         topics, created when missing
+//!   topics         topics, created and raised
+//!   wanted         topics as they should be, and what they lack
 //! redis/           the checkpoint and the query view in Redis
 //!   admission      are we let in, may we do what we need
 //!   checkpoint     claim and flush, fenced and chained
 //!   client         a connection that is rebuilt when it is stuck
 //!   connect        from an address to a client
+//!   inspect        what it says of itself and of the checkpoint
 //!   load           a shard's changelog, page by page
 //!   names          token names in one hash
 //!   scripts        the three Lua scripts
@@ -142,6 +160,7 @@
 use {memfn as _, mimalloc as _};
 
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod demo;

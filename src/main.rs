@@ -1,6 +1,7 @@
 //! The program, as a table of contents: arguments → configuration → telemetry → runtime → what was
 //! asked for → exit code.
 
+use std::io::stdout;
 use std::process::ExitCode;
 
 use aggregator_service::app::{self, Exit};
@@ -43,9 +44,15 @@ fn perform(args: &Args, config: &Config) -> anyhow::Result<Exit> {
         Command::Replay { file, dead_letters } => {
             cli::replay::run(config, file, dead_letters.as_deref()).map(|()| Exit::Stopped)
         }
-        Command::Config => cli::config::print(config, &mut std::io::stdout().lock())
-            .map(|()| Exit::Stopped)
-            .map_err(Into::into),
+        Command::Check(args) => runtime()?.block_on(cli::check::run(config, args)),
+        Command::Topics(args) => runtime()?.block_on(cli::topics::run(config, args)),
+        Command::Config(output) => {
+            let print = if output.json { cli::config::print_json } else { cli::config::print };
+            Ok(print(config, &mut stdout().lock()).map(|()| Exit::Stopped)?)
+        }
+        Command::Completions { shell } => {
+            Ok(cli::completions::print(*shell, &mut stdout().lock()).map(|()| Exit::Stopped)?)
+        }
         Command::Healthcheck => Ok(cli::healthcheck::check(config.metrics_port)),
     }
 }

@@ -19,6 +19,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     // A path is routed by the annotation that describes it.
     ("http/", &[".route(", "axum::routing"]),
+    ("check/", &["tokio", "async ", ".await", "tracing", "std::env", "std::fs", "std::net"]),
     ("", &["unsafe {", "unsafe fn", "unbounded_channel"]),
 ];
 
@@ -46,6 +47,7 @@ const USES: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("kafka", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),
     ("redis", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),
+    ("check", &["config", "domain", "kafka", "redis", "wire"]),
     ("local", &["domain", "metrics", "ports", "wire"]),
     ("pipeline", &["domain", "metrics", "ports", "sabotage", "status", "wire"]),
 ];

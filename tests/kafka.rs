@@ -9,14 +9,15 @@ use std::time::Duration;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::token::TokenHash;
-use aggregator_service::kafka::{KafkaError, ensure_topic};
+use aggregator_service::kafka::{KafkaError, ensure_topics};
 use aggregator_service::ports::{
     LogError, Message, ProduceError, Producer, Record, Target, TradeLog,
 };
 use bytes::Bytes;
 use support::kafka::raw_produce::{batch_with_header_key, produce_batch};
 use support::kafka::topic::{
-    P0, PATIENCE, cluster, drain, message, noise, produce, produce_numbers, topic, values,
+    P0, PATIENCE, cluster, drain, ensure, message, noise, produce, produce_numbers, topic, values,
+    wanted,
 };
 use support::kafka::{console_consume, console_produce, foreign};
 
@@ -205,13 +206,12 @@ async fn a_cancelled_fetch_spoils_no_later_one() {
 #[tokio::test]
 async fn a_topic_is_created_once_and_one_that_is_refused_is_named() {
     let (broker, ..) = topic("any", 1).await;
-    let client = cluster(broker).await.client().await.expect("client");
-    let twice = tokio::join!(ensure_topic(&client, "made", 3), ensure_topic(&client, "made", 3));
-    assert!(twice.0.expect("made") | twice.1.expect("made"));
-    assert!(!ensure_topic(&client, "made", 5).await.expect("there"));
     let cluster = cluster(broker).await;
+    let twice = tokio::join!(ensure(&cluster, "made", 3), ensure(&cluster, "made", 3));
+    assert!(twice.0 | twice.1);
+    assert!(!ensure(&cluster, "made", 5).await);
     assert_eq!(cluster.partitions("made").await.expect("partitions"), [0, 1, 2]);
-    let refused = ensure_topic(&client, "no/such", 1).await.expect_err("refused");
+    let refused = ensure_topics(&cluster, &[wanted("no/such", 1)]).await.expect_err("refused");
     assert!(matches!(&refused, KafkaError::NoTopic { topic, .. } if topic == "no/such"));
 }
 

@@ -4,10 +4,10 @@
 mod support;
 
 use aggregator_service::domain::position::Offset;
-use aggregator_service::kafka::{KafkaLog, KafkaProducer, ensure_topic};
+use aggregator_service::kafka::{KafkaLog, KafkaProducer};
 use aggregator_service::ports::{Fetched, LogError, ProduceError, TradeLog};
 use support::kafka::topic::{
-    P0, PATIENCE, cluster, drain, message, produce, produce_numbers, topic, values,
+    P0, PATIENCE, cluster, drain, ensure, message, produce, produce_numbers, topic, values,
 };
 use support::kafka::{KafkaBroker, foreign};
 
@@ -38,8 +38,7 @@ async fn a_topic_that_was_made_again_is_out_of_range_and_then_read() {
 async fn own_broker() -> (KafkaBroker, KafkaLog, KafkaProducer) {
     let broker = tokio::task::spawn_blocking(KafkaBroker::start).await.expect("broker");
     let cluster = cluster(&broker).await;
-    let client = cluster.client().await.expect("client");
-    ensure_topic(&client, "t", 1).await.expect("topic");
+    ensure(&cluster, "t", 1).await;
     let producer = KafkaProducer::new(&cluster, "t", None).await.expect("producer");
     produce_numbers(&producer, 0..5).await;
     let log = KafkaLog::new(cluster, "t");

@@ -13,14 +13,19 @@ use crate::redis::{self, RedisConfig};
 use crate::tls::{self, Fault, Files};
 
 /// What both are reached with.
-pub(super) struct Access {
-    pub(super) kafka: KafkaConfig,
-    pub(super) redis: RedisConfig,
+#[derive(Debug)]
+pub struct Access {
+    /// Kafka.
+    pub kafka: KafkaConfig,
+    /// Redis.
+    pub redis: RedisConfig,
 }
 
+/// TLS and logins as configured; files that they need are read.
+///
 /// # Errors
 /// Files that cannot be used.
-pub(super) async fn of(config: &Config) -> Result<Access, ConfigError> {
+pub async fn of(config: &Config) -> Result<Access, ConfigError> {
     let mut problems = Vec::new();
     let kafka_files = Files {
         variable: "KAFKA_TLS",
@@ -62,7 +67,8 @@ pub(super) async fn of(config: &Config) -> Result<Access, ConfigError> {
 }
 
 /// The variables that a broker's refusal is about.
-pub(super) fn kafka_variables(config: &Config, refusal: Refusal) -> String {
+#[must_use]
+pub fn kafka_variables(config: &Config, refusal: Refusal) -> String {
     match refusal {
         Refusal::Tls(fault) => tls_variable(fault, "KAFKA_TLS", "KAFKA_BROKERS"),
         Refusal::WantsTls => "KAFKA_TLS".to_owned(),
@@ -75,7 +81,8 @@ pub(super) fn kafka_variables(config: &Config, refusal: Refusal) -> String {
 }
 
 /// The variables that Redis' refusal is about.
-pub(super) fn redis_variables(refusal: redis::Refusal) -> String {
+#[must_use]
+pub fn redis_variables(refusal: redis::Refusal) -> String {
     match refusal {
         redis::Refusal::Tls(fault) => tls_variable(fault, "REDIS_TLS", "REDIS_ADDR"),
         redis::Refusal::WantsTls => "REDIS_TLS".to_owned(),

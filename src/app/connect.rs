@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::access::{self, Access};
+use super::topics;
 use crate::config::{Config, ConfigError};
-use crate::kafka::{Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer, ensure_topic};
+use crate::kafka::{self, Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer};
 use crate::pipeline::Shared;
 use crate::pipeline::backoff::Backoff;
 use crate::redis::{self, Client, RedisCheckpoint, RedisConfig, RedisError, RedisNames, RedisView};
@@ -44,6 +45,7 @@ pub(super) async fn all(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Real>> {
     let Access { kafka, redis } = access::of(config).await?;
+    let asked = kafka.clone();
     let unusable = |cause: RedisError| ConfigError(vec![format!("REDIS_ADDR: {cause}")]);
     let client = redis::connect(&redis).map_err(unusable)?;
     let view = redis::connect(&redis).map_err(unusable)?;
@@ -55,6 +57,8 @@ pub(super) async fn all(
         both = both => both?,
     };
     tokio::spawn(warn_of_eviction(client.clone()));
+    let longest = config.windows.longest();
+    tokio::spawn(topics::warn_of_retention(asked, config.kafka_topic.clone(), longest));
     let owner = owner(shared);
     let (prefix, group) = (&config.redis_key_prefix, &config.kafka_consumer_group);
     let checkpoint = RedisCheckpoint::new(client, prefix, group, &config.kafka_topic, owner);
@@ -90,14 +94,8 @@ async fn kafka_ports(
 
 async fn attempt(config: &Config, kafka: KafkaConfig) -> Result<KafkaPorts, KafkaError> {
     let cluster = Cluster::connect(kafka, CONNECT_DEADLINE).await?;
-    let client = cluster.client().await?;
-    let topics = [Some(&config.kafka_topic), Some(&config.aggregate_topic)]
-        .into_iter()
-        .chain([config.dlq_topic.as_ref(), config.token_info_topic.as_ref()]);
-    for topic in topics.flatten() {
-        if ensure_topic(&client, topic, TOPIC_PARTITIONS).await? {
-            info!(topic, partitions = TOPIC_PARTITIONS, "topic created: it was missing");
-        }
+    for topic in kafka::ensure_topics(&cluster, &topics::wanted(config)).await? {
+        info!(topic, partitions = kafka::NEW_PARTITIONS, "topic created: it was missing");
     }
     let dead_letters = config.dlq_topic.as_deref();
     let producer = KafkaProducer::new(&cluster, &config.aggregate_topic, dead_letters).await?;
@@ -144,6 +142,3 @@ async fn warn_of_eviction(client: Client) {
 
 /// How long one attempt to connect may take before a line is due.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
-
-/// Partitions of a topic that is created because it was missing.
-const TOPIC_PARTITIONS: i32 = 3;

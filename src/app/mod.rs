@@ -2,10 +2,11 @@
 //! them, an [`Exit`] out. The only place where clocks, signals and sockets are taken from the
 //! system.
 
-mod access;
+pub mod access;
 mod clock;
 mod connect;
 mod names;
+pub mod topics;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;

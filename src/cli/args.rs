@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::ConfigArgs;
 
@@ -44,10 +45,57 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         dead_letters: Option<PathBuf>,
     },
+    /// Reach everything that the service needs, say what is wrong and what to do; change nothing
+    ///
+    /// Exit codes: 0 nothing fails, 1 something fails, 64 wrong usage or configuration.
+    Check(CheckArgs),
+    /// Compare the topics with what the service needs; create or alter them where told to
+    ///
+    /// Never deletes a topic and never makes anything less. Exit codes: 0 all are as wanted, 1 one
+    /// is not, 64 wrong usage or configuration.
+    Topics(TopicsArgs),
     /// Print every setting, its value and where it came from
-    Config,
+    Config(ConfigOutput),
+    /// Print the script that lets a shell complete this command line
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
     /// Ask the one running on this host whether it is alive
     Healthcheck,
+}
+
+/// How `check` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct CheckArgs {
+    /// One JSON object instead of text: the verdict and every finding
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How `config` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct ConfigOutput {
+    /// One JSON object instead of text: name, value and origin of each setting
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `topics` may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct TopicsArgs {
+    /// Create the topics that are missing
+    #[arg(long)]
+    pub create: bool,
+    /// Raise retention, and partitions where --partitions says how many
+    #[arg(long)]
+    pub alter: bool,
+    /// Partitions of the input and the output, at least (default: any; new ones get 3)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: Option<i32>,
+    /// Copies of every topic, at least (default: any; new ones as the brokers have it)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
+    pub replication: Option<i16>,
 }
 
 /// How the demo is run.
@@ -103,7 +151,7 @@ mod tests {
     fn settings_and_file_may_stand_behind_the_command() {
         let args = parsed("aggregator-service config --set KAFKA_TOPIC=a=b --config x.toml");
         let args = args.unwrap();
-        assert_eq!(args.command, Some(Command::Config));
+        assert_eq!(args.command, Some(Command::Config(ConfigOutput::default())));
         assert_eq!(args.config.set, [("KAFKA_TOPIC".to_owned(), "a=b".to_owned())]);
         assert_eq!(args.config.config, Some(PathBuf::from("x.toml")));
     }

@@ -24,11 +24,7 @@ pub fn check(port: u16) -> Exit {
 /// # Errors
 /// Nobody answers in time, or what answers is not HTTP.
 pub fn ask(port: u16) -> io::Result<bool> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    stream.write_all(REQUEST)?;
+    let mut stream = get(port, "/livez")?;
     let mut start = [0; STATUS_BYTES];
     stream.read_exact(&mut start)?;
     match start.strip_prefix(b"HTTP/1.1 ") {
@@ -37,10 +33,30 @@ pub fn ask(port: u16) -> io::Result<bool> {
     }
 }
 
+/// Whether what answers on `port` is an instance of this service, alive or not.
+///
+/// # Errors
+/// Nobody answers in time, or what answers is no text.
+pub fn is_ours(port: u16) -> io::Result<bool> {
+    let mut answer = String::new();
+    get(port, "/version")?.take(VERSION_BYTES).read_to_string(&mut answer)?;
+    Ok(answer.contains(r#""service":"aggregator-service""#))
+}
+
+fn get(port: u16, path: &str) -> io::Result<TcpStream> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    Ok(stream)
+}
+
 /// Below the 30 s that container engines give a check; a live instance answers in milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+/// More than any answer to `/version` has.
+const VERSION_BYTES: u64 = 16 * 1_024;
 
 /// `HTTP/1.1 200`.
 const STATUS_BYTES: usize = 12;

@@ -1,10 +1,13 @@
 //! The command line: what was asked for, and the commands that print.
 
 pub mod args;
+pub mod check;
+pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod healthcheck;
 pub mod replay;
+pub mod topics;
 
 use std::fmt::Display;
 use std::io::Write;

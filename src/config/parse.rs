@@ -109,6 +109,11 @@ pub(super) fn ttl(text: &str) -> Option<Option<Duration>> {
     between(text, Duration::from_millis(1), Duration::MAX).map(Some)
 }
 
+/// At least 1 s.
+pub(super) fn retention(text: &str) -> Option<Duration> {
+    between(text, Duration::from_secs(1), Duration::MAX)
+}
+
 /// From 1 to 10,000.
 pub(super) fn batch_size(text: &str) -> Option<usize> {
     text.parse().ok().filter(|size| (1..=10_000).contains(size))

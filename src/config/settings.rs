@@ -120,6 +120,9 @@ settings! {
     /// Puts the headers `ttl` and `expires-at` on each message.
     aggregate_ttl: Option<Duration> = "AGGREGATE_TTL", "off", Optional, parse::ttl,
         "a duration from 1ms, or off";
+    /// How long the output keeps them where the start or `topics` creates it.
+    aggregate_retention: Duration = "AGGREGATE_RETENTION", "1h", Needed, parse::retention,
+        "a duration from 1s";
     /// The windows of every token, in the order of the message.
     windows: Windows = "TIME_WINDOWS", "1min,5min,15min,30min,1hour", Needed, parse::windows,
         "1min, 4hour, 1day or durations like 90s, comma-separated, whole seconds, 1s to 24h, \

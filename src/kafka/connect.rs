@@ -10,6 +10,7 @@ use rskafka::BackoffConfig;
 use rskafka::client::error::{Error, ProtocolError};
 use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
+use rskafka::topic::Topic;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
@@ -147,7 +148,7 @@ async fn probe(config: &KafkaConfig) -> Result<(), KafkaError> {
             Ok(Err(KafkaError::Refused { refusal, cause })) => {
                 Err(KafkaError::Refused { refusal, cause: format!("{address}: {cause}") })
             }
-            Ok(answer) => answer,
+            Ok(answer) => answer.map(drop),
             Err(_) => Err(KafkaError::Down(format!("no answer within {PROBE_LIMIT:?}"))),
         }
     });
@@ -211,6 +212,19 @@ impl Cluster {
     /// # Errors
     /// No broker answered.
     pub async fn partitions(&self, topic: &str) -> Result<Vec<i32>, KafkaError> {
+        let topic = self.list().await?.into_iter().find(|listed| listed.name == topic);
+        Ok(topic.map_or_else(Vec::new, |topic| topic.partitions.into_iter().collect()))
+    }
+
+    /// The names of the topics that we may see.
+    ///
+    /// # Errors
+    /// No broker answered.
+    pub(super) async fn topics(&self) -> Result<Vec<String>, KafkaError> {
+        Ok(self.list().await?.into_iter().map(|topic| topic.name).collect())
+    }
+
+    async fn list(&self) -> Result<Vec<Topic>, KafkaError> {
         let client = self.client().await?;
         let listed = match timeout(OPEN_LIMIT, client.list_topics()).await {
             Ok(listed) => listed.map_err(KafkaError::from),
@@ -219,8 +233,7 @@ impl Cluster {
         if listed.is_err() {
             self.give_up(&client).await;
         }
-        let topic = listed?.into_iter().find(|listed| listed.name == topic);
-        Ok(topic.map_or_else(Vec::new, |topic| topic.partitions.into_iter().collect()))
+        listed
     }
 
     /// A client for one partition, on a connection of its own. The topics are listed just before:

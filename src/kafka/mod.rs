@@ -1,6 +1,6 @@
-//! The Kafka edge: the input log, the producer, topics. Metadata, offsets and topics go over
-//! `rskafka`; records are fetched and produced on connections of our own (`raw`, why, say `log`
-//! and `producer`). Never decides anything about trades, never commits an offset.
+//! The Kafka edge: the input log, the producer, topics. Metadata and offsets go over `rskafka`;
+//! records are fetched and produced, and topics made, on connections of our own (`raw`; why, say
+//! `log`, `producer` and `admin`). Never decides anything about trades, never commits an offset.
 //!
 //! What it promises and what not:
 //! - A record is never skipped in silence: it is delivered, or its offset is in `unreadable`.
@@ -8,6 +8,7 @@
 //! - With `message.timestamp.type=LogAppendTime` a record shows the timestamp that the broker gave.
 //! - A produce is repeated after a lost answer or a throttle, so it can be appended twice.
 
+mod admin;
 mod batch;
 mod connect;
 mod isolate;
@@ -16,11 +17,15 @@ mod log;
 mod login;
 mod producer;
 mod raw;
+mod release;
 mod slots;
 mod topics;
+mod wanted;
 
+pub use admin::{ANSWER_LIMIT, Admin, Found, Member, Topic};
 pub use connect::{Cluster, KafkaConfig, KafkaError, Refusal, connect};
 pub use log::KafkaLog;
 pub use login::{Mechanism, Sasl, token};
 pub use producer::KafkaProducer;
-pub use topics::ensure_topic;
+pub use topics::{alter, create, ensure_topics, settled};
+pub use wanted::{Lack, NEW_PARTITIONS, Wanted, kept};

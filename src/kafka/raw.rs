@@ -33,7 +33,7 @@ use crate::domain::position::Offset;
 use crate::tls::{self, Fault};
 
 /// Versions that Kafka 2.8 to 4.x and Redpanda all speak.
-const METADATA_VERSION: i16 = 4;
+pub(super) const METADATA_VERSION: i16 = 4;
 const FETCH_VERSION: i16 = 4;
 const PRODUCE_VERSION: i16 = 7;
 const SASL_HANDSHAKE_VERSION: i16 = 1;
@@ -180,15 +180,19 @@ impl Connection {
         connection.request(&request, METADATA_VERSION).await
     }
 
-    /// Connects and logs in, and sees that an answer comes.
-    pub(super) async fn probe(config: &KafkaConfig, address: &str) -> Result<(), KafkaError> {
+    /// Connects and logs in, and sees that an answer comes: the cluster, without its topics.
+    pub(super) async fn probe(
+        config: &KafkaConfig,
+        address: &str,
+    ) -> Result<(Self, MetadataResponse), KafkaError> {
         let asking = async {
             let request = MetadataRequest::default().with_topics(Some(Vec::new()));
             let mut connection = Self::open(config, address).await?;
-            connection.request(&request, METADATA_VERSION).await
+            let answer = connection.request(&request, METADATA_VERSION).await?;
+            Ok((connection, answer))
         };
         match asking.await {
-            Ok(_) => Ok(()),
+            Ok(answer) => Ok(answer),
             Err(KafkaError::Down(cause)) => Err(Self::diagnose(config, address, cause).await),
             Err(error) => Err(error),
         }
@@ -212,7 +216,8 @@ impl Connection {
         KafkaError::Down(cause)
     }
 
-    async fn open(config: &KafkaConfig, address: &str) -> Result<Self, KafkaError> {
+    /// Connects and logs in.
+    pub(super) async fn open(config: &KafkaConfig, address: &str) -> Result<Self, KafkaError> {
         let tcp = TcpStream::connect(address).await.map_err(down)?;
         tcp.set_nodelay(true).map_err(down)?;
         let stream: Box<dyn Stream> = match &config.tls {
@@ -280,7 +285,8 @@ impl Connection {
         }
     }
 
-    async fn request<R: Request>(
+    /// Asks, and waits for the answer without a limit of its own.
+    pub(super) async fn request<R: Request>(
         &mut self,
         request: &R,
         version: i16,
@@ -333,11 +339,11 @@ fn mechanisms(answer: &SaslHandshakeResponse) -> String {
     names.join(", ")
 }
 
-fn topic_name(topic: &str) -> TopicName {
+pub(super) fn topic_name(topic: &str) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_owned()))
 }
 
-fn check(code: i16) -> Result<(), KafkaError> {
+pub(super) fn check(code: i16) -> Result<(), KafkaError> {
     ProtocolError::new(code).map_or(Ok(()), |error| Err(KafkaError::Broker(error)))
 }
 

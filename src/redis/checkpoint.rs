@@ -23,7 +23,7 @@ use crate::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Page, Verdict}
 /// The checkpoint of one group and topic, written under one owner token.
 #[derive(Debug)]
 pub struct RedisCheckpoint {
-    client: Client,
+    pub(super) client: Client,
     base: String,
     token: String,
     tries: AtomicU64,
@@ -59,7 +59,7 @@ impl RedisCheckpoint {
         }
     }
 
-    fn key(&self, shard: ShardId, part: &str) -> String {
+    pub(super) fn key(&self, shard: ShardId, part: &str) -> String {
         format!("{}{}}}:{part}", self.base, shard.0)
     }
 
@@ -282,7 +282,7 @@ fn millis(second: Second) -> String {
 }
 
 /// What the keys hold and mean. A higher one in Redis is not touched.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// One round trip's blobs: sent well within the unresponsive time on a slow network.
 const GROUP_BYTES: usize = 4 << 20;

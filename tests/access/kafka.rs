@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aggregator_service::kafka::{
-    Cluster, KafkaConfig, KafkaError, KafkaLog, Mechanism, Refusal, Sasl, connect, ensure_topic,
+    Cluster, KafkaConfig, KafkaError, KafkaLog, Mechanism, Refusal, Sasl, connect,
 };
 use aggregator_service::tls::{self, Files};
 
 use crate::support::kafka::secure::{EXPIRED_TOKEN, TOKEN};
-use crate::support::kafka::topic::{cluster, drain, values};
+use crate::support::kafka::topic::{cluster, drain, ensure, values};
 use crate::support::kafka::{console_produce, foreign};
 use crate::support::keys::Keys;
 use crate::support::redis::RedisServer;
@@ -23,8 +23,8 @@ fn password(mechanism: Mechanism, password: &str) -> Sasl {
 #[tokio::test]
 async fn every_login_works_over_tls_on_both_ways_of_reading_and_a_wrong_one_is_named() {
     let kafka = tokio::task::spawn_blocking(secure).await.unwrap();
-    let client = cluster(&kafka.broker).await.client().await.unwrap();
-    ensure_topic(&client, "t", 1).await.unwrap();
+    let plain = cluster(&kafka.broker).await;
+    ensure(&plain, "t", 1).await;
     let reader = ["parse.headers=true", "null.marker=NULL"];
     console_produce(&kafka.broker, "t", &[], &reader, "a:NULL\tunreadable for rskafka\n");
     let ca = PathBuf::from(kafka.keys.path("ca.pem"));

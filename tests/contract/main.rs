@@ -71,6 +71,9 @@ const PROGRAM: &[Row] = &[
     ("`run`: 1 where it fails, in one line", program::failed),
     ("`demo`: the same pipeline and HTTP without Kafka and Redis", program::demo),
     ("`replay FILE`, `replay -`: record values in, messages out", program::replay),
+    ("`check`: reaches everything, says what is wrong, changes nothing", program::check),
+    ("`topics`: compares, and creates on demand", program::topics),
+    ("`completions SHELL`: on stdout", program::completions),
     ("`config`: every setting with its value and origin", program::config),
     ("`healthcheck`: 0 while it is alive, else 1", program::healthcheck),
     ("`--help`, `--version` everywhere: 0, on stdout", program::help),
@@ -78,13 +81,8 @@ const PROGRAM: &[Row] = &[
 ];
 
 /// What other parts bring: moved up as they come.
-const AWAITED: &[Row] = &[
-    ("GET /: the page", http::page),
-    ("POST /log-level: changes the level", http::log_level),
-    ("`check`: reaches everything, says what is wrong, changes nothing", program::check),
-    ("`topics`: compares, and creates on demand", program::topics),
-    ("`completions SHELL`: on stdout", program::completions),
-];
+const AWAITED: &[Row] =
+    &[("GET /: the page", http::page), ("POST /log-level: changes the level", http::log_level)];
 
 fn main() {
     let arguments = Arguments::from_args();

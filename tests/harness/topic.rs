@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aggregator_service::kafka::{KafkaConfig, connect, ensure_topic};
+use aggregator_service::kafka::{Cluster, KafkaConfig};
 use rskafka::chrono::{DateTime, Utc};
 use rskafka::client::Client;
 use rskafka::client::error::Error;
@@ -12,6 +12,7 @@ use rskafka::record::Record;
 use tokio::runtime::Runtime;
 
 use crate::support::kafka::KafkaBroker;
+use crate::support::kafka::topic::ensure;
 
 /// Partitions of every topic here: the service's own choice.
 pub(crate) const PARTITIONS: i32 = 3;
@@ -46,8 +47,9 @@ impl Topic {
     pub(crate) fn reach(config: &KafkaConfig, name: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let partitions = runtime.block_on(async {
-            let client = connect(config, PATIENCE).await.unwrap();
-            ensure_topic(&client, name, PARTITIONS).await.unwrap();
+            let cluster = Cluster::connect(config.clone(), PATIENCE).await.unwrap();
+            ensure(&cluster, name, PARTITIONS).await;
+            let client = cluster.client().await.unwrap();
             let opening = async {
                 loop {
                     // A broker may hear of a new topic later than another one.

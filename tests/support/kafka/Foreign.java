@@ -5,6 +5,7 @@
 //   truncate NAME OFFSET                   deletes the records of partition 0 before an offset
 //   scram USER PASSWORD                    makes a user for both SCRAM mechanisms
 //   unscram USER MECHANISM                 takes one of them back
+//   permit USER OPERATION TOPIC            lets a user do this with topics of this prefix
 //   keyed NAME KEY...                      one record for each key, by the default partitioner;
 //                                          writes the partition of each
 //   transactions NAME RECORDS STEP...      to partition 0; each step is commit, abort or open:
@@ -18,6 +19,7 @@
 //   producer P CODEC ID                    a producer P; transactional with an ID, without: -
 //   begin P, flush P, commit P, abort P
 //   send P NAME PARTITION KEY HEADER VALUE a header of this name whose value is null, or -
+//   join GROUP NAME                        a member of a group, as long as the session lasts
 //   read NAME ISOLATION                    partition, offset, timestamp, key, headers, value of
 //                                          each record; a null is empty
 
@@ -31,8 +33,10 @@ import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.acl.*;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.resource.*;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -109,6 +113,14 @@ public class Foreign {
                         new TopicPartition(name, 0),
                         RecordsToDelete.beforeOffset(Long.parseLong(rest.get(0)))))
                         .all().get();
+                case "permit" -> {
+                    var topics = new ResourcePattern(
+                            ResourceType.TOPIC, rest.get(1), PatternType.PREFIXED);
+                    var operation = AclOperation.fromString(rest.get(0));
+                    var entry = new AccessControlEntry(
+                            "User:" + name, "*", operation, AclPermissionType.ALLOW);
+                    admin.createAcls(List.of(new AclBinding(topics, entry))).all().get();
+                }
                 case "scram" -> {
                     for (ScramMechanism mechanism : List.of(
                             ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)) {
@@ -169,6 +181,8 @@ public class Foreign {
 
     record Sender(KafkaProducer<String, String> producer, List<Future<RecordMetadata>> sent) {}
 
+    static final List<KafkaConsumer<String, String>> members = new ArrayList<>();
+
     static void session(Map<String, Object> settings) throws Exception {
         var in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         System.setOut(new PrintStream(
@@ -220,6 +234,18 @@ public class Foreign {
             }
             case "commit" -> sender.producer.commitTransaction();
             case "abort" -> sender.producer.abortTransaction();
+            case "join" -> {
+                settings.put("group.id", name);
+                settings.put("client.id", "neighbour");
+                settings.put("group.protocol", "classic");
+                var member = new KafkaConsumer<>(
+                        settings, new StringDeserializer(), new StringDeserializer());
+                members.add(member);
+                member.subscribe(List.of(words.get(2)));
+                while (member.assignment().isEmpty()) {
+                    member.poll(java.time.Duration.ofMillis(100));
+                }
+            }
             case "read" -> read(settings, name, words.get(2));
             default -> administer(settings, words.get(0), name, words.subList(2, words.size()));
         }

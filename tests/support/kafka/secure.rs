@@ -25,13 +25,18 @@ pub const EXPIRED_TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImlhdCI
 impl SecureKafka {
     /// Starts it.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with more server properties, as `KafkaBroker` takes them.
+    pub fn start_with(more: &[(&str, &str)]) -> Self {
         let keys = Keys::make();
         let [login_port, mutual_port] = free_ports();
         let listeners = format!(",LOGIN://127.0.0.1:{login_port},MUTUAL://127.0.0.1:{mutual_port}");
         let jaas = |module: &str, options: &str| {
             format!("org.apache.kafka.common.security.{module} required{options};")
         };
-        let broker = KafkaBroker::start_with(&[
+        let properties: &[(&str, &str)] = &[
             ("+listeners", &listeners),
             ("+advertised.listeners", &listeners),
             ("+listener.security.protocol.map", ",LOGIN:SASL_SSL,MUTUAL:SSL"),
@@ -59,7 +64,8 @@ impl SecureKafka {
             ("ssl.keystore.location", &keys.path("server.both")),
             ("ssl.truststore.type", "PEM"),
             ("ssl.truststore.location", &keys.path("ca.pem")),
-        ]);
+        ];
+        let broker = KafkaBroker::start_with(&[properties, more].concat());
         for user in ["alice", "bob"] {
             foreign(&broker, &["scram", user, "secret"]);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::kafka::{Cluster, KafkaLog, KafkaProducer, ensure_topic};
+use aggregator_service::kafka::{Cluster, KafkaLog, KafkaProducer, Wanted, ensure_topics};
 use aggregator_service::ports::{
     Fetched, Message, ProduceError, Producer, Record, Target, TradeLog,
 };
@@ -27,10 +27,25 @@ pub async fn cluster(broker: &KafkaBroker) -> Arc<Cluster> {
 pub async fn topic(name: &str, partitions: i32) -> (&'static KafkaBroker, KafkaLog, KafkaProducer) {
     let broker = tokio::task::spawn_blocking(KafkaBroker::shared).await.expect("broker");
     let cluster = cluster(broker).await;
-    let client = cluster.client().await.expect("client");
-    ensure_topic(&client, name, partitions).await.expect("topic");
+    ensure(&cluster, name, partitions).await;
     let producer = KafkaProducer::new(&cluster, name, None).await.expect("producer");
     (broker, KafkaLog::new(cluster, name), producer)
+}
+
+/// A topic that keeps everything, created where it is missing; whether it was.
+pub async fn ensure(cluster: &Cluster, name: &str, partitions: i32) -> bool {
+    !ensure_topics(cluster, &[wanted(name, partitions)]).await.expect("topic").is_empty()
+}
+
+pub fn wanted(name: &str, partitions: i32) -> Wanted {
+    Wanted {
+        name: name.to_owned(),
+        variable: "KAFKA_TOPIC",
+        partitions: Some(partitions),
+        replicas: None,
+        retention: None,
+        keyless: true,
+    }
 }
 
 pub fn message(key: Option<&str>, value: impl Into<Bytes>) -> Message {
