@@ -23,8 +23,8 @@ pub(super) struct ListQuery {
     limit: Option<u16>,
     /// What `next` said, under the same sort, order and window.
     after: Option<String>,
-    /// What ranks; of `window`, where it is a figure.
-    #[param(inline, default = "volume")]
+    /// What ranks, of `window` where it is a figure; `volume` where none is given.
+    #[param(inline)]
     sort: Option<SortName>,
     /// `desc`, but `asc` for `token`, where none is given.
     #[param(inline)]
@@ -47,8 +47,8 @@ pub(super) struct StreamQuery {
     /// How many are shown.
     #[param(minimum = 1, maximum = 200, default = 50)]
     rows: Option<u16>,
-    /// What ranks; of `window`, where it is a figure.
-    #[param(inline, default = "volume")]
+    /// What ranks, of `window` where it is a figure; `volume` where none is given.
+    #[param(inline)]
     sort: Option<SortName>,
     /// `desc`, but `asc` for `token`, where none is given.
     #[param(inline)]

@@ -61,8 +61,7 @@ fn try_ask(port: u16, request: &str, headers: &[&str], body: &str) -> std::io::R
         "{request} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n{headers}\
          Content-Length: {length}\r\n\r\n{body}"
     )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    let answer = read(&mut stream)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok(Answer {
@@ -70,6 +69,20 @@ fn try_ask(port: u16, request: &str, headers: &[&str], body: &str) -> std::io::R
         head: head.to_ascii_lowercase(),
         body: body.to_owned(),
     })
+}
+
+/// To the end, or to the first event where there is none.
+fn read(stream: &mut TcpStream) -> std::io::Result<String> {
+    let (mut answer, mut part) = (Vec::new(), [0; 65_536]);
+    loop {
+        let length = stream.read(&mut part)?;
+        answer.extend_from_slice(&part[..length]);
+        let text = String::from_utf8_lossy(&answer);
+        let endless = text.contains("\r\ncontent-type: text/event-stream\r\n");
+        if length == 0 || (endless && text.contains("\ndata: ")) {
+            return Ok(text.into_owned());
+        }
+    }
 }
 
 /// Far above any answer on a busy machine.

@@ -12,6 +12,7 @@ use crate::ask::{ask, ask_if_up};
 use crate::service::{PATIENCE, Service};
 use crate::stage::{Stage, program};
 use crate::support::kafka::free_ports;
+use crate::support::proxy::Weather;
 use crate::support::redis::RedisServer;
 use crate::topic::{Topic, now};
 
@@ -64,17 +65,16 @@ pub(crate) fn catching_up(stage: &Stage) {
     let value = Value::Array(stage.trades.iter().map(|told| told.json()).collect());
     let value = Some(value.to_string().into_bytes());
     let record = Record { key: None, value, headers: Default::default(), timestamp: now() };
-    // So many that they are not read in the few milliseconds between two questions.
-    for _ in 0..BATCHES {
-        trades.produce(0, vec![record.clone(); RECORDS], Compression::default());
-    }
-    let service = stage.start("backlog", &[("DLQ_TOPIC", "")]);
-    service.starved(|| {
-        service.until("it to be asked while catching up", || {
-            readiness(&service).is_some_and(|said| said == (503, json!(["catching up"])))
-        });
-        assert!(is_alive(&service));
+    trades.produce(0, vec![record; BACKLOG], Compression::default());
+    stage.proxy.weather(Weather::Trickle(BYTES_PER_SECOND));
+    let service = stage.start("backlog", &[("KAFKA_BROKERS", &stage.proxy.addr())]);
+    service.until("it to be asked while catching up", || {
+        let Some((status, reasons)) = readiness(&service) else { return false };
+        assert_eq!(status, 503, "the backlog is not read yet");
+        reasons[0] == "catching up"
     });
+    assert!(is_alive(&service));
+    stage.proxy.weather(Weather::Clear);
     service.ready();
     stop(&service);
 }
@@ -112,7 +112,7 @@ pub(crate) fn any_port(stage: &Stage) {
     let log = service.log();
     let line = log.lines().find(|line| line.contains("over HTTP")).expect(&log);
     let line: Value = serde_json::from_str(line).unwrap();
-    let port = u16::try_from(line["fields"]["port"].as_u64().expect(&log)).unwrap();
+    let port = u16::try_from(line["port"].as_u64().expect(&log)).unwrap();
     assert_eq!(listens(&service.pid), [port].into());
     assert_eq!(ask(port, "GET /livez").status, 200);
     stop(&service);
@@ -139,5 +139,6 @@ fn listens(pid: &str) -> BTreeSet<u16> {
     listening.collect()
 }
 
-const BATCHES: usize = 20;
-const RECORDS: usize = 200;
+/// Some hundred kilobytes: far more than passes until somebody has asked.
+const BACKLOG: usize = 300;
+const BYTES_PER_SECOND: usize = 20_000;

@@ -35,6 +35,12 @@ const HTTP: &[Row] = &[
     ("GET /metrics: Prometheus text, no label per token", http::metrics),
     ("GET /metrics/json: the same as JSON", http::metrics_json),
     ("GET /stats: the producer's statistics, exact in names and types", http::stats),
+    ("GET /tokens: active tokens, as messages have them", tokens::list),
+    ("GET /tokens: sorted, limited, searched, paged", tokens::pages),
+    ("GET /tokens: a wrong parameter is named, with what is accepted", tokens::wrong_parameters),
+    ("GET /tokens/{address}: the message as of now; 404 where inactive", tokens::one),
+    ("GET /tokens/{address}/history: the last hour in steps", tokens::history),
+    ("GET /events: the market and the service's health, each second", tokens::events),
     ("POST /publish: what a tick would publish, once it is acknowledged", tokens::publish),
     ("POST /publish: unknown tokens are listed", tokens::unknown),
     ("POST /publish: wants the token, understands what it is told, or says why not", http::refused),
@@ -42,6 +48,10 @@ const HTTP: &[Row] = &[
     ("GET /version: the build", http::version),
     ("GET /openapi.json: valid, and no word in it unused", document::is_valid),
     ("GET /openapi.json: every path and method in it is answered, no other is", document::routes),
+    (
+        "GET /openapi.json: every parameter is accepted as it says, and no other",
+        document::parameters,
+    ),
     ("GET /openapi.json: every answer is as it says", document::answers),
     ("errors are JSON: unknown path, unknown method, too large", http::errors),
     ("HEAD is GET without the body", http::head),
@@ -61,6 +71,9 @@ const PROGRAM: &[Row] = &[
     ("`run`: 1 where it fails, in one line", program::failed),
     ("`demo`: the same pipeline and HTTP without Kafka and Redis", program::demo),
     ("`replay FILE`, `replay -`: record values in, messages out", program::replay),
+    ("`check`: reaches everything, says what is wrong, changes nothing", program::check),
+    ("`topics`: compares, and creates on demand", program::topics),
+    ("`completions SHELL`: on stdout", program::completions),
     ("`config`: every setting with its value and origin", program::config),
     ("`healthcheck`: 0 while it is alive, else 1", program::healthcheck),
     ("`--help`, `--version` everywhere: 0, on stdout", program::help),
@@ -68,19 +81,8 @@ const PROGRAM: &[Row] = &[
 ];
 
 /// What other parts bring: moved up as they come.
-const AWAITED: &[Row] = &[
-    ("GET /tokens: active tokens, as messages have them", tokens::list),
-    ("GET /tokens: sorted, limited, searched, paged", tokens::pages),
-    ("GET /tokens: a wrong parameter is named, with what is accepted", tokens::wrong_parameters),
-    ("GET /tokens/{address}: the message as of now; 404 where inactive", tokens::one),
-    ("GET /tokens/{address}/history: the last hour in steps", tokens::history),
-    ("GET /events: the market and the service's health, each second", tokens::events),
-    ("GET /: the page", http::page),
-    ("POST /log-level: changes the level", http::log_level),
-    ("`check`: reaches everything, says what is wrong, changes nothing", program::check),
-    ("`topics`: compares, and creates on demand", program::topics),
-    ("`completions SHELL`: on stdout", program::completions),
-];
+const AWAITED: &[Row] =
+    &[("GET /: the page", http::page), ("POST /log-level: changes the level", http::log_level)];
 
 fn main() {
     let arguments = Arguments::from_args();

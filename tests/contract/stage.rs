@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rskafka::client::partition::Compression;
 use rskafka::record::Record;
@@ -12,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::ask::{Answer, ask, ask_with};
 use crate::service::Service;
-use crate::support::kafka::KafkaBroker;
+use crate::support::kafka::{KafkaBroker, free_ports};
 use crate::support::oracle::{self, Span, Told};
+use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::topic::{Stored, Topic, now};
 
@@ -36,6 +38,10 @@ pub(crate) struct Stage {
     pub(crate) aggregates: Topic,
     pub(crate) variables: Vec<(String, String)>,
     service: Mutex<Service>,
+    /// One order at a time is served.
+    order: Mutex<()>,
+    /// Before a listener of the broker.
+    pub(crate) proxy: Proxy,
     pub(crate) redis: RedisServer,
     pub(crate) kafka: KafkaBroker,
 }
@@ -43,7 +49,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Produces, starts, and waits until all is read.
     pub(crate) fn set() -> Self {
-        let (kafka, redis) = (KafkaBroker::start(), RedisServer::start());
+        let ((kafka, proxy), redis) = (proxied(), RedisServer::start());
         let names = Topic::open(&kafka, "contract-names");
         let named = json!([{"token": QUIET, "symbol": "SOL", "name": "Wrapped \"SOL\""}]);
         produce(&names, 0, &named);
@@ -62,7 +68,8 @@ impl Stage {
         });
         let port = service.port;
         let service = Mutex::new(service);
-        Self { port, trades, aggregates, variables, service, redis, kafka }
+        let order = Mutex::default();
+        Self { port, trades, aggregates, variables, service, order, proxy, redis, kafka }
     }
 
     /// Asks the service; `request` is method and path.
@@ -81,6 +88,7 @@ impl Stage {
     pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         let bearer = format!("Authorization: Bearer {ADMIN_TOKEN}");
         let headers = ["Content-Type: application/json", &bearer];
+        let _turn = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         ask_with(self.port, &format!("POST {path}"), &headers, &body.to_string())
     }
 
@@ -132,6 +140,18 @@ pub(crate) fn second(time: &Value) -> i64 {
     let text = time.as_str().expect("a time");
     let rfc3339 = &time::format_description::well_known::Rfc3339;
     time::OffsetDateTime::parse(text, rfc3339).unwrap().unix_timestamp()
+}
+
+/// A broker, and a proxy before a second listener of it.
+fn proxied() -> (KafkaBroker, Proxy) {
+    let [port] = free_ports().map(|port: u16| format!("127.0.0.1:{port}"));
+    let proxy = Proxy::to(&port);
+    let kafka = KafkaBroker::start_with(&[
+        ("+listeners", &format!(",PROXIED://{port}")),
+        ("+advertised.listeners", &format!(",PROXIED://{}", proxy.addr())),
+        ("+listener.security.protocol.map", ",PROXIED:PLAINTEXT"),
+    ]);
+    (kafka, proxy)
 }
 
 /// Topics are named by the group; `extra` wins.
@@ -204,3 +224,17 @@ pub(crate) fn produce(topic: &Topic, partition: usize, value: &Value) {
     let record = Record { key: None, value, headers: BTreeMap::new(), timestamp: now() };
     topic.produce(partition, vec![record], Compression::default());
 }
+
+/// Polls until `done`, within a bound.
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..POLLS {
+        if done() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("waited for {what} in vain");
+}
+
+/// Two minutes.
+const POLLS: u32 = 6_000;
