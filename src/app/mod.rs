@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 pub use clock::SystemClock;
 use names::NameReader;
+use systemd::Teller;
 
 use crate::config::{Config, ConfigError};
 use crate::domain::budget::Budget;
@@ -54,13 +55,10 @@ pub enum Exit {
 pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<Exit> {
     introduce(config);
     let shared = shared()?;
-    let over = stop.child_token();
-    let telling =
-        tokio::spawn(systemd::tell(Arc::clone(&shared), over.clone(), config.shutdown_timeout));
-    let ended = work(config, shared, stop).await;
-    over.cancel();
-    telling.await?;
-    ended
+    let systemd = Teller::start(&shared, &stop, config.shutdown_timeout);
+    let exit = work(config, shared, stop).await;
+    systemd.finish().await;
+    exit
 }
 
 async fn work(

@@ -117,6 +117,9 @@ fn the_compose_file_names_files_settings_and_versions_that_exist() {
     }
     for name in ["aggregator", "topics"] {
         assert_settings(&variables(&services[name]["environment"]));
+        let command = services[name]["command"].as_array().into_iter().flatten();
+        let command = command.map(|word| word.as_str().unwrap()).chain(["--help"]);
+        output(Command::new(BINARY).args(command));
         let build = &services[name]["build"];
         let context = folder.join(build["context"].as_str().unwrap());
         assert_eq!(context, folder.join("../target/dist"));

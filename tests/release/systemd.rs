@@ -163,6 +163,10 @@ fn the_unit_waits_gets_ready_comes_back_from_kills_and_hangs_and_stops_cleanly()
     system.until_shows(&[("NRestarts", "2")]);
     system.until_shows(&up);
 
+    system.systemctl(&["reload", SERVICE]);
+    system.until_shows(&up);
+    assert_eq!(system.shows("NRestarts"), "2", "a reload is no restart");
+
     system.systemctl(&["stop", SERVICE]);
     let ended = [("ActiveState", "inactive"), ("Result", "success"), ("ExecMainStatus", "0")];
     system.until_shows(&ended);
