@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 pub use clock::{CLOCKS, SystemClock};
 use names::NameReader;
+use systemd::Teller;
 pub use telemetry::{Export, reload_on_hangup, start_telemetry};
 
 use crate::config::{Config, ConfigError, Shown};
@@ -64,14 +65,11 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     introduce(config);
     let shared = shared(config)?;
+    let systemd = Teller::start(&shared, &stop, config.shutdown_timeout);
     let export = Export::start(config, &shared, telemetry.spans, &stop)?;
-    let over = stop.child_token();
-    let telling =
-        tokio::spawn(systemd::tell(Arc::clone(&shared), over.clone(), config.shutdown_timeout));
     let exit = serve_and_run(config, &shared, &telemetry.level, stop).await;
-    over.cancel();
-    telling.await?;
     export.finish().await;
+    systemd.finish().await;
     exit
 }
 

@@ -7,22 +7,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState::{self, ExtendTimeoutUsec, Ready, Status as Says, Stopping, Watchdog};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::domain::time::WallMs;
 use crate::pipeline::Shared;
 use crate::status::Status;
 
-/// Tells it all until `stop`, then that the service stops and may need `shutdown_timeout` for it.
-pub(super) async fn tell(shared: Arc<Shared>, stop: CancellationToken, shutdown_timeout: Duration) {
+/// Tells it all beside the pipeline.
+#[derive(Debug)]
+pub(super) struct Teller {
+    over: CancellationToken,
+    telling: JoinHandle<()>,
+}
+
+impl Teller {
+    /// Begins; a service that is told to `stop` may need `shutdown_timeout` for it.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        stop: &CancellationToken,
+        shutdown_timeout: Duration,
+    ) -> Self {
+        let over = stop.child_token();
+        let telling = tokio::spawn(tell(Arc::clone(shared), over.clone(), shutdown_timeout));
+        Self { over, telling }
+    }
+
+    /// Says the last word: a service ends for other reasons than being told to, too.
+    pub(super) async fn finish(self) {
+        self.over.cancel();
+        if let Err(cause) = self.telling.await {
+            error!(%cause, "systemd was not told that the service stops");
+        }
+    }
+}
+
+async fn tell(shared: Arc<Shared>, over: CancellationToken, shutdown_timeout: Duration) {
     let mut looks = tokio::time::interval(LOOK);
     let mut beats = tokio::time::interval(beat(sd_notify::watchdog_enabled()));
     let mut told = Told::default();
     loop {
         let message = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = over.cancelled() => break,
             _ = beats.tick() => told.beat(&shared.status, shared.clock.now()),
             _ = looks.tick() => told.news(&shared.status, shared.clock.now()),
         };
@@ -70,25 +98,28 @@ impl Told {
         }
     }
 
-    /// Sends what is not empty, on a thread that may block.
+    /// Sends what is not empty, on a thread that may block. What was not heard is said again.
     async fn send(&mut self, message: String) {
         if message.is_empty() {
             return;
         }
         let sending = move || sd_notify::notify(&[NotifyState::Custom(&message)]);
-        let sent = tokio::time::timeout(LOOK, tokio::task::spawn_blocking(sending)).await;
-        let failed = match sent {
+        let sent = tokio::time::timeout(HEARD_WITHIN, tokio::task::spawn_blocking(sending)).await;
+        let failure = match sent {
             Ok(Ok(Ok(()))) => None,
             Ok(Ok(Err(cause))) => Some(cause.to_string()),
             Ok(Err(cause)) => Some(cause.to_string()),
             Err(_) => Some("it does not listen".to_owned()),
         };
-        if let Some(cause) = &failed
-            && !self.unheard
-        {
-            warn!(cause, "systemd cannot be told how the service is doing");
+        let Some(cause) = failure else {
+            self.unheard = false;
+            return;
+        };
+        if !self.unheard {
+            let action = "look at NOTIFY_SOCKET, and at Type= in the unit";
+            warn!(cause, action, "systemd cannot be told how the service is doing");
         }
-        self.unheard = failed.is_some();
+        *self = Self { unheard: true, ..Self::default() };
     }
 }
 
@@ -112,6 +143,9 @@ fn micros(duration: Duration) -> u32 {
 
 /// People look at the status; it need not be newer.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// It listens always, and at once; one that hangs must not keep the process from its end.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Well below [`EXTENSION`] and the 90 s that systemd gives a start by default.
 const BEAT: Duration = Duration::from_secs(10);
