@@ -1,6 +1,6 @@
 //! HTTP: what the service says of itself. Reads the status and the figures; changes nothing but by
-//! `publish` and `log_level`. Errors are JSON, `{"error": …}`. What grows later (`/tokens`, the page) is one more
-//! file here with its own `routes()`, merged in [`router`].
+//! `publish` and `log_level`. Errors are JSON, `{"error": …}`. What grows later (`/tokens`, the
+//! page) is one more file here with its own `routes()`, merged in [`router`].
 
 mod admission;
 mod health;

@@ -98,21 +98,17 @@ fn what_arrives_is_what_the_service_knows_and_the_last_of_it_at_the_stop() {
         ("OTEL_EXPORTER_OTLP_HEADERS", headers),
     ]);
     service.ready();
-    let ready = now();
     // What is scraped before and after an export has the export's figures between.
-    let mut scrapes = vec![(now(), scraped(&service), now())];
+    let before = scraped(&service);
+    let since = now() + GAP;
     let mut export = None;
     service.until("an export", || {
         let exports = receiver.figures("/base/v1/metrics");
-        export = exports.into_iter().find(|export| time_of(export) > ready);
-        scrapes.push((now(), scraped(&service), now()));
+        export = exports.into_iter().find(|export| time_of(export) > since);
         export.is_some()
     });
-    let export = export.unwrap();
-    let (figures, at) = (exported(&export), time_of(&export));
-    let (_, before, _) = scrapes.iter().rfind(|(_, _, done)| *done <= at).unwrap();
-    let (_, after, _) = scrapes.iter().find(|(begun, ..)| *begun >= at).unwrap();
-    assert!(figures.len() > 100, "{figures:?}");
+    let (figures, after) = (exported(&export.unwrap()), scraped(&service));
+    assert!(figures.len() > 50, "{figures:?}");
     assert!(figures.keys().eq(after.keys()), "{figures:?}\n{after:?}");
     let counts = |name: &str| {
         ["_total", "_count", "_sum", "_bucket"]
@@ -190,6 +186,9 @@ pub(crate) fn assert_they_add_up(spans: &[Span], figures: &Figures) {
         assert!(batch.contains_key(field), "{field} is not in {batch:?}");
     }
 }
+
+/// An export that is so much younger was begun after what came before, on any machine.
+const GAP: u64 = 2_000_000_000;
 
 /// Spans begin by the wall clock and last by another one.
 const SLEW: u64 = 100_000_000;
