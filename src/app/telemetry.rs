@@ -28,16 +28,15 @@ pub fn start_telemetry(config: &Config) -> anyhow::Result<Telemetry> {
     Ok(telemetry::init(config.log_level, config.log_format, traced, CLOCKS)?)
 }
 
-/// At each SIGHUP the configuration is read anew, and its log level applied; `adapt` is what a
-/// command makes of a configuration. A wrong one changes nothing.
+/// What a command makes of a configuration.
+pub type Adapt = fn(&Config) -> Config;
+
+/// At each SIGHUP the configuration is read anew, adapted, and its log level applied. A wrong one
+/// changes nothing.
 ///
 /// # Errors
 /// The signal cannot be listened to.
-pub fn reload_on_hangup(
-    args: &ConfigArgs,
-    adapt: fn(&Config) -> Config,
-    level: &Arc<Level>,
-) -> anyhow::Result<()> {
+pub fn reload_on_hangup(args: &ConfigArgs, adapt: Adapt, level: &Arc<Level>) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("SIGHUP")?;
     let (args, level) = (args.clone(), Arc::clone(level));
     tokio::spawn(async move {
