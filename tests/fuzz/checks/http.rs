@@ -79,6 +79,7 @@ fn start() -> (Runtime, SocketAddr) {
             };
             Box::pin(async { Ok(Published { published: 0, unknown }) })
         }),
+        log_level: Arc::new(|name| Err(format!("level: {name:?}"))),
     };
     let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port");
     let address = listener.local_addr().expect("an address");
