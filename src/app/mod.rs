@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 pub use clock::{CLOCKS, SystemClock};
 use names::NameReader;
-pub use telemetry::{Adapt, Export, reload_on_hangup, start_telemetry};
+pub use telemetry::{Adapt, Export, start_telemetry};
 
 use crate::config::{Config, ConfigError};
 use crate::domain::budget::Budget;
