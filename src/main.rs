@@ -31,21 +31,15 @@ fn main() -> ExitCode {
 
 fn perform(args: &Args, config: &Config) -> anyhow::Result<Exit> {
     match args.command.as_ref().unwrap_or(&Command::Run) {
-        Command::Run => {
-            let telemetry = app::start_telemetry(config)?;
-            runtime()?.block_on(async {
-                app::reload_on_hangup(&args.config, Config::clone, &telemetry.level)?;
-                app::run(config, telemetry, app::stop_on_signals()?).await
-            })
-        }
-        Command::Demo(demo) => {
+        Command::Run => runtime()?.block_on(async {
+            let telemetry = app::start_telemetry(config, &args.config, Config::clone)?;
+            app::run(config, telemetry, app::stop_on_signals()?).await
+        }),
+        Command::Demo(demo) => runtime()?.block_on(async {
             let config = cli::demo::adapted(config);
-            let telemetry = app::start_telemetry(&config)?;
-            runtime()?.block_on(async {
-                app::reload_on_hangup(&args.config, cli::demo::adapted, &telemetry.level)?;
-                cli::demo::run(&config, demo, telemetry, app::stop_on_signals()?).await
-            })
-        }
+            let telemetry = app::start_telemetry(&config, &args.config, cli::demo::adapted)?;
+            cli::demo::run(&config, demo, telemetry, app::stop_on_signals()?).await
+        }),
         Command::Replay { file, dead_letters } => {
             cli::replay::run(config, file, dead_letters.as_deref()).map(|()| Exit::Stopped)
         }

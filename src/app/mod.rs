@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 pub use clock::{CLOCKS, SystemClock};
 use names::NameReader;
 use systemd::Teller;
-pub use telemetry::{Export, reload_on_hangup, start_telemetry};
+pub use telemetry::{Adapt, Export, start_telemetry};
 
 use crate::config::{Config, ConfigError, Shown};
 use crate::domain::budget::Budget;
@@ -36,7 +36,8 @@ use crate::pipeline::orders::Orders;
 use crate::pipeline::outbox::Batching;
 use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
-use crate::ports::Clock;
+use crate::ports::{Clock, Producer, TradeLog, View};
+use crate::redis::RedisCheckpoint;
 use crate::status::{Limits, Status};
 use crate::telemetry::{Level, Telemetry};
 
@@ -102,7 +103,7 @@ async fn serve_and_run(
         let (store, names) = (real.names_store, Arc::clone(&names));
         tokio::spawn(NameReader { log, store, names, stop: ended }.run());
     }
-    let mut pipeline = Pipeline {
+    let pipeline = Pipeline {
         log: real.log,
         producer: real.producer,
         checkpoint: real.checkpoint,
@@ -114,6 +115,14 @@ async fn serve_and_run(
         shared: Arc::clone(shared),
         settings: settings(config),
     };
+    keep_running(pipeline, stop).await
+}
+
+/// Runs the pipeline, and once more after each time that the clock was set back.
+async fn keep_running<L: TradeLog, P: Producer, V: View>(
+    mut pipeline: Pipeline<L, P, RedisCheckpoint, V>,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
     loop {
         return Ok(match pipeline.run(stop.clone()).await.context("the service cannot start")? {
             Ended::Stopped => {

@@ -19,25 +19,27 @@ use crate::pipeline::Shared;
 use crate::telemetry::{self, Level, Spans, Telemetry};
 use crate::tls::{self, Files};
 
-/// Starts logging, and tracing where it is exported.
+/// What a command makes of a configuration.
+pub type Adapt = fn(&Config) -> Config;
+
+/// Starts logging, and tracing where it is exported; `config` is an adapted one. At each SIGHUP the
+/// layers that `args` names are read anew, adapted, and the log level is applied: a wrong
+/// configuration changes nothing.
 ///
 /// # Errors
-/// Logging was started before.
-pub fn start_telemetry(config: &Config) -> anyhow::Result<Telemetry> {
+/// Logging was started before; the signal cannot be listened to.
+pub fn start_telemetry(
+    config: &Config,
+    args: &ConfigArgs,
+    adapt: Adapt,
+) -> anyhow::Result<Telemetry> {
     let traced = config.otel_endpoint.is_some();
-    Ok(telemetry::init(config.log_level, config.log_format, traced, CLOCKS)?)
+    let telemetry = telemetry::init(config.log_level, config.log_format, traced, CLOCKS)?;
+    reload_on_hangup(args, adapt, &telemetry.level)?;
+    Ok(telemetry)
 }
 
-/// At each SIGHUP the configuration is read anew, and its log level applied; `adapt` is what a
-/// command makes of a configuration. A wrong one changes nothing.
-///
-/// # Errors
-/// The signal cannot be listened to.
-pub fn reload_on_hangup(
-    args: &ConfigArgs,
-    adapt: fn(&Config) -> Config,
-    level: &Arc<Level>,
-) -> anyhow::Result<()> {
+fn reload_on_hangup(args: &ConfigArgs, adapt: Adapt, level: &Arc<Level>) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("SIGHUP")?;
     let (args, level) = (args.clone(), Arc::clone(level));
     tokio::spawn(async move {

@@ -245,7 +245,8 @@ fn watch_catching_up(shared: Arc<Shared>, caught_up: Vec<oneshot::Receiver<()>>)
     tokio::spawn(async move {
         if join_all(caught_up).await.iter().all(Result::is_ok) {
             shared.status.enter(Phase::Running);
-            let took_ms = shared.clock.now().since(started).as_millis();
+            let took = shared.clock.now().since(started).as_millis();
+            let took_ms = u64::try_from(took).unwrap_or(u64::MAX);
             info!(took_ms, "ready: caught up with the log");
         }
     });

@@ -211,7 +211,8 @@ impl<C: Checkpoint> Worker<C> {
     async fn tick(&mut self, due: WallMs, now: WallMs) -> WallMs {
         let tick = now.last_multiple(self.publish_interval);
         let missed = tick.since(due).as_millis() / self.publish_interval.as_millis().max(1);
-        self.shared.metrics.ticks_skipped.inc_by(u64::try_from(missed).unwrap_or(u64::MAX));
+        let missed = u64::try_from(missed).unwrap_or(u64::MAX);
+        self.shared.metrics.ticks_skipped.inc_by(missed);
         if missed > 0 {
             warn!(
                 missed,

@@ -82,4 +82,15 @@ mod tests {
         assert!(!targets.would_enable("aggregator_service", &Level::WARN));
         assert!(!targets.would_enable("fred", &Level::WARN));
     }
+
+    #[test]
+    fn lines_alone_want_no_span_so_that_without_an_export_none_is_made() {
+        let filter = of_lines(targets(LogLevel::Debug));
+        let wants = |metadata| !filter.callsite_enabled(metadata).is_never();
+        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            let span = tracing::info_span!("batch");
+            assert!(!wants(span.metadata().unwrap()));
+        });
+        assert!(targets(LogLevel::Debug).would_enable(module_path!(), &Level::INFO));
+    }
 }

@@ -167,3 +167,73 @@ fn nanos(time: Duration) -> u64 {
 
 /// W3C trace flags: this trace is kept.
 const SAMPLED: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tracing::field::Empty;
+    use tracing::info_span;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::registry;
+
+    use super::*;
+
+    thread_local! {
+        static SECOND: Cell<u64> = const { Cell::new(0) };
+    }
+
+    const CLOCKS: Clocks = Clocks {
+        uptime: || Duration::from_secs(SECOND.get()),
+        // It is set back by a minute at the second 5.
+        wall: || Duration::from_secs(1_000 + SECOND.get() - if SECOND.get() < 5 { 0 } else { 60 }),
+    };
+
+    /// The spans that end, and how many found no room.
+    fn ended(work: impl FnOnce()) -> (Vec<Span>, u64) {
+        let (layer, mut spans) = layer(CLOCKS);
+        SECOND.set(0);
+        tracing::subscriber::with_default(registry().with(layer), work);
+        let mut all = Vec::new();
+        while let Ok(span) = spans.queue.try_recv() {
+            all.push(span);
+        }
+        (all, spans.take_dropped())
+    }
+
+    #[test]
+    fn a_child_is_of_its_parents_trace_and_a_clock_that_is_set_back_shortens_nothing() {
+        let (spans, dropped) = ended(|| {
+            let parent = info_span!(parent: None, "batch", from = 7, cause = Empty);
+            SECOND.set(2);
+            let child = info_span!(parent: &parent, "fetch", what = "all");
+            SECOND.set(6);
+            drop(child);
+            parent.record("cause", "broker away");
+        });
+        let [child, parent] = spans.as_slice() else { panic!("{spans:?}") };
+        assert_eq!((child.name.as_str(), parent.name.as_str(), dropped), ("fetch", "batch", 0));
+        assert_eq!(child.trace_id, parent.trace_id);
+        assert_eq!((&child.parent_span_id, parent.parent_span_id.len()), (&parent.span_id, 0));
+        let times = |span: &Span| (span.start_time_unix_nano, span.end_time_unix_nano);
+        assert_eq!(times(child), (1_002_000_000_000, 1_006_000_000_000));
+        assert_eq!(times(parent), (1_000_000_000_000, 1_006_000_000_000));
+        let status = parent.status.as_ref().unwrap();
+        assert_eq!((status.message.as_str(), status.code()), ("broker away", StatusCode::Error));
+        assert_eq!(child.status, None);
+        let value = parent.attributes[0].value.clone().unwrap().value;
+        assert_eq!((parent.attributes[0].key.as_str(), value), ("from", Some(Value::IntValue(7))));
+    }
+
+    #[test]
+    fn what_waited_in_vain_is_left_out_and_what_finds_no_room_is_counted() {
+        let (spans, dropped) = ended(|| {
+            drop(info_span!(parent: None, "fetch", in_vain = true));
+            for _ in 0..QUEUE + 3 {
+                drop(info_span!(parent: None, "flush"));
+            }
+        });
+        assert_eq!((spans.len(), dropped), (QUEUE, 3));
+        assert!(spans.iter().all(|span| span.name == "flush"));
+    }
+}

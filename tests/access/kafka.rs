@@ -140,7 +140,11 @@ fn a_client_certificate_lets_us_in() {
         ]],
     );
     service.ready();
-    assert!(service.log().contains(r#""roots":"the configured file""#), "{}", service.log());
+    assert!(
+        service.log().contains(r#""authorities":"Kafka: the configured file""#),
+        "{}",
+        service.log()
+    );
 }
 
 #[test]
@@ -161,7 +165,7 @@ fn the_systems_roots_are_trusted_where_none_are_configured() {
         ]],
     );
     service.ready();
-    assert!(service.log().contains(r#""roots":"the system""#), "{}", service.log());
+    assert!(service.log().contains(r#""authorities":"Kafka: the system""#), "{}", service.log());
 }
 
 #[test]

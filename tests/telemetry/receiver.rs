@@ -191,10 +191,13 @@ pub(crate) fn metrics(export: &ExportMetricsServiceRequest) -> &[Metric] {
 
 /// Attributes as text.
 pub(crate) fn attributes(attributes: &[KeyValue]) -> HashMap<String, String> {
-    let text = |one: &KeyValue| match one.value.clone().unwrap().value.unwrap() {
-        Value::StringValue(text) => text,
-        Value::IntValue(number) => number.to_string(),
-        other => panic!("{other:?}"),
+    let text = |one: &KeyValue| {
+        let value = one.value.clone().unwrap().value.unwrap();
+        if let Value::IntValue(number) = value {
+            return number.to_string();
+        }
+        let Value::StringValue(text) = value else { panic!("{value:?}") };
+        text
     };
     attributes.iter().map(|one| (one.key.clone(), text(one))).collect()
 }

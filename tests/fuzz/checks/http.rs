@@ -83,6 +83,7 @@ fn start() -> (Runtime, SocketAddr) {
         }),
         market: Arc::new(Queries::default()),
         windows: Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).expect("one"),
+        log_level: Arc::new(|name| Err(format!("level: {name:?}"))),
     };
     let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port");
     let address = listener.local_addr().expect("an address");
