@@ -166,10 +166,10 @@ fn a_health_check_that_can_ask_nobody_says_why() {
 /// A health check asks the port that the image's environment names, and no other.
 #[test]
 fn the_health_check_follows_the_port_of_the_environment() {
-    let demo = Service::start(Path::new(BINARY), &variables("port", "127.0.0.1:1"));
-    demo.until("it to listen", || demo.get("/livez").is_some());
+    let service = Service::start(Path::new(BINARY), &variables("port", "127.0.0.1:1"));
+    service.until("it to listen", || service.get("/livez").is_some());
     let mut command = Command::new(BINARY);
-    let said = output(command.env("METRICS_PORT", demo.port.to_string()).arg("healthcheck"));
+    let said = output(command.env("METRICS_PORT", service.port.to_string()).arg("healthcheck"));
     assert_eq!(said, "alive\n");
 }
 

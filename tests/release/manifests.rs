@@ -64,7 +64,7 @@ fn assert_settings(variables: &BTreeMap<String, String>) {
     }
 }
 
-/// `Schema` validators must find a fault that is put in, or they validate nothing.
+/// The file with one name misspelt: a validator that accepts it validates nothing.
 fn spoiled(path: &str, right: &str, wrong: &str) -> tempfile::NamedTempFile {
     let (file, right) = (text(path), format!("{right}:"));
     assert!(file.contains(&right), "{right}");
