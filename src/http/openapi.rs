@@ -26,8 +26,8 @@ pub(super) fn head() -> Document {
 #[derive(OpenApi)]
 #[openapi(
     info(description = "Exact, live, per-token sliding-window aggregates of a stream of trades.\n\n\
-        Reading is open. Every error is JSON, `{\"error\": \"…\"}`: 404 for an unknown path, 405 for \
-        an unknown method, 504 for an answer that took longer than 10 s."),
+        Reading is open. Every error is JSON, `{\"error\": \"…\"}`: 404 for an unknown path, 405 \
+        for an unknown method, 504 for an answer that took longer than 10 s."),
     modifiers(&Admin),
     tags(
         (name = "health", description = "For whoever restarts, routes or reads."),

@@ -32,7 +32,7 @@ pub(super) fn routes() -> Routes {
     responses(
         (status = OK, description = "A page", body = TokensJson),
         (status = BAD_REQUEST, description = "A parameter that is not accepted", body = ErrorBody),
-        (status = SERVICE_UNAVAILABLE, description = "Not before the log is read", body = ErrorBody),
+        (status = SERVICE_UNAVAILABLE, description = "Not caught up", body = ErrorBody),
     )
 )]
 async fn tokens(state: Shared, uri: Uri) -> Result<Response, Failure> {
@@ -56,7 +56,7 @@ async fn tokens(state: Shared, uri: Uri) -> Result<Response, Failure> {
         (status = OK, description = "What a tick would publish now", body = Message),
         (status = BAD_REQUEST, description = "A parameter, or no text", body = ErrorBody),
         (status = NOT_FOUND, description = "Not active", body = ErrorBody),
-        (status = SERVICE_UNAVAILABLE, description = "Not before the log is read", body = ErrorBody),
+        (status = SERVICE_UNAVAILABLE, description = "Not caught up", body = ErrorBody),
     )
 )]
 async fn token(
@@ -80,7 +80,7 @@ async fn token(
         (status = OK, description = "At most 300 steps", body = HistoryJson),
         (status = BAD_REQUEST, description = "A parameter, or no text", body = ErrorBody),
         (status = NOT_FOUND, description = "Not active", body = ErrorBody),
-        (status = SERVICE_UNAVAILABLE, description = "Not before the log is read", body = ErrorBody),
+        (status = SERVICE_UNAVAILABLE, description = "Not caught up", body = ErrorBody),
     )
 )]
 async fn history(

@@ -8,7 +8,8 @@ use rskafka::client::partition::Compression;
 use rskafka::record::Record;
 use serde_json::{Value, json};
 
-use crate::ask::{ask, ask_if_up};
+use crate::ask::{ask, ask_if_up, ask_with};
+use crate::document;
 use crate::service::{PATIENCE, Service};
 use crate::stage::{Stage, program};
 use crate::support::kafka::free_ports;
@@ -50,7 +51,8 @@ pub(crate) fn without_anything(_: &Stage) {
     assert!(is_alive(&service));
     let health = ask(service.port, "GET /health");
     assert_eq!((health.status, &health.json()["status"]), (503, &json!("unhealthy")));
-    let publish = crate::ask::ask_with(
+    document::conform(service.port);
+    let publish = ask_with(
         service.port,
         "POST /publish",
         &["Content-Type: application/json"],

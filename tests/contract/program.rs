@@ -9,6 +9,7 @@ use aggregator_service::config::SETTINGS;
 use serde_json::{Value, json};
 
 use crate::ask::{ask, ask_with};
+use crate::document;
 use crate::service::PATIENCE;
 use crate::stage::{QUIET, Stage, command, second, until};
 use crate::support::oracle;
@@ -109,9 +110,10 @@ pub(crate) fn demo(_: &Stage) {
     assert!(first.contains("seed 7") && first.contains(&port.to_string()), "{first}");
     let reader = std::thread::spawn(move || out.lines().map_while(Result::ok).count());
     until("it to be ready", || ask(port, "GET /readyz").status == 200);
-    for path in ["/health", "/livez", "/metrics", "/metrics/json", "/stats", "/version"] {
+    for path in ["/health", "/livez", "/metrics", "/stats", "/tokens", "/events", "/version"] {
         assert_eq!(ask(port, &format!("GET {path}")).status, 200, "{path}");
     }
+    document::conform(port);
     // What is in force, not what `run` would do.
     let config = ask(port, "GET /config").json();
     let interval = json!({
