@@ -162,7 +162,7 @@ const EXIT_TAKES: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{Phase, STUCK_AFTER};
+    use crate::status::{Component, Phase, STUCK_AFTER, WHOLE};
 
     const START: WallMs = WallMs(1_000_000);
 
@@ -171,16 +171,21 @@ mod tests {
         let (status, mut told) = (Status::new(START), Told::default());
         assert_eq!(told.news(&status, START), "STATUS=starting");
         assert_eq!(told.news(&status, START), "");
-        status.set_component("kafka", Err("waiting for it:\nno broker answers".to_owned()));
-        let waits = "STATUS=starting; kafka: waiting for it: no broker answers";
-        assert_eq!(told.news(&status, START), waits);
-        status.set_component("kafka", Ok(()));
+        let cause = "waiting for it:\nno broker answers".to_owned();
+        status.fails(Component::Kafka, WHOLE, START, cause);
+        let later = START.plus(Duration::from_secs(60));
+        let waits = told.news(&status, later);
+        assert!(waits.starts_with("STATUS=starting; kafka: "), "{waits}");
+        assert!(waits.ends_with("waiting for it: no broker answers"), "{waits}");
+        status.works(Component::Kafka, WHOLE);
         status.enter(Phase::Running);
-        assert_eq!(told.news(&status, START), "READY=1\nSTATUS=running");
-        status.set_component("kafka", Err("away".to_owned()));
-        assert_eq!(told.news(&status, START), "STATUS=kafka: away");
-        status.set_component("kafka", Ok(()));
-        assert_eq!(told.news(&status, START), "STATUS=running");
+        status.progressed(later);
+        assert_eq!(told.news(&status, later), "READY=1\nSTATUS=running");
+        status.fails(Component::Kafka, WHOLE, START, "away".to_owned());
+        let away = told.news(&status, later);
+        assert!(away.starts_with("STATUS=kafka: ") && away.ends_with("away"), "{away}");
+        status.works(Component::Kafka, WHOLE);
+        assert_eq!(told.news(&status, later), "STATUS=running");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::reject::Reason;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::Limits;
@@ -55,7 +56,9 @@ async fn market() -> World {
 async fn a_page_gets_health_and_its_rows_again_and_again() {
     let world = market().await;
     world.shared.metrics.reject(Reason::Future);
-    world.shared.metrics.set_lag(aggregator_service::domain::position::Partition(10), 5);
+    let (status, now) = (&world.shared.status, world.shared.clock.now());
+    status.reads(Partition(10), Offset(7), Some(now));
+    status.ends(Partition(10), Offset(12), now);
     let (address, _) = world.serve(Limits::default()).await;
     let (status, mut page) = Page::open(address, "?rows=3&from=2&sort=price&search=TOKEN").await;
     assert_eq!(status, 200);
