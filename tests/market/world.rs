@@ -185,7 +185,7 @@ impl World {
 
     /// The message of every active token, as of now.
     pub(crate) async fn messages(&self) -> Vec<String> {
-        self.producer.take();
+        drop(self.producer.take());
         self.orders.place(Wanted::All).await.unwrap();
         self.said()
     }
