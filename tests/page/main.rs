@@ -6,6 +6,7 @@
 
 mod browser;
 mod connection;
+mod hostile;
 #[path = "../support/install.rs"]
 #[allow(unreachable_pub, reason = "other tests have it within a module")]
 mod install;

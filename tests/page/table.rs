@@ -9,7 +9,7 @@ use crate::service::Service;
 
 #[tokio::test]
 async fn rows_of_ten_thousand_tokens_come_at_once_and_are_sorted_by_each_column() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     let painted = "performance.getEntriesByName('first-contentful-paint')[0].startTime";
     let rows_at = "performance.getEntriesByName('first rows')[0].startTime";
@@ -71,7 +71,7 @@ fn figure(cell: &str) -> f64 {
 
 #[tokio::test]
 async fn a_search_and_another_window_change_what_is_shown_and_a_link_keeps_both() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     let all = page.number("Number($('grid').ariaRowCount)").await;
     let address =
@@ -81,8 +81,8 @@ async fn a_search_and_another_window_change_what_is_shown_and_a_link_keeps_both(
     assert_eq!(page.text("document.activeElement.id").await, "search");
     page.write("#search", &wanted).await;
     page.until("busy() === 'false' && Number($('grid').ariaRowCount) < 100").await;
-    let titles = page.text("rows().map((row) => full(row.cells[1])).join('\n\n')").await;
-    assert!(titles.split("\n\n").all(|title| title.to_lowercase().contains(&wanted)), "{titles}");
+    let titles = page.text("rows().map((row) => full(row.cells[1])).join(' | ')").await;
+    assert!(titles.split(" | ").all(|title| title.to_lowercase().contains(&wanted)), "{titles}");
     assert!(page.text("$('count').textContent").await.contains(" of "));
     page.until("/match/.test($('toast').textContent)").await;
 
@@ -104,7 +104,7 @@ async fn a_search_and_another_window_change_what_is_shown_and_a_link_keeps_both(
 
 #[tokio::test]
 async fn scrolling_finds_every_rank_and_the_keyboard_goes_everywhere() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     for part in [0.5, 0.25, 1.0] {
         let to = format!("$('scroller').scrollTop = $('scroller').scrollHeight * {part}");
