@@ -160,6 +160,10 @@ impl Browser {
         found.unwrap_or_else(|cause| panic!("{selector}: {cause}"))
     }
 
+    pub(crate) async fn go(&self, url: &str) {
+        self.driver.goto(url).await.unwrap();
+    }
+
     pub(crate) async fn back(&self) {
         self.driver.back().await.unwrap();
     }

@@ -11,6 +11,7 @@ mod hostile;
 #[allow(unreachable_pub, reason = "other tests have it within a module")]
 mod install;
 mod looks;
+mod made_up;
 mod publish;
 mod reading;
 mod service;
