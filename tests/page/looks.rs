@@ -35,7 +35,9 @@ async fn fits(page: &Browser) {
     page.until("document.documentElement.scrollWidth <= innerWidth").await;
     page.until(
         "['scroller', 'token'].every((id) => $(id).scrollWidth <= $(id).clientWidth)
-            && rows().every((row) => [...row.cells].slice(-1)[0].getBoundingClientRect().right <= innerWidth)",
+            && rows().every((row) => {
+                return [...row.cells].at(-1).getBoundingClientRect().right <= innerWidth;
+            })",
     )
     .await;
 }

@@ -65,9 +65,7 @@ async fn what_keeps_people_out_is_found() {
 async fn every_control_is_reached_by_tab_and_shows_that_it_is() {
     let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
-    let controls = page.ask("[...document.querySelectorAll('button, input, a[href], [tabindex]')]
-        .filter((node) => node.tabIndex === 0 && node.checkVisibility() && !(node.type === 'radio' && !node.checked))
-        .length").await.as_u64().unwrap();
+    let controls = page.ask(CONTROLS).await.as_u64().unwrap();
     let mut reached = BTreeSet::new();
     page.run("document.activeElement.blur()").await;
     for _ in 0..controls {
@@ -94,14 +92,20 @@ async fn who_wants_no_motion_gets_none() {
     page.leave().await;
 }
 
+/// How many there are to reach; of radio buttons the chosen one, the arrows do the rest.
+const CONTROLS: &str = "
+    [...document.querySelectorAll('button, input, a[href], [tabindex]')]
+        .filter((node) => node.tabIndex === 0 && node.checkVisibility())
+        .filter((node) => node.type !== 'radio' || node.checked).length";
+
 /// What has the focus, and whether it, or what stands round it, has a ring.
 const FOCUS: &str = "(() => {
     const node = document.activeElement;
-    const ringed = (one) => one && getComputedStyle(one).outlineStyle !== 'none'
+    const ringed = (one) => Boolean(one) && getComputedStyle(one).outlineStyle !== 'none'
         && parseFloat(getComputedStyle(one).outlineWidth) >= 2;
     return {
         which: node.tagName + ' ' + node.id + ' ' + (node.dataset.column ?? node.value ?? ''),
-        seen: Boolean(ringed(node) || ringed(node.closest('label')) || ringed(node.closest('.frame'))),
+        seen: [node, node.closest('label'), node.closest('.frame')].some(ringed),
     };
 })()";
 
