@@ -13,7 +13,7 @@ async fn names_and_addresses_are_text_whatever_they_contain() {
         ("0x1", "<img src=x onerror=alert(1)>", "</script><script>document.title='pwned'</script>"),
         ("a/b?c#d%2F&\"'", "\"><b>bold</b>", "' onmouseover='document.title=1"),
         ("javascript:document.title=1", "${1+1}", "{{1+1}}"),
-        ("\u{202e}txet", "\u{202e}evil\u{2066}", "with\u{200b}out"),
+        ("\u{202e}text", "\u{202e}evil\u{2066}", "with\u{200b}out"),
         (&long, "", ""),
         ("€uro/ü", "日本語", "شركة"),
     ];
