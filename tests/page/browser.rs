@@ -257,6 +257,11 @@ impl Drop for Chromedriver {
         for process in self.browsers() {
             drop(Command::new("kill").args(["-KILL", &process]).status());
         }
+        // Their folder goes next, and none may write to it any more.
+        let began = Instant::now();
+        while !self.browsers().is_empty() && began.elapsed() < PATIENCE {
+            std::thread::sleep(PAUSE);
+        }
         if !std::thread::panicking() {
             killed.unwrap();
         }
