@@ -38,7 +38,12 @@ fn on_a_pipe_it_prints_plain_lines_whose_figures_agree() {
         if ticks == 3 {
             ticks += 1;
             let url = lines[0].split([' ', ',']).find(|word| word.starts_with("http")).unwrap();
-            let health = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+            let health = ureq::get(format!("{url}health"))
+                .call()
+                .unwrap()
+                .body_mut()
+                .read_to_string()
+                .unwrap();
             assert!(health.contains(r#""status":"healthy""#), "{health}");
             kill("INT", child.id());
         }

@@ -142,7 +142,7 @@ async fn serve(
         return "no HTTP: METRICS_ENABLED is false".to_owned();
     }
     match app::serve(config, shared, orders, queries, level, stop).await {
-        Ok(address) => format!("http://localhost:{}/health", address.port()),
+        Ok(address) => format!("http://localhost:{}/", address.port()),
         Err(error) => format!("no HTTP: {error:#}"),
     }
 }

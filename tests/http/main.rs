@@ -155,7 +155,9 @@ async fn the_stop_ends_idle_connections_and_the_server() {
 #[tokio::test]
 async fn every_answer_says_that_nothing_may_guess_frame_or_keep_it() {
     let server = Server::start(Limits::default()).await;
-    for request in ["GET /livez", "GET /readyz", "GET /nowhere", "DELETE /stats", "GET /publish"] {
+    for request in
+        ["GET /", "GET /livez", "GET /readyz", "GET /nowhere", "DELETE /stats", "GET /publish"]
+    {
         let (_, head, _) = server.ask(request).await;
         for guard in [
             "x-content-type-options: nosniff",

@@ -1,11 +1,14 @@
 //! The page through the service's bad days: it is started again, and it has better things to do
 //! than to serve a page that nobody sees. What an open page costs it is printed.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::browser::Browser;
+use crate::made_up::{row, server};
 use crate::service::Service;
 
 #[tokio::test]
@@ -45,6 +48,31 @@ async fn an_open_page_costs_the_service_little_and_a_hidden_one_nothing() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     page.leave().await;
+}
+
+/// Browsers do not tell pages why a stream was refused: the page asks again to find out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_too_many_says_so_and_comes_in_once_there_is_room() {
+    let (url, _server) = server(vec![row("t", "", "", "1", "1")]).await;
+    let page = Browser::open(&format!("{url}livez")).await;
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let streams: Vec<TcpStream> = (0..16).map(|_| stream(address)).collect();
+    page.go(&url).await;
+    page.until("/refuses to stream: 16 streams are open/.test($('toast').textContent)").await;
+    assert_eq!(page.text("$('pill').textContent").await, "Connection lost");
+    drop(streams);
+    page.until("$('lost').hidden && busy() === 'false' && rows().length === 1").await;
+    page.leave_but(&["503", "404"]).await;
+}
+
+/// A stream of somebody else, open for sure.
+fn stream(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    stream
 }
 
 fn open_pages(service: &Service) -> f64 {

@@ -6,7 +6,7 @@ use crate::service::Service;
 
 #[tokio::test]
 async fn no_screen_is_too_narrow_and_each_has_its_picture() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     for (name, screen) in [("wide", WIDE), ("phone", PHONE)] {
         for dark in [false, true] {
@@ -35,14 +35,16 @@ async fn fits(page: &Browser) {
     page.until("document.documentElement.scrollWidth <= innerWidth").await;
     page.until(
         "['scroller', 'token'].every((id) => $(id).scrollWidth <= $(id).clientWidth)
-            && rows().every((row) => [...row.cells].slice(-1)[0].getBoundingClientRect().right <= innerWidth)",
+            && rows().every((row) => {
+                return [...row.cells].at(-1).getBoundingClientRect().right <= innerWidth;
+            })",
     )
     .await;
 }
 
 #[tokio::test]
 async fn the_theme_is_the_systems_until_somebody_chooses_and_that_is_remembered() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_on(&service.url("/"), Screen { dark: true, ..WIDE }).await;
     let ground = "getComputedStyle(document.body).backgroundColor";
     let dark = page.text(ground).await;

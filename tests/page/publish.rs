@@ -31,7 +31,7 @@ async fn publishing_asks_for_the_token_until_it_is_right_and_says_what_came_of_i
 
 #[tokio::test]
 async fn without_a_token_configured_it_is_published_from_this_host() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     page.click("#publish-all").await;
     page.until("/^Published [\\d,]+ messages\\.$/.test($('toast').textContent)").await;

@@ -11,7 +11,7 @@ use crate::service::Service;
 
 #[tokio::test]
 async fn nothing_keeps_anybody_out_in_either_theme_and_on_either_screen() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     page.click("#more").await;
     page.until("!$('details').hidden && $('more').ariaExpanded === 'true'").await;
@@ -32,8 +32,7 @@ async fn nothing_keeps_anybody_out_in_either_theme_and_on_either_screen() {
 
 async fn assert_no_complaints(page: &Browser) {
     // A price that has just moved shines for a moment.
-    page.until("!document.getAnimations().length || !document.getAnimations().every((one) => one.finish())")
-        .await;
+    page.run("document.getAnimations().forEach((one) => one.finish())").await;
     let complaints = page.run(include_str!("accessibility.js")).await;
     assert_eq!(complaints, json!([]), "{complaints:#}");
 }
@@ -41,7 +40,7 @@ async fn assert_no_complaints(page: &Browser) {
 /// The complaints are no empty words.
 #[tokio::test]
 async fn what_keeps_people_out_is_found() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     page.run("document.documentElement.lang = ''").await;
     page.run("$('theme').removeAttribute('aria-label'); $('theme').tabIndex = 3").await;
@@ -64,11 +63,9 @@ async fn what_keeps_people_out_is_found() {
 
 #[tokio::test]
 async fn every_control_is_reached_by_tab_and_shows_that_it_is() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
-    let controls = page.ask("[...document.querySelectorAll('button, input, a[href], [tabindex]')]
-        .filter((node) => node.tabIndex === 0 && node.checkVisibility() && !(node.type === 'radio' && !node.checked))
-        .length").await.as_u64().unwrap();
+    let controls = page.ask(CONTROLS).await.as_u64().unwrap();
     let mut reached = BTreeSet::new();
     page.run("document.activeElement.blur()").await;
     for _ in 0..controls {
@@ -83,7 +80,7 @@ async fn every_control_is_reached_by_tab_and_shows_that_it_is() {
 
 #[tokio::test]
 async fn who_wants_no_motion_gets_none() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     page.until("document.getAnimations().length > 0").await;
     let features = json!([{ "name": "prefers-reduced-motion", "value": "reduce" }]);
@@ -95,14 +92,20 @@ async fn who_wants_no_motion_gets_none() {
     page.leave().await;
 }
 
+/// How many there are to reach; of radio buttons the chosen one, the arrows do the rest.
+const CONTROLS: &str = "
+    [...document.querySelectorAll('button, input, a[href], [tabindex]')]
+        .filter((node) => node.tabIndex === 0 && node.checkVisibility())
+        .filter((node) => node.type !== 'radio' || node.checked).length";
+
 /// What has the focus, and whether it, or what stands round it, has a ring.
 const FOCUS: &str = "(() => {
     const node = document.activeElement;
-    const ringed = (one) => one && getComputedStyle(one).outlineStyle !== 'none'
+    const ringed = (one) => Boolean(one) && getComputedStyle(one).outlineStyle !== 'none'
         && parseFloat(getComputedStyle(one).outlineWidth) >= 2;
     return {
         which: node.tagName + ' ' + node.id + ' ' + (node.dataset.column ?? node.value ?? ''),
-        seen: Boolean(ringed(node) || ringed(node.closest('label')) || ringed(node.closest('.frame'))),
+        seen: [node, node.closest('label'), node.closest('.frame')].some(ringed),
     };
 })()";
 

@@ -1,28 +1,52 @@
-//! `demo` as a child process: the real program over a simulated market.
+//! `demo` as a child process: the real program over a simulated market. It ends with the test
+//! process, however that ends: a shell sees its end of the pipe close.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+/// Runs the program, tells its process id, and kills it when our end of the pipe closes.
+const KEEPER: &str = r#"exec 3<&0
+"$@" </dev/null >/dev/null 2>&1 & service=$!
+echo $service
+{ cat <&3 >/dev/null; kill -9 $service; } & guard=$!
+wait $service
+kill -9 $guard"#;
 
 /// The program on a port of its own; killed when it is dropped.
 pub(crate) struct Service {
-    child: Child,
+    keeper: Child,
+    pid: String,
     port: u16,
 }
 
 impl Service {
+    /// The one that most tests look at.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Service> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&[]))
+    }
+
     /// With ten thousand tokens.
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         Self::start_on(free_port(), variables)
     }
 
     fn start_on(port: u16, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aggregator-service"));
+        let mut command = Command::new("sh");
+        command.args(["-c", KEEPER, "sh", env!("CARGO_BIN_EXE_aggregator-service")]);
         command.args(["demo", "--tokens", "10000", "--seed", "7"]);
-        command.env_clear().env("METRICS_PORT", port.to_string()).envs(variables.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let service = Self { child: command.spawn().unwrap(), port };
+        // The interval is that of the real service: a demo publishes every second.
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("AGGREGATE_PUBLISH_INTERVAL", "30s");
+        command.env("METRICS_PORT", port.to_string()).envs(variables.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut keeper = command.spawn().unwrap();
+        let mut pid = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        let service = Self { keeper, pid: pid.trim().to_owned(), port };
         service.wait_until_it_counts();
         service
     }
@@ -61,7 +85,7 @@ impl Service {
 
     /// Seconds of a core that it has used.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         // utime and stime in hundredths of a second, counted from behind the name.
         fields[11..=12].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
@@ -70,8 +94,8 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().unwrap();
     }
 }
 

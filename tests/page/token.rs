@@ -5,7 +5,7 @@ use crate::service::Service;
 
 #[tokio::test]
 async fn a_token_has_its_windows_its_plot_and_a_way_back() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open_table(&service.url("/")).await;
     let token = page.text("rows()[0].cells[1].title.split('\\n').at(-1)").await;
     page.click("#body tr:first-child .symbol").await;
@@ -49,7 +49,7 @@ async fn a_token_has_its_windows_its_plot_and_a_way_back() {
 
 #[tokio::test]
 async fn a_token_that_nobody_trades_is_said_to_be_inactive() {
-    let service = Service::start(&[]);
+    let service = Service::shared();
     let page = Browser::open(&service.url("/#/token/no%2Fsuch%20%E2%82%ACtoken")).await;
     page.until("/^Not active/.test($('token-note').textContent)").await;
     assert_eq!(page.text("$('token-address').textContent").await, "no/such €token");
