@@ -16,17 +16,14 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use super::server::Peer;
-use super::{ErrorBody, Failure, HttpState, Routes};
+use super::{ErrorBody, Failure, HttpState, routed};
 use crate::domain::trade::MAX_TOKEN_BYTES;
 use crate::ports::{Published, Wanted};
 use crate::status::Phase;
 
-pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(publish))
-}
+routed!(publish);
 
 /// What is asked for: one of the three.
 #[derive(Deserialize, ToSchema)]
