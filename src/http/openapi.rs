@@ -34,7 +34,7 @@ mod tests {
     #[openapi(
         info(description = "Exact, live, per-token sliding-window aggregates of a stream of \
             trades.\n\nReading is open. Every error is JSON, `{\"error\": \"…\"}`: 404 for an \
-            unknown path, 405 for an unknown method, 504 for an answer that took longer than 10 s."),
+            unknown path, 405 for an unknown method, 504 for an answer that took over 10 s."),
         modifiers(&Admin),
         tags(
             (name = "health", description = "For whoever restarts, routes or reads."),
