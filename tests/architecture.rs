@@ -17,8 +17,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "ports.rs",
         &["tokio", "tracing", "rskafka", "fred::", "kafka_protocol", "axum", "prometheus"],
     ),
-    // A path is routed by the annotation that describes it.
-    ("http/", &[".route(", "axum::routing"]),
+    // A path is routed by the annotation that describes it: by `routed!`.
+    ("http/", &[".route(\"", "routing::get", "routing::post"]),
     ("check/", &["tokio", "async ", ".await", "tracing", "std::env", "std::fs", "std::net"]),
     ("", &["unsafe {", "unsafe fn", "unbounded_channel"]),
 ];

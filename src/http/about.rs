@@ -3,13 +3,10 @@
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::{Routes, SERVICE, Shared};
+use super::{SERVICE, Shared, routed};
 
-pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(version)).routes(routes!(config))
-}
+routed!(version, config);
 
 /// One setting as it is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

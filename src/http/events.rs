@@ -22,12 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::debug;
 
-use utoipa_axum::routes;
-
 use super::parameters::{Parameters, StreamQuery};
 use super::rows::MarketJson;
 use super::server::Lease;
-use super::{ErrorBody, Failure, HttpState, Routes, Shared};
+use super::{ErrorBody, Failure, HttpState, Shared, routed};
 use crate::domain::ranking::{MAX_SKIPPED, Ranking};
 use crate::domain::reject::Reason;
 use crate::domain::time::WallMs;
@@ -35,9 +33,11 @@ use crate::ports::{Listing, NotAnswered};
 use crate::status::Phase;
 use crate::wire::time::Rfc3339;
 
-pub(super) fn routes() -> Routes {
-    let places = Arc::new(Semaphore::new(MAX_STREAMS));
-    Routes::default().routes(routes!(events)).layer(Extension(places))
+routed!(events);
+
+/// The places for streams of one server.
+pub(super) fn places() -> Extension<Arc<Semaphore>> {
+    Extension(Arc::new(Semaphore::new(MAX_STREAMS)))
 }
 
 /// A part of the market and the service's health, at once and then every second.

@@ -8,20 +8,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::{ErrorBody, Failure, HttpState, Routes, SERVICE, Shared, rfc3339};
+use super::{ErrorBody, Failure, HttpState, SERVICE, Shared, rfc3339, routed};
 use crate::domain::time::WallMs;
 use crate::status::Says;
 
-pub(super) fn routes() -> Routes {
-    Routes::default()
-        .routes(routes!(health))
-        .routes(routes!(health_live))
-        .routes(routes!(livez))
-        .routes(routes!(health_ready))
-        .routes(routes!(readyz))
-}
+routed!(health, health_live, livez, health_ready, readyz);
 
 /// How the service is doing.
 #[derive(Serialize, ToSchema)]

@@ -7,13 +7,10 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::{ErrorBody, Failure, HttpState, Routes, admission};
+use super::{ErrorBody, Failure, HttpState, admission, routed};
 
-pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(set_log_level))
-}
+routed!(set_log_level);
 
 /// Changes the level by its name, or says what is accepted.
 pub type SetLevel = Arc<dyn Fn(&str) -> Result<LevelSet, String> + Send + Sync>;

@@ -9,14 +9,11 @@ use axum::response::{IntoResponse, Response};
 use prometheus::proto::{self, Metric, MetricFamily, MetricType};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::{Failure, Routes, Shared};
+use super::{Failure, Shared, routed};
 use crate::gauges;
 
-pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(metrics)).routes(routes!(metrics_json))
-}
+routed!(metrics, metrics_json);
 
 /// A metric with all its label values.
 #[derive(Serialize, ToSchema)]

@@ -1,6 +1,6 @@
 //! HTTP: what the service says of itself. Reads the status and the figures; changes nothing but by
 //! `publish` and `log_level`. Errors are JSON, `{"error": …}`. A path is a handler whose annotation
-//! both routes and describes it, in a file here with its own `routes()`, merged in [`described`].
+//! both routes and describes it, in a file here with its own `routed!`, merged in [`router`].
 
 mod about;
 mod admission;
@@ -21,16 +21,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::handler::Handler;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter};
 use axum::{Json, Router};
 use futures::future::BoxFuture;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::HttpMethod;
 
 pub use about::Setting;
 pub use log_level::{LevelSet, SetLevel};
@@ -82,11 +84,36 @@ pub struct Facts {
 /// The name under which the service speaks of itself.
 pub const SERVICE: &str = env!("CARGO_PKG_NAME");
 
-/// All paths, with what they take and answer.
-fn described() -> Routes {
-    OpenApiRouter::with_openapi(openapi::head())
+/// Routes handlers by their annotations, and describes them by the same ones, for the test of
+/// [`openapi`].
+macro_rules! routed {
+    ($($handler:ident),+) => {
+        pub(super) fn routes() -> axum::Router<std::sync::Arc<super::HttpState>> {
+            use utoipa::Path;
+            pastey::paste! {
+                axum::Router::new()$(.route(
+                    &[<__path_ $handler>]::path(),
+                    super::on(&[<__path_ $handler>]::methods(), $handler),
+                ))+
+            }
+        }
+
+        #[cfg(test)]
+        pub(super) fn described() -> utoipa::openapi::OpenApi {
+            #[derive(utoipa::OpenApi)]
+            #[openapi(paths($($handler),+))]
+            struct Described;
+            <Described as utoipa::OpenApi>::openapi()
+        }
+    };
+}
+use routed;
+
+/// All paths.
+pub fn router(state: Arc<HttpState>) -> Router {
+    Router::new()
         .merge(about::routes())
-        .merge(events::routes())
+        .merge(events::routes().layer(events::places()))
         .merge(health::routes())
         .merge(log_level::routes())
         .merge(metrics::routes())
@@ -95,11 +122,6 @@ fn described() -> Routes {
         .merge(publish::routes())
         .merge(stats::routes())
         .merge(tokens::routes())
-}
-
-/// What answers them.
-pub fn router(state: Arc<HttpState>) -> Router {
-    Router::from(described())
         .fallback(async || Failure(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {
             Failure(StatusCode::METHOD_NOT_ALLOWED, "no such method here".to_owned())
@@ -121,8 +143,6 @@ struct ErrorBody {
 
 type Shared = State<Arc<HttpState>>;
 
-type Routes = OpenApiRouter<Arc<HttpState>>;
-
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut answer = (self.0, Json(ErrorBody { error: self.1 })).into_response();
@@ -131,6 +151,44 @@ impl IntoResponse for Failure {
         }
         answer
     }
+}
+
+/// What answers these methods.
+fn on<H, T>(methods: &[HttpMethod], handler: H) -> MethodRouter<Arc<HttpState>>
+where
+    H: Handler<T, Arc<HttpState>>,
+    T: 'static,
+{
+    methods.iter().fold(MethodRouter::new(), |router, method| {
+        let filter = match method {
+            HttpMethod::Get => MethodFilter::GET,
+            HttpMethod::Post => MethodFilter::POST,
+            HttpMethod::Put => MethodFilter::PUT,
+            HttpMethod::Delete => MethodFilter::DELETE,
+            HttpMethod::Options => MethodFilter::OPTIONS,
+            HttpMethod::Head => MethodFilter::HEAD,
+            HttpMethod::Patch => MethodFilter::PATCH,
+            HttpMethod::Trace => MethodFilter::TRACE,
+        };
+        router.on(filter, handler.clone())
+    })
+}
+
+/// What each file says of its paths.
+#[cfg(test)]
+fn described() -> Vec<utoipa::openapi::OpenApi> {
+    vec![
+        about::described(),
+        events::described(),
+        health::described(),
+        log_level::described(),
+        metrics::described(),
+        openapi::described(),
+        page::described(),
+        publish::described(),
+        stats::described(),
+        tokens::described(),
+    ]
 }
 
 impl HttpState {

@@ -9,13 +9,10 @@ use axum::response::{Html, IntoResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
-use utoipa_axum::routes;
 
-use super::Routes;
+use super::routed;
 
-pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(page))
-}
+routed!(page);
 
 /// The live page.
 #[utoipa::path(

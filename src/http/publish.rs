@@ -8,16 +8,13 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::{ErrorBody, Failure, HttpState, Routes, admission};
+use super::{ErrorBody, Failure, HttpState, admission, routed};
 use crate::domain::trade::MAX_TOKEN_BYTES;
 use crate::ports::{Published, Wanted};
 use crate::status::Phase;
 
-pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(publish))
-}
+routed!(publish);
 
 /// What is asked for: one of the three.
 #[derive(Deserialize, ToSchema)]

@@ -6,15 +6,12 @@ use std::time::Duration;
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::{Routes, Shared, rfc3339};
+use super::{Shared, rfc3339, routed};
 use crate::metrics::mean;
 use crate::status::Phase;
 
-pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(stats))
-}
+routed!(stats);
 
 /// The producer's statistics.
 #[derive(Serialize, ToSchema)]

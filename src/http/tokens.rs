@@ -7,18 +7,15 @@ use axum::extract::rejection::PathRejection;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use utoipa_axum::routes;
 
 use super::parameters::{ListQuery, Parameters, cursor};
 use super::rows::{HistoryJson, Message, TokensJson, message};
-use super::{ErrorBody, Failure, HttpState, Routes, Shared};
+use super::{ErrorBody, Failure, HttpState, Shared, routed};
 use crate::domain::ranking::Ranking;
 use crate::ports::{Market, NotAnswered};
 use crate::status::Phase;
 
-pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(tokens)).routes(routes!(token)).routes(routes!(history))
-}
+routed!(tokens, token, history);
 
 /// The active tokens, page by page, from the live windows.
 ///

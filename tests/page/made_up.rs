@@ -36,6 +36,7 @@ pub(crate) async fn server(rows: Vec<Row>) -> (String, DropGuard) {
         publish: Arc::new(|_| ready(Ok(Published::default())).boxed()),
         market: Arc::new(MadeUp(rows)),
         windows: Windows::new(windows.to_vec()).unwrap(),
+        log_level: Arc::new(|name| Err(format!("level: {name}"))),
     };
     let stop = CancellationToken::new();
     tokio::spawn(serve(listener, router(Arc::new(state)), stop.clone()));
