@@ -38,7 +38,7 @@ use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
 use crate::ports::{Clock, Producer, TradeLog, View};
 use crate::redis::RedisCheckpoint;
-use crate::status::{Limits, Status};
+use crate::status::{Limits, Phase, Status};
 use crate::telemetry::{Level, Telemetry};
 
 /// How a program ended; its number is the exit code.
@@ -328,7 +328,9 @@ pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationT
                 "MAX_TOKENS or MAX_PANES is reached: trades are rejected"
             );
         }
-        shared.status.note_counted(shared.clock.now(), shared.metrics.trades_counted.get());
+        if shared.status.phase() == Phase::Running {
+            shared.status.note_counted(shared.clock.now(), shared.metrics.trades_counted.get());
+        }
         shared.metrics.tokens.set(count(budget.tokens()));
         shared.metrics.panes.set(count(budget.panes()));
         gauges::refresh(&shared.metrics, &shared.status, shared.clock.now());

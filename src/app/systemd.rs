@@ -174,12 +174,12 @@ mod tests {
         let cause = "waiting for it:\nno broker answers".to_owned();
         status.fails(Component::Kafka, WHOLE, START, cause);
         let later = START.plus(Duration::from_secs(60));
+        status.progressed(later);
         let waits = told.news(&status, later);
         assert!(waits.starts_with("STATUS=starting; kafka: "), "{waits}");
         assert!(waits.ends_with("waiting for it: no broker answers"), "{waits}");
         status.works(Component::Kafka, WHOLE);
         status.enter(Phase::Running);
-        status.progressed(later);
         assert_eq!(told.news(&status, later), "READY=1\nSTATUS=running");
         status.fails(Component::Kafka, WHOLE, START, "away".to_owned());
         let away = told.news(&status, later);

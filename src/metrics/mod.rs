@@ -138,10 +138,6 @@ metrics! {
     view_errors: IntCounter = "view_errors_total";
     /// Spans that were not exported: no room, or refused.
     otel_dropped: IntCounter = "otel_dropped_total";
-    /// Sums that did not fit; their trades were left out.
-    overflows: IntCounter = "overflow_total";
-    /// Things that cannot be and were.
-    invariant_violations: IntCounter = "invariant_violations_total";
     /// 1 while ready, as `/readyz` says it; else 0.
     ready: IntGauge = "ready";
     /// Pages that are open: streams of `/events`.

@@ -122,6 +122,12 @@ impl Engine {
         self.shards.first().map(Shard::end).unwrap_or_default()
     }
 
+    /// Which of the workers it belongs to.
+    #[must_use]
+    pub const fn worker(&self) -> u16 {
+        self.me
+    }
+
     /// How many shards there are.
     #[must_use]
     pub fn count(&self) -> usize {

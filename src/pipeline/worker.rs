@@ -35,6 +35,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
 use crate::domain::time::{Second, WallMs};
+use crate::metrics::Metrics;
 use crate::ports::{Checkpoint, Message, Wanted};
 use crate::sabotage::Bug;
 
@@ -212,8 +213,8 @@ impl<C: Checkpoint> Worker<C> {
         let tick = now.last_multiple(self.publish_interval);
         let missed = tick.since(due).as_millis() / self.publish_interval.as_millis().max(1);
         let missed = u64::try_from(missed).unwrap_or(u64::MAX);
-        self.shared.metrics.ticks_skipped.inc_by(missed);
         if missed > 0 {
+            self.counts_ticks(|metrics| metrics.ticks_skipped.inc_by(missed));
             warn!(
                 missed,
                 action = "look at the CPU time and the clock that this host gets",
@@ -225,6 +226,13 @@ impl<C: Checkpoint> Worker<C> {
             self.publish(tick.second()).instrument(span).await;
         }
         tick.plus(self.publish_interval)
+    }
+
+    /// All workers have the same ticks: one of them counts.
+    fn counts_ticks(&self, count: impl FnOnce(&Metrics)) {
+        if self.engine.worker() == 0 {
+            count(&self.shared.metrics);
+        }
     }
 
     async fn publish(&mut self, tick: Second) {
@@ -250,7 +258,7 @@ impl<C: Checkpoint> Worker<C> {
         self.mailbox.end_tick(tick);
         Span::current().record("messages", messages);
         debug!(second = tick.0, messages, "tick");
-        self.shared.metrics.ticks.inc();
+        self.counts_ticks(|metrics| metrics.ticks.inc());
     }
 
     /// Publishes what a tick at this moment would, but for closing messages. The next tick's end is

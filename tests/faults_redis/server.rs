@@ -56,7 +56,7 @@ fn a_full_redis_stops_no_message_and_gets_everything_once_it_has_room() {
         sees(&service, "OOM");
         let published = service.figure("messages_published_total");
         let ticks = service.figure("ticks_total");
-        service.until("ticks", || service.figure("ticks_total") >= ticks + 6.0);
+        service.until("ticks", || service.figure("ticks_total") >= ticks + 3.0);
         assert!(service.figure("messages_published_total") > published);
         assert!(service.figure("view_errors_total") >= 1.0);
         redis.command("CONFIG SET maxmemory 0");

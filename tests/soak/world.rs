@@ -109,7 +109,6 @@ pub(crate) struct Seen {
     pub(crate) read_again: f64,
     /// Of the last look at the life that is on.
     duplicates: f64,
-    pub(crate) violations: f64,
     pub(crate) broken_stops: u64,
 }
 
@@ -154,9 +153,6 @@ impl World<'_> {
         if let Some(duplicates) = service.figure_if_up("trades_duplicate_total") {
             self.seen.duplicates = duplicates;
         }
-        let zero = ["invariant_violations_total", "overflow_total"];
-        let zero = zero.iter().filter_map(|name| service.figure_if_up(name));
-        self.seen.violations = self.seen.violations.max(zero.sum());
     }
 
     /// Looks at the service until `until`.
