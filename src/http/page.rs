@@ -19,7 +19,7 @@ routed!(page);
     get,
     path = "/",
     tag = "tokens",
-    responses((status = OK, description = "For a browser", content_type = "text/html", body = String))
+    responses((status = OK, description = "The page", content_type = "text/html", body = String))
 )]
 async fn page() -> impl IntoResponse {
     static POLICY: LazyLock<String> = LazyLock::new(|| policy(PAGE));

@@ -136,8 +136,8 @@ impl<L: TradeLog> Reader<L> {
         fetch.abort();
     }
 
-    /// What stands at `from`, with the moment at which it was asked for, and a span that lasts until
-    /// the last worker has absorbed what came of it.
+    /// What stands at `from`, with the moment at which it was asked for, and a span that lasts
+    /// until the last worker has absorbed what came of it.
     fn fetch(
         &self,
         partition: Partition,

@@ -101,7 +101,7 @@ fn tls_that_does_not_fit_ends_the_start_with_the_variable_and_the_cause() {
     let nowhere = [("SSL_CERT_FILE", "/nowhere/at/all"), ("SSL_CERT_DIR", "/nowhere/at/all")];
     let world: &Variables<'_> = &[("KAFKA_BROKERS", &login), on];
     let log = ends(&[world, &nowhere], 1, &["KAFKA_TLS_CA: ", "UnknownIssuer"]);
-    assert!(log.contains(r#""roots":"this program""#), "{log}");
+    assert!(log.contains(r#""authorities":"Kafka: this program""#), "{log}");
 }
 
 #[test]
