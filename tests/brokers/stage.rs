@@ -1,10 +1,10 @@
-//! What a scenario plays on: the one broker of this test binary, a Redis and topics of its own, and
-//! the notes that the judge needs. Scenarios take turns: the machine is the stage, too.
+//! What a scenario plays on: a broker, a Redis and topics of its own, and the notes that the judge
+//! needs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(1);
 
 /// A scenario's world.
 pub(crate) struct Stage {
-    pub(crate) kafka: MutexGuard<'static, KafkaBroker>,
+    pub(crate) kafka: KafkaBroker,
     pub(crate) redis: RedisServer,
     pub(crate) trades: Arc<Topic>,
     pub(crate) notes: Notes,
@@ -43,10 +43,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// The stage of the scenario `name`, whose windows are `spans`.
     pub(crate) fn set(name: &str, spans: &[Span], seed: u64) -> Self {
-        static BROKER: OnceLock<Mutex<KafkaBroker>> = OnceLock::new();
-        let large = [("message.max.bytes", "33554432")];
-        let broker = BROKER.get_or_init(|| Mutex::new(KafkaBroker::start_for_load(&large)));
-        let kafka = broker.lock().unwrap_or_else(PoisonError::into_inner);
+        let kafka = KafkaBroker::start_for_load(&[("message.max.bytes", "33554432")]);
         println!("{name}: seed {seed}");
         let topic = |kind: &str| Topic::open(&kafka, &format!("{name}-{kind}"));
         Self {
