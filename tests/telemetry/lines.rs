@@ -64,8 +64,12 @@ fn a_start_says_three_things_and_a_broker_that_is_away_is_not_said_too_often() {
     service.ready();
     let started =
         ["aggregator-service starts", "reads and writes", "ready: caught up with the log"];
-    service.until("the last line", || log(&service).len() >= started.len());
-    let lines = log(&service);
+    // A host that is short of time may bring a warning between them.
+    let said_of_the_start = || -> Vec<Value> {
+        log(&service).into_iter().filter(|line| line["level"] == "INFO").collect()
+    };
+    service.until("the last line", || said_of_the_start().len() >= started.len());
+    let lines = said_of_the_start();
     let texts: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(texts, started);
     let places =
