@@ -120,6 +120,7 @@
 //!   names          symbols and names, shared
 //!   orders         what is to be published between ticks
 //!   outbox         the newest message of each token
+//!   produce        one batch to the brokers
 //!   queries        what is asked about tokens between ticks
 //!   reader         a partition: fetch, route, hand on
 //!   recover        claim, load, find the positions

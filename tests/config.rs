@@ -142,6 +142,15 @@ fn the_go_services_tuning_is_ignored_and_named() {
 }
 
 #[test]
+fn systemd_is_told_where_it_says_where_it_listens() {
+    for (env, supervised) in
+        [(&[][..], false), (&[("NOTIFY_SOCKET", "")], false), (&[("NOTIFY_SOCKET", "@x")], true)]
+    {
+        assert_eq!(load(env).unwrap().supervised, supervised, "{env:?}");
+    }
+}
+
+#[test]
 fn an_empty_variable_is_none_except_where_empty_means_off() {
     let empty = [("KAFKA_TOPIC", ""), ("DLQ_TOPIC", ""), ("AGGREGATE_TTL", "")];
     let config = load(&empty).unwrap();

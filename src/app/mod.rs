@@ -66,11 +66,14 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     introduce(config);
     let shared = shared(config)?;
-    let systemd = Teller::start(&shared, &stop, config.shutdown_timeout);
+    let teller = || Teller::start(&shared, &stop, config.shutdown_timeout);
+    let systemd = config.supervised.then(teller);
     let export = Export::start(config, &shared, telemetry.spans, &stop)?;
     let exit = serve_and_run(config, &shared, &telemetry.level, stop).await;
     export.finish().await;
-    systemd.finish().await;
+    if let Some(systemd) = systemd {
+        systemd.finish().await;
+    }
     exit
 }
 

@@ -1,7 +1,7 @@
 //! Tells systemd how the service is doing: what it waits for, ready, alive, stopping. *Ready* is
 //! what `/readyz` calls so, and comes once; until then a start that makes progress or waits for a
-//! dependency may go on, however long. Where systemd does not listen (no `NOTIFY_SOCKET`) nothing
-//! is said. Never holds the pipeline up.
+//! dependency may go on, however long. Never holds the pipeline up. Where systemd does not listen
+//! none of this runs.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -73,6 +73,7 @@ impl Config {
             Some(config) if problems.is_empty() => Ok(Self {
                 ignored: ignored(&env),
                 shown: SETTINGS.iter().map(|setting| show(&values, setting)).collect(),
+                supervised: value_in(&env, "NOTIFY_SOCKET").is_some(),
                 ..config
             }),
             _ => Err(ConfigError(problems)),
@@ -96,8 +97,13 @@ impl Config {
 }
 
 fn file_of(args: &ConfigArgs, env: &[(String, String)]) -> Option<PathBuf> {
-    let named = || env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
-    args.config.clone().or_else(|| named().map(|(_, value)| PathBuf::from(value)))
+    args.config.clone().or_else(|| value_in(env, FILE_VARIABLE).map(PathBuf::from))
+}
+
+/// A variable's value, where it is set and not empty.
+fn value_in<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = env.iter().find(|(known, value)| known == name && !value.is_empty());
+    found.map(|(_, value)| value.as_str())
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> String {

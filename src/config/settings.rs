@@ -62,13 +62,16 @@ macro_rules! settings {
             pub ignored: Vec<String>,
             /// Every setting as it is in force, secrets hidden, with where it came from.
             pub shown: Vec<Shown>,
+            /// Whether systemd wants to know how it is going: `NOTIFY_SOCKET`.
+            pub supervised: bool,
         }
 
         /// Reads every setting, so that every wrong one is reported, then puts them together.
         pub(super) fn build(values: &mut Values) -> Option<Config> {
             let mut table = SETTINGS.iter();
             $(let $field = values.read(table.next()?, $parse);)+
-            Some(Config { $($field: $field?,)+ ignored: Vec::new(), shown: Vec::new() })
+            let (ignored, shown, supervised) = Default::default();
+            Some(Config { $($field: $field?,)+ ignored, shown, supervised })
         }
     };
 }

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::debug;
 
-use super::parameters::{Parameters, StreamQuery};
+use super::parameters::{Parameters, RankingQuery, StreamQuery};
 use super::rows::MarketJson;
 use super::server::Lease;
 use super::{ErrorBody, Failure, HttpState, Shared, routed};
@@ -51,7 +51,7 @@ pub(super) fn places() -> Extension<Arc<Semaphore>> {
     get,
     path = "/events",
     tag = "tokens",
-    params(StreamQuery),
+    params(StreamQuery, RankingQuery),
     responses(
         (status = OK, description = "Server-sent events", body = String,
             content_type = "text/event-stream"),

@@ -42,7 +42,7 @@ use crate::domain::time::WallMs;
 use crate::domain::window::Windows;
 use crate::metrics::Metrics;
 use crate::ports::{Market, NotPublished, Published, Wanted};
-use crate::status::Status;
+use crate::status::{Phase, Status};
 
 /// What the pages are made of.
 pub struct HttpState {
@@ -194,6 +194,15 @@ fn described() -> Vec<utoipa::openapi::OpenApi> {
 impl HttpState {
     fn now(&self) -> WallMs {
         (self.clock)()
+    }
+
+    /// Whether the windows can be asked; else where the service is in its life.
+    fn running(&self) -> Result<(), Failure> {
+        let phase = self.status.phase();
+        if phase == Phase::Running {
+            return Ok(());
+        }
+        Err(Failure(StatusCode::SERVICE_UNAVAILABLE, phase.name().to_owned()))
     }
 }
 

@@ -13,7 +13,7 @@ use super::Failure;
 use crate::domain::ranking::{Order, Place, Ranking, Search, Sort};
 use crate::domain::window::Windows;
 
-/// What `/tokens` knows, as it is described; [`Parameters`] reads it.
+/// What `/tokens` alone knows, as it is described; [`Parameters`] reads it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes what is read by name")]
@@ -23,20 +23,9 @@ pub(super) struct ListQuery {
     limit: Option<u16>,
     /// What `next` said, under the same sort, order and window.
     after: Option<String>,
-    /// What ranks, of `window` where it is a figure; `volume` where none is given.
-    #[param(inline)]
-    sort: Option<SortName>,
-    /// `desc`, but `asc` for `token`, where none is given.
-    #[param(inline)]
-    order: Option<OrderName>,
-    /// One of the configured windows, by its name; the first where none is given.
-    window: Option<String>,
-    /// Part of the address, symbol or name, in any case.
-    #[param(max_length = 256)]
-    search: Option<String>,
 }
 
-/// What `/events` knows.
+/// What `/events` alone knows.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes what is read by name")]
@@ -47,6 +36,13 @@ pub(super) struct StreamQuery {
     /// How many are shown.
     #[param(minimum = 1, maximum = 200, default = 50)]
     rows: Option<u16>,
+}
+
+/// What both know.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes what is read by name")]
+pub(super) struct RankingQuery {
     /// What ranks, of `window` where it is a figure; `volume` where none is given.
     #[param(inline)]
     sort: Option<SortName>,

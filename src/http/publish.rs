@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 use super::{ErrorBody, Failure, HttpState, admission, routed};
 use crate::domain::trade::MAX_TOKEN_BYTES;
 use crate::ports::{Published, Wanted};
-use crate::status::Phase;
 
 routed!(publish);
 
@@ -74,10 +73,7 @@ async fn publish(
 ) -> Result<Json<Told>, Failure> {
     let body = admission::body(&state, request).await?;
     let wanted = wanted(&body).map_err(|cause| Failure(StatusCode::BAD_REQUEST, cause))?;
-    let phase = state.status.phase();
-    if phase != Phase::Running {
-        return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, phase.name().to_owned()));
-    }
+    state.running()?;
     let published = (state.publish)(wanted).await;
     let Published { published, unknown } =
         published.map_err(|cause| Failure(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()))?;

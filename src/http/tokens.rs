@@ -8,12 +8,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use super::parameters::{ListQuery, Parameters, cursor};
+use super::parameters::{ListQuery, Parameters, RankingQuery, cursor};
 use super::rows::{HistoryJson, Message, TokensJson, message};
 use super::{ErrorBody, Failure, HttpState, Shared, routed};
 use crate::domain::ranking::Ranking;
 use crate::ports::{Market, NotAnswered};
-use crate::status::Phase;
 
 routed!(tokens, token, history);
 
@@ -25,7 +24,7 @@ routed!(tokens, token, history);
     get,
     path = "/tokens",
     tag = "tokens",
-    params(ListQuery),
+    params(ListQuery, RankingQuery),
     responses(
         (status = OK, description = "A page", body = TokensJson),
         (status = BAD_REQUEST, description = "A parameter that is not accepted", body = ErrorBody),
@@ -93,10 +92,7 @@ async fn history(
 
 /// The market, where it can be asked.
 fn open(state: &HttpState) -> Result<&dyn Market, Failure> {
-    let phase = state.status.phase();
-    if phase != Phase::Running {
-        return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, phase.name().to_owned()));
-    }
+    state.running()?;
     Ok(&*state.market)
 }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use tokio::sync::{Notify, mpsc};
-use tracing::field::{Empty, display};
-use tracing::{Instrument, error, info_span, warn};
+use tracing::{error, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
+use super::produce::produce;
 use crate::domain::position::Partition;
 use crate::metrics::Metrics;
 use crate::ports::{Message, ProduceError, Producer, Target};
@@ -169,20 +169,7 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, shar
         let lane = turn % producer.partition_count(Target::DeadLetters).max(1);
         let partition = Partition(i32::try_from(lane).unwrap_or(0));
         let messages: Arc<[Message]> = batch.clone().into();
-        let span = info_span!(
-            parent: None,
-            "produce",
-            to = "dead letters",
-            partition = partition.0,
-            messages = messages.len(),
-            cause = Empty,
-        );
-        let sending = producer.produce(Target::DeadLetters, partition, messages);
-        let sent = sending.instrument(span.clone()).await;
-        if let Err(cause) = &sent {
-            span.record("cause", display(cause));
-        }
-        match sent {
+        match produce(producer, Target::DeadLetters, partition, messages).await {
             Ok(()) => shared.status.works(Component::DeadLetters, WHOLE),
             Err(ProduceError::TooLarge { topic, cause }) => match without_value(batch) {
                 Ok(halves) => rest.extend(halves),

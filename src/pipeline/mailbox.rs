@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tracing::field::{Empty, display};
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{error, info, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
 use super::outbox::{Next, Outbox, Outgoing};
+use super::produce::produce;
 use super::view_queue::ViewQueue;
 use crate::domain::position::Partition;
 use crate::domain::time::{Second, WallMs};
@@ -146,21 +146,7 @@ impl Mailbox {
             batch.iter().map(|outgoing| outgoing.message.clone()).collect();
         let began = shared.clock.now();
         shared.status.asks(Component::Publishing, partition.0, began);
-        let span = info_span!(
-            parent: None,
-            "produce",
-            to = "aggregates",
-            partition = partition.0,
-            messages = batch.len(),
-            cause = Empty,
-        );
-        let sending = producer.produce(Target::Aggregates, partition, messages);
-        let sent = sending.instrument(span.clone()).await;
-        if let Err(cause) = &sent {
-            span.record("cause", display(cause));
-        }
-        drop(span);
-        match sent {
+        match produce(producer, Target::Aggregates, partition, messages).await {
             Ok(()) => {
                 let now = shared.clock.now();
                 self.acknowledge(&batch, shared, now);

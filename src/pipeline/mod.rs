@@ -16,6 +16,7 @@ pub mod messages;
 pub mod names;
 pub mod orders;
 pub mod outbox;
+mod produce;
 pub mod queries;
 pub mod reader;
 pub mod recover;
