@@ -1,0 +1,14 @@
+//! What each step of a trade costs by itself, in time and in allocations: one file a step.
+//! Asserts nothing of time. `cargo bench --bench micro`, a word more chooses: `-- parse`.
+#![cfg(test)]
+
+mod parse;
+
+/// Counts allocations beside the time; over the allocator that the release uses.
+#[global_allocator]
+static ALLOCATOR: divan::AllocProfiler<mimalloc::MiMalloc> =
+    divan::AllocProfiler::new(mimalloc::MiMalloc);
+
+fn main() {
+    divan::main();
+}
