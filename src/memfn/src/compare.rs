@@ -1,6 +1,10 @@
 //! Comparing (memcmp, and bcmp, which needs less).
 
-use core::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8};
+use core::arch::x86_64::{
+    __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8,
+};
+
+use crate::ROUND;
 
 /// Below, at or above 0 as the first differing byte of `left` is below, none, or above.
 ///
@@ -29,6 +33,9 @@ unsafe fn vectors(left: *const u8, right: *const u8, n: usize) -> i32 {
     let mut at = 0;
     // SAFETY: every load ends at `n` at most.
     unsafe {
+        while at + ROUND <= n && round_is_equal(left.add(at), right.add(at)) {
+            at += ROUND;
+        }
         while at + 16 <= n {
             let differing = difference(left.add(at), right.add(at));
             if differing != 0 {
@@ -44,15 +51,29 @@ unsafe fn vectors(left: *const u8, right: *const u8, n: usize) -> i32 {
     }
 }
 
+#[inline(always)]
+unsafe fn round_is_equal(left: *const u8, right: *const u8) -> bool {
+    // SAFETY: `ROUND` bytes of each are readable, by the caller.
+    unsafe {
+        let first = _mm_and_si128(equal(left, right), equal(left.add(16), right.add(16)));
+        let (left, right) = (left.add(32), right.add(32));
+        let second = _mm_and_si128(equal(left, right), equal(left.add(16), right.add(16)));
+        _mm_movemask_epi8(_mm_and_si128(first, second)) == 0xffff
+    }
+}
+
 /// A bit for each of 16 bytes that differ.
 #[inline(always)]
 unsafe fn difference(left: *const u8, right: *const u8) -> u32 {
     // SAFETY: 16 bytes of each are readable, by the caller.
-    unsafe {
-        let (left, right): (__m128i, __m128i) =
-            (_mm_loadu_si128(left.cast()), _mm_loadu_si128(right.cast()));
-        !_mm_movemask_epi8(_mm_cmpeq_epi8(left, right)).cast_unsigned() & 0xffff
-    }
+    unsafe { !_mm_movemask_epi8(equal(left, right)).cast_unsigned() & 0xffff }
+}
+
+/// All ones in each of 16 bytes that are equal.
+#[inline(always)]
+unsafe fn equal(left: *const u8, right: *const u8) -> __m128i {
+    // SAFETY: 16 bytes of each are readable, by the caller.
+    unsafe { _mm_cmpeq_epi8(_mm_loadu_si128(left.cast()), _mm_loadu_si128(right.cast())) }
 }
 
 /// The first pair's order; where they are equal, the second's.

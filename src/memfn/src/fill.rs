@@ -1,7 +1,7 @@
 //! Filling with one byte (memset).
 
 use core::arch::asm;
-use core::arch::x86_64::{__m128i, _mm_set1_epi8, _mm_storeu_si128};
+use core::arch::x86_64::{__m128i, _mm_set1_epi8};
 
 use crate::{REP_BYTES, ROUND};
 
@@ -36,23 +36,35 @@ unsafe fn both_ends<T: Copy>(dest: *mut u8, value: T, last: usize) {
     }
 }
 
-/// At least 16 bytes: whole rounds, single vectors, and one that ends at the end.
+/// At least 16 bytes: single vectors from both ends, or whole rounds and one that ends at the end.
 #[inline(always)]
 unsafe fn vectors(dest: *mut u8, value: __m128i, n: usize) {
-    let mut at = 0;
-    // SAFETY: every store ends at `n` at most.
+    // SAFETY: every store begins at 0 or later and ends at `n` at most.
     unsafe {
-        while at + ROUND <= n {
-            for part in [0, 16, 32, 48] {
-                _mm_storeu_si128(dest.add(at + part).cast(), value);
+        match n {
+            0..=32 => both_ends(dest, value, n - 16),
+            33..=ROUND => {
+                both_ends(dest, value, 16);
+                both_ends(dest.add(n - 32), value, 16);
             }
-            at += ROUND;
+            _ => {
+                let mut at = 0;
+                while at < n - ROUND {
+                    round(dest.add(at), value);
+                    at += ROUND;
+                }
+                round(dest.add(n - ROUND), value);
+            }
         }
-        while at + 16 <= n {
-            _mm_storeu_si128(dest.add(at).cast(), value);
-            at += 16;
-        }
-        _mm_storeu_si128(dest.add(n - 16).cast(), value);
+    }
+}
+
+#[inline(always)]
+unsafe fn round(dest: *mut u8, value: __m128i) {
+    // SAFETY: `ROUND` bytes are writable, by the caller.
+    unsafe {
+        both_ends(dest, value, 16);
+        both_ends(dest.add(32), value, 16);
     }
 }
 

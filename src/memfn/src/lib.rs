@@ -20,7 +20,7 @@ pub use fill::fill;
 pub use transfer::{copy, shift};
 
 /// From here on `rep movsb` and `rep stosb` win over a loop of 16-byte accesses.
-const REP_BYTES: usize = 2_048;
+const REP_BYTES: usize = 4_096;
 
 /// One round of the loops: four 16-byte registers.
 const ROUND: usize = 64;

@@ -15,6 +15,7 @@ pub unsafe fn copy(dest: *mut u8, src: *const u8, n: usize) -> *mut u8 {
     unsafe {
         match n {
             0..=ROUND => small(dest, src, n),
+            n if n <= 2 * ROUND => two_rounds(dest, src, n - ROUND),
             n if n < REP_BYTES => forward(dest, src, n),
             _ => rep_movsb(dest, src, n),
         }
@@ -34,6 +35,7 @@ pub unsafe fn shift(dest: *mut u8, src: *const u8, n: usize) -> *mut u8 {
     unsafe {
         match n {
             0..=ROUND => small(dest, src, n),
+            n if n <= 2 * ROUND => two_rounds(dest, src, n - ROUND),
             n if apart && n >= REP_BYTES => rep_movsb(dest, src, n),
             n if ahead >= n => forward(dest, src, n),
             _ => backward(dest, src, n),
@@ -75,6 +77,17 @@ unsafe fn both_ends<T: Copy>(dest: *mut u8, src: *const u8, last: usize) {
             (src.cast::<T>().read_unaligned(), src.add(last).cast::<T>().read_unaligned());
         dest.cast::<T>().write_unaligned(head);
         dest.add(last).cast::<T>().write_unaligned(tail);
+    }
+}
+
+/// A round at the start and one at `last`: both are loaded before either is stored.
+#[inline(always)]
+unsafe fn two_rounds(dest: *mut u8, src: *const u8, last: usize) {
+    // SAFETY: the caller's `n` is `last` and one round.
+    unsafe {
+        let (head, tail) = (load_round(src), load_round(src.add(last)));
+        store_round(dest, head);
+        store_round(dest.add(last), tail);
     }
 }
 

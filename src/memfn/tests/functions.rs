@@ -2,7 +2,7 @@
 //! alignments 0 to 15 of both sides, overlaps in both directions, and not a byte beside the range.
 #![cfg(all(test, target_arch = "x86_64"))]
 
-const LARGE: [usize; 8] = [511, 1_024, 2_047, 2_048, 2_049, 4_096, 65_537, 1_000_003];
+const LARGE: [usize; 8] = [511, 1_024, 2_049, 4_095, 4_096, 4_097, 65_537, 1_000_003];
 const MARGIN: usize = 64;
 
 fn lengths() -> impl Iterator<Item = usize> {
