@@ -171,7 +171,7 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 // Of main.rs alone.
-use {memfn as _, mimalloc as _};
+use {memfn as _, mimalloc as _, rustix as _};
 
 pub mod app;
 pub mod check;

@@ -10,11 +10,13 @@ use aggregator_service::config::Config;
 
 use memfn as _; // linked for its symbols: the static build's memcpy and kin
 
-/// musl's own allocator has one lock and costs half of the throughput.
+/// musl's own allocator has one lock and costs half of the throughput. What is free goes back to
+/// the system within seconds; sooner, pages would be given back and taken anew all the time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    refuse_huge_pages();
     let args = match cli::args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(code) => return ExitCode::from(code),
@@ -54,6 +56,13 @@ fn perform(args: &Args, config: &Config) -> anyhow::Result<Exit> {
         }
         Command::Healthcheck => Ok(cli::healthcheck::check(config)),
     }
+}
+
+/// Huge pages are hardly filled at first: idle they double what is resident. With much state the
+/// clearing of them, whole, costs what they save in looking up addresses.
+fn refuse_huge_pages() {
+    // A kernel that cannot: then it is only larger.
+    rustix::thread::disable_transparent_huge_pages(true).ok();
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::install;
-use crate::{dist, output};
+use crate::harness::service::Service;
+use crate::support::{install, redis::RedisServer};
+use crate::{dist, output, process_status, variables};
 
 #[test]
 fn the_binary_needs_no_interpreter_and_no_library_and_is_small() {
@@ -30,4 +31,18 @@ fn the_checksum_is_right_and_the_bill_of_materials_names_what_is_inside() {
     for name in ["rskafka", "fred", "rustls", "sd-notify"] {
         assert!(names.iter().any(|listed| *listed == name), "{name} is not in {names:?}");
     }
+}
+
+#[test]
+fn idle_it_is_small_and_takes_no_huge_pages() {
+    let redis = RedisServer::start();
+    let binary = dist().join("aggregator-service");
+    let service = Service::start(&binary, &variables("idle", &redis.addr()));
+    service.ready();
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid)).unwrap();
+    assert_eq!(process_status(&status, "THP_enabled"), "0", "{status}");
+    let resident = process_status(&status, "VmRSS");
+    println!("{resident}");
+    let kilobytes: u64 = resident.trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes <= 15 * 1024, "{resident}");
 }
