@@ -135,11 +135,13 @@
 //!   aggregate      the message
 //!   checkpoint     a changelog entry
 //!   checkpoint_pane a pane in it
+//!   cursor         a place in usual JSON
 //!   dead_letter    what could not be counted
 //!   time           RFC 3339 in and out
 //!   token_info     what token-info says
 //!   trade          a record's value
 //!   trade_fields   one element's fields
+//!   trade_scan     usual values, in one pass
 //!   varint         numbers in few bytes
 //! domain/          trades, panes, windows, shards; pure
 //!   aggregate      what one message says
