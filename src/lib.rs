@@ -85,6 +85,7 @@
 //!   admin          questions about the cluster
 //!   batch          a record batch as the protocol has it
 //!   connect        from addresses to a client that is rebuilt
+//!   fetch          one fetch: what is asked, where the batches stand
 //!   isolate        batches one by one: markers, what was aborted, what is damaged
 //!   leader         which broker leads a partition
 //!   log            fetching, partition by partition
@@ -94,6 +95,7 @@
 //!   release        which release a broker speaks like
 //!   slots          what is kept for each partition between two uses
 //!   topics         topics, created and raised
+//!   unpack         decompression
 //!   wanted         topics as they should be, and what they lack
 //! redis/           the checkpoint and the query view in Redis
 //!   admission      are we let in, may we do what we need
@@ -130,16 +132,20 @@
 //!   tasks          what runs, and who feeds whom
 //!   view_queue     messages on their way to the view
 //!   worker         the loop: wait for one event, apply it
-//! ports            what the pipeline needs of the world
+//! ports/           what the pipeline needs of the world
+//!   records        the records of one fetch
+//! pool             buffers that are used again
 //! wire/            bytes in, values out, and the other way; pure
 //!   aggregate      the message
 //!   checkpoint     a changelog entry
 //!   checkpoint_pane a pane in it
+//!   cursor         a place in usual JSON
 //!   dead_letter    what could not be counted
 //!   time           RFC 3339 in and out
 //!   token_info     what token-info says
 //!   trade          a record's value
 //!   trade_fields   one element's fields
+//!   trade_scan     usual values, in one pass
 //!   varint         numbers in few bytes
 //! domain/          trades, panes, windows, shards; pure
 //!   aggregate      what one message says
@@ -186,6 +192,7 @@ pub mod local;
 pub mod metrics;
 pub mod otlp;
 pub mod pipeline;
+pub mod pool;
 pub mod ports;
 pub mod redis;
 pub mod replay;

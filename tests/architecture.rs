@@ -13,10 +13,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("domain/", &["std::env", "std::fs", "std::net", "std::io", "std::thread", "std::process"]),
     ("wire/", &["tokio", "async ", ".await", "tracing", "rskafka", "fred::", "axum", "std::env"]),
     ("wire/", &["std::fs", "std::net", "std::thread", "std::process"]),
-    (
-        "ports.rs",
-        &["tokio", "tracing", "rskafka", "fred::", "kafka_protocol", "axum", "prometheus"],
-    ),
+    ("ports/", &["tokio", "tracing", "rskafka", "fred::", "kafka_protocol", "axum", "prometheus"]),
     // A path is routed by the annotation that describes it: by `routed!`.
     ("http/", &[".route(\"", "routing::get", "routing::post"]),
     ("check/", &["tokio", "async ", ".await", "tracing", "std::env", "std::fs", "std::net"]),
@@ -37,7 +34,7 @@ const CRATES: &[(&str, &str)] = &[
 const USES: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("wire", &["domain", "ports"]),
-    ("ports", &["domain"]),
+    ("ports", &["domain", "pool"]),
     ("config", &["domain"]),
     ("status", &["domain"]),
     ("metrics", &["domain"]),
@@ -46,12 +43,13 @@ const USES: &[(&str, &[&str])] = &[
     // Figures as they are, spans as telemetry has them; beside the pipeline, never in it.
     ("otlp", &["metrics", "telemetry"]),
     ("http", &["domain", "gauges", "metrics", "ports", "status", "wire"]),
+    ("pool", &[]),
     ("tls", &[]),
-    ("kafka", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),
+    ("kafka", &["config", "domain", "metrics", "pool", "ports", "status", "tls", "wire"]),
     ("redis", &["config", "domain", "metrics", "ports", "status", "tls", "wire"]),
     ("check", &["config", "domain", "kafka", "redis", "wire"]),
     ("local", &["domain", "metrics", "ports", "wire"]),
-    ("pipeline", &["domain", "metrics", "ports", "sabotage", "status", "wire"]),
+    ("pipeline", &["domain", "metrics", "pool", "ports", "sabotage", "status", "wire"]),
 ];
 
 /// What only one place may do, and the place.

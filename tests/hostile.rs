@@ -105,7 +105,7 @@ struct Outcome {
 
 fn router() -> Router {
     let max_future_skew = Duration::from_secs(300);
-    Router { topic: Arc::from("trade-info"), workers: 2, max_future_skew }
+    Router::new(Arc::from("trade-info"), 2, max_future_skew)
 }
 
 fn record(value: impl Into<Bytes>) -> Record {
@@ -115,7 +115,7 @@ fn record(value: impl Into<Bytes>) -> Record {
 
 /// Reads a record to its last dead letter, as the pipeline's reader does.
 fn routed(record: Record) -> (Cost, Outcome) {
-    let (router, records) = (router(), Arc::from(vec![record]));
+    let (router, records) = (router(), Arc::new(vec![record].into()));
     let mut outcome = Outcome::default();
     let cost = cost(|| {
         let mut routing = router.route(Partition(0), &records, Offset(1), NOW);

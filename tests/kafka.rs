@@ -62,7 +62,7 @@ async fn aborted_records_and_markers_are_passed_and_an_open_transaction_is_the_e
     assert_eq!(values(&read.records), ["commit"; 6]);
     assert_eq!((read.next, read.unreadable), (Offset(12), vec![]));
     let further = log.fetch(P0, read.next).await.expect("fetch");
-    assert_eq!((further.next, further.end, further.records), (Offset(12), Offset(12), vec![]));
+    assert_eq!((further.next, further.end, further.records.len()), (Offset(12), Offset(12), 0));
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_new_partition_is_seen_read_and_written() {
     assert_eq!(producer.partition_count(Target::Aggregates), 2);
     assert_eq!(log.partitions().await.expect("partitions").len(), 2);
     let fetched = log.fetch(Partition(1), Offset(0)).await.expect("fetch");
-    assert_eq!(values(&fetched.records), ["in the new one"]);
+    assert_eq!(values(&fetched.records.to_vec()), ["in the new one"]);
 }
 
 #[tokio::test]

@@ -85,5 +85,5 @@ async fn a_killed_broker_is_unavailable_and_is_used_again_when_it_is_back() {
     let produced = async { while produce(&producer, vec![message(None, "5")]).await.is_err() {} };
     tokio::time::timeout(PATIENCE, produced).await.expect("produced");
     let read = fetch_until_answered(&log, 0).await;
-    assert_eq!(values(&read.records), ["0", "1", "2", "3", "4", "5"]);
+    assert_eq!(values(&read.records.to_vec()), ["0", "1", "2", "3", "4", "5"]);
 }

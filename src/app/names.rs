@@ -11,7 +11,7 @@ use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::time::WallMs;
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::names::SharedNames;
-use crate::ports::{LogError, Record, TradeLog};
+use crate::ports::{LogError, Records, TradeLog};
 use crate::redis::RedisNames;
 use crate::wire::token_info;
 
@@ -92,14 +92,14 @@ impl<L: TradeLog> NameReader<L> {
     }
 
     /// What is new in these records, ready to store.
-    fn learn(&self, partition: Partition, records: &[Record]) -> Vec<(String, String)> {
+    fn learn(&self, partition: Partition, records: &Records) -> Vec<(String, String)> {
         let mut learned = Vec::new();
-        for record in records {
-            let Some(value) = &record.value else { continue };
+        for record in records.iter() {
+            let Some(value) = record.value() else { continue };
             let mut index = 0;
             let unusable = token_info::decode(value, |token, symbol, name| {
-                let position = Position { partition, offset: record.offset, index };
-                let said = (record.timestamp.unwrap_or(WallMs(0)), position);
+                let position = Position { partition, offset: record.offset(), index };
+                let said = (record.timestamp().unwrap_or(WallMs(0)), position);
                 let name = TokenName { symbol, name, said };
                 let stored = token_info::encode_stored(&name);
                 if self.names.learn(token, name) {
@@ -108,7 +108,7 @@ impl<L: TradeLog> NameReader<L> {
                 index += 1;
             });
             if unusable > 0 {
-                let offset = record.offset.0;
+                let offset = record.offset().0;
                 warn!(
                     %partition,
                     offset,

@@ -3,22 +3,28 @@
 //! reported by its offsets. Pure; the same bytes give the same answer.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-use bytes::Bytes;
-
-use super::batch::{Batch, Content, Sound};
+use super::batch::{Batch, Content, Cursor, Index, Indexed, Sound};
 use crate::domain::position::Offset;
-use crate::ports::Fetched;
+use crate::ports::{Fetched, Records, records};
+
+/// The most that is decompressed of one fetch: what a broker takes as one batch is a few megabytes,
+/// and trades shrink to a tenth at best.
+const BODIES_BYTES: usize = 256 << 20;
 
 /// What a broker sent for an offset.
-#[derive(Default)]
-pub(super) struct Batches {
-    /// Whole record batches, perhaps a cut-off one behind them; the first one holds the offset.
-    pub(super) bytes: Bytes,
+#[derive(Debug, Default)]
+pub struct Batches {
+    /// The answer, and no record yet.
+    pub records: Records,
+    /// Where whole record batches stand in it, perhaps a cut-off one behind them; the first one
+    /// holds the offset.
+    pub place: Range<usize>,
     /// The last stable offset.
-    pub(super) end: Offset,
+    pub end: Offset,
     /// The aborted transactions among them: first offset and producer.
-    pub(super) aborted: Vec<(Offset, i64)>,
+    pub aborted: Vec<(Offset, i64)>,
 }
 
 /// The aborted transactions of some batches, followed from batch to batch.
@@ -27,6 +33,14 @@ struct Aborted {
     coming: Vec<(Offset, i64)>,
     /// Producers that are inside one.
     inside: BTreeSet<i64>,
+}
+
+/// How far batches have been read.
+struct Progress {
+    next: Offset,
+    end: Offset,
+    unreadable: Vec<Range<Offset>>,
+    aborted: Aborted,
 }
 
 impl Aborted {
@@ -50,61 +64,80 @@ impl Aborted {
     }
 }
 
-/// What stands at `from`: records, unreadable ranges, and where to go on. `None` where the broker
-/// sent a part of a batch only.
-pub(super) fn read(batches: Batches, from: Offset) -> Option<Fetched> {
-    let Batches { mut bytes, end, aborted } = batches;
-    let mut aborted = Aborted::new(aborted);
-    let mut fetched = Fetched { next: from, end, ..Fetched::default() };
-    if bytes.is_empty() {
-        // The broker sends the first batch whole whatever its size: there is none before `end`.
-        fetched.next = from.max(end);
-        return Some(fetched);
+impl Batches {
+    /// What stands at `from`: records, unreadable ranges, and where to go on. `None` where the broker
+    /// sent a part of a batch only.
+    #[must_use]
+    pub fn read(self, from: Offset) -> Option<Fetched> {
+        self.read_within(from, BODIES_BYTES)
     }
-    let mut batches = 0;
-    while let Some(batch) = Batch::split_off(&mut bytes) {
-        add(batch, &mut aborted, &mut fetched);
-        batches += 1;
+
+    fn read_within(self, from: Offset, limit: usize) -> Option<Fetched> {
+        let Self { mut records, place, end, aborted } = self;
+        if place.is_empty() {
+            // The broker sends the first batch whole whatever its size: there is none before `end`.
+            return Some(Fetched { next: from.max(end), end, ..Fetched::default() });
+        }
+        let aborted = Aborted::new(aborted);
+        let mut progress = Progress { next: from, end, unreadable: Vec::new(), aborted };
+        let records::Content { answer, bodies, entries, headers } = &mut *records;
+        let mut index = Index { bodies, limit, entries, headers };
+        let mut rest = Cursor::new(answer.filled(), place)?;
+        let mut batches = 0;
+        while let Some(batch) = Batch::split_off(&mut rest) {
+            batches += 1;
+            if !progress.add(&batch, answer.len(), &mut index) {
+                break;
+            }
+        }
+        let Progress { next, unreadable, .. } = progress;
+        (batches > 0).then_some(Fetched { records, unreadable, next, end })
     }
-    (batches > 0).then_some(fetched)
 }
 
-/// Adds a batch to what was read; it is the next one in the log.
-fn add(batch: Batch, aborted: &mut Aborted, fetched: &mut Fetched) {
-    let from = fetched.next;
-    // A gap right behind a damaged batch: its header told too little.
-    if let Some(lost) = fetched.unreadable.last_mut()
-        && lost.end == from
-        && lost.end.0 < batch.base
-        && batch.base < fetched.end.0
-    {
-        lost.end = Offset(batch.base);
-    }
-    match batch.content {
-        Content::Damaged { last } => {
-            // One step where the header cannot be right: the broker finds what is next.
-            let behind = Offset(last).next();
-            let told = from < behind && behind <= fetched.end;
-            fetched.next = if told { behind } else { from.next() };
-            fetched.unreadable.push(from..fetched.next);
+impl Progress {
+    /// Adds a batch to what was read; it is the next one in the log. False where there is no room
+    /// for it: it is fetched again.
+    fn add(&mut self, batch: &Batch<'_>, before: usize, index: &mut Index<'_>) -> bool {
+        let from = self.next;
+        // A gap right behind a damaged batch: its header told too little.
+        if let Some(lost) = self.unreadable.last_mut()
+            && lost.end == from
+            && lost.end.0 < batch.base
+            && batch.base < self.end.0
+        {
+            lost.end = Offset(batch.base);
         }
-        Content::Sound(sound) => {
-            let left_out = aborted.holds(&sound) || sound.is_marker();
-            if Offset(sound.last) < from {
-                return;
+        match &batch.content {
+            Content::Damaged { last } => {
+                // One step where the header cannot be right: the broker finds what is next.
+                let behind = Offset(*last).next();
+                let told = from < behind && behind <= self.end;
+                self.next = if told { behind } else { from.next() };
+                self.unreadable.push(from..self.next);
             }
-            fetched.next = Offset(sound.last).next();
-            if !left_out {
-                let lost = sound.records_from(batch.base, from, &mut fetched.records);
-                fetched.unreadable.extend(lost);
+            Content::Sound(sound) => {
+                let left_out = self.aborted.holds(sound) || sound.is_marker();
+                if Offset(sound.last) < from {
+                    return true;
+                }
+                if !left_out {
+                    match sound.index(batch.base, from, before, index) {
+                        Indexed::All => {}
+                        Indexed::Lost(range) => self.unreadable.push(range),
+                        Indexed::NoRoom => return false,
+                    }
+                }
+                self.next = Offset(sound.last).next();
             }
         }
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
+    use bytes::{Bytes, BytesMut};
     use kafka_protocol::records::{
         Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,
         Record as Written, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
@@ -163,7 +196,14 @@ mod tests {
     }
 
     fn read(bytes: Bytes, from: Offset, end: Offset) -> Option<Fetched> {
-        super::read(Batches { bytes, end, aborted: Vec::new() }, from)
+        batches(&bytes, end, Vec::new()).read(from)
+    }
+
+    fn batches(bytes: &[u8], end: Offset, aborted: Vec<(Offset, i64)>) -> Batches {
+        let mut records = Records::default();
+        records.answer.room(bytes.len()).copy_from_slice(bytes);
+        records.answer.fill(bytes.len());
+        Batches { records, place: 0..bytes.len(), end, aborted }
     }
 
     fn sealed(mut batch: BytesMut) -> BytesMut {
@@ -177,7 +217,7 @@ mod tests {
     }
 
     fn offsets(fetched: &Fetched) -> Vec<i64> {
-        fetched.records.iter().map(|record| record.offset.0).collect()
+        fetched.records.iter().map(|record| record.offset().0).collect()
     }
 
     #[test]
@@ -188,7 +228,7 @@ mod tests {
             assert_eq!(offsets(&fetched), [8, 9], "{codec:?}");
             assert_eq!((fetched.next, fetched.unreadable.len()), (Offset(10), 0));
             assert_eq!(
-                fetched.records[0],
+                fetched.records.to_vec()[0],
                 Record {
                     offset: Offset(8),
                     timestamp: Some(WallMs(1_008)),
@@ -206,7 +246,7 @@ mod tests {
         let at = bytes.windows(2).position(|two| two == b"zz").expect("key");
         bytes[at] = 0xff;
         let fetched = read(joined(&[sealed(bytes)]), Offset(3), Offset(4)).expect("whole");
-        assert_eq!(fetched.records[0].headers[0].0, "\u{fffd}z");
+        assert_eq!(fetched.records.to_vec()[0].headers[0].0, "\u{fffd}z");
     }
 
     #[test]
@@ -236,11 +276,11 @@ mod tests {
         ]);
         // 7 aborted its first transaction and committed its second, 8 the other way round.
         let aborted = vec![(Offset(8), 8), (Offset(0), 7)];
-        let batches = |bytes| Batches { bytes, end: Offset(9), aborted: aborted.clone() };
-        let fetched = super::read(batches(bytes.clone()), Offset(0)).expect("whole");
+        let batches = || batches(&bytes, Offset(9), aborted.clone());
+        let fetched = batches().read(Offset(0)).expect("whole");
         assert_eq!(offsets(&fetched), [1, 2, 6]);
         assert_eq!((fetched.next, fetched.unreadable), (Offset(9), vec![]));
-        let fetched = super::read(batches(bytes), Offset(4)).expect("whole");
+        let fetched = batches().read(Offset(4)).expect("whole");
         assert_eq!(offsets(&fetched), [6]);
     }
 
@@ -250,7 +290,7 @@ mod tests {
         stamped[22] |= 1 << 3;
         stamped[35..43].copy_from_slice(&5_000_i64.to_be_bytes());
         let fetched = read(joined(&[sealed(stamped)]), Offset(0), Offset(2)).expect("whole");
-        let stamps: Vec<_> = fetched.records.iter().map(|record| record.timestamp).collect();
+        let stamps: Vec<_> = fetched.records.iter().map(|record| record.timestamp()).collect();
         assert_eq!(stamps, [Some(WallMs(5_000)); 2]);
     }
 
@@ -275,7 +315,7 @@ mod tests {
             let mut damaged = batch(&[2, 3, 4], Compression::None, false);
             damaged[23..27].copy_from_slice(&delta.to_be_bytes());
             let alone = read(joined(&[damaged.clone()]), Offset(2), Offset(6)).expect("whole");
-            assert_eq!((alone.next, alone.records), (Offset(3), vec![]));
+            assert_eq!((alone.next, alone.records.len()), (Offset(3), 0));
             let bytes = joined(&[damaged, batch(&[5], Compression::None, false)]);
             let fetched = read(bytes, Offset(2), Offset(6)).expect("whole");
             assert_eq!(offsets(&fetched), [5]);
@@ -293,6 +333,25 @@ mod tests {
         let fetched = read(joined(&[sealed(broken)]), Offset(0), Offset(3)).expect("whole");
         assert_eq!(offsets(&fetched), [0]);
         assert_eq!(fetched.unreadable, [Offset(1)..Offset(3)]);
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_left_to_the_next_fetch_and_alone_it_is_lost() {
+        let bytes = joined(&[
+            batch(&[0], Compression::None, false),
+            batch(&[1], Compression::Zstd, false),
+            batch(&[2, 3, 4], Compression::Zstd, false),
+            batch(&[5], Compression::Zstd, false),
+        ]);
+        let read = |from, limit| {
+            let fetched = batches(&bytes, Offset(6), Vec::new()).read_within(from, limit);
+            let fetched = fetched.expect("whole");
+            (offsets(&fetched), fetched.next, fetched.unreadable)
+        };
+        let all = vec![0, 1, 2, 3, 4, 5];
+        assert_eq!(read(Offset(0), 1_000), (all, Offset(6), vec![]));
+        assert_eq!(read(Offset(0), 30), (vec![0, 1], Offset(2), vec![]));
+        assert_eq!(read(Offset(2), 30), (vec![5], Offset(6), vec![Offset(2)..Offset(5)]));
     }
 
     #[test]

@@ -13,17 +13,24 @@ use rskafka::client::partition::{OffsetAt, PartitionClient};
 use tokio::time::timeout;
 
 use super::connect::{Cluster, KafkaError};
-use super::isolate;
+use super::fetch::MAX_WAIT;
 use super::leader::until_led;
-use super::raw::{Connection, MAX_WAIT};
+use super::raw::Connection;
 use super::slots::Slots;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
+use crate::pool::Pool;
+use crate::ports::records::Content;
 use crate::ports::{Fetched, LogError, PartitionRange, TradeLog};
 
-/// How much one fetch asks for: decoding that much takes some 10 ms, and less would ask too often
-/// when there is a backlog.
-const FETCH_BYTES: i32 = 4 << 20;
+/// How much one fetch asks for: decoding that much takes some milliseconds, during which the next
+/// one comes. With less the asking would begin to cost, with more the buffers would leave the cache
+/// before the workers have absorbed what is in them.
+const FETCH_BYTES: i32 = 1 << 20;
+
+/// What is kept of answers and of what was decompressed of them, for all partitions together:
+/// twice the third-level cache, beyond which a buffer that was used before is no faster.
+const KEPT_BYTES: usize = 64 << 20;
 
 /// How much it asks for at least. One that took too long asks for a quarter the next time, and one
 /// that came for twice as much: over a slow link a backlog of any size is read.
@@ -47,6 +54,7 @@ pub struct KafkaLog {
     /// For fetches, and how much the next one asks for.
     readers: Slots<Connection>,
     bytes: Slots<i32>,
+    buffers: Arc<Pool<Content>>,
 }
 
 impl KafkaLog {
@@ -57,6 +65,7 @@ impl KafkaLog {
             askers: Slots::new(),
             readers: Slots::new(),
             bytes: Slots::new(),
+            buffers: Pool::new(KEPT_BYTES),
             cluster,
             topic: topic.into(),
         }
@@ -98,10 +107,10 @@ impl KafkaLog {
             Some(connection) => connection,
             None => Connection::to_leader(self.cluster.config(), &self.topic, partition.0).await?,
         };
-        let batches = connection.fetch(&self.topic, partition.0, from, bytes).await?;
+        let batches =
+            connection.fetch(&self.topic, partition.0, from, bytes, &self.buffers).await?;
         self.readers.put(partition, connection);
-        isolate::read(batches, from)
-            .ok_or_else(|| KafkaError::Undecodable("a part of a batch".to_owned()))
+        batches.read(from).ok_or_else(|| KafkaError::Undecodable("a part of a batch".to_owned()))
     }
 
     /// What a fetch's error means. An offset that is out of range is so on one side: both ends are

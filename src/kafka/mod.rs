@@ -11,6 +11,7 @@
 mod admin;
 mod batch;
 mod connect;
+mod fetch;
 mod isolate;
 mod leader;
 mod log;
@@ -20,10 +21,12 @@ mod raw;
 mod release;
 mod slots;
 mod topics;
+mod unpack;
 mod wanted;
 
 pub use admin::{ANSWER_LIMIT, Admin, Found, Member, Topic};
 pub use connect::{Cluster, KafkaConfig, KafkaError, Refusal, connect};
+pub use isolate::Batches;
 pub use log::KafkaLog;
 pub use login::{Mechanism, Sasl, token};
 pub use producer::KafkaProducer;

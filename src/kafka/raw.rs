@@ -1,8 +1,7 @@
-//! A connection of our own to a partition's leader, to fetch and to produce (why, say `log` and
-//! `producer`): requests by the codecs of `kafka-protocol`, TLS and SASL as configured, no delay.
+//! A connection of our own to a partition's leader, to fetch (see `fetch`) and to produce (why, say
+//! `log` and `producer`): requests by the codecs of `kafka-protocol`, TLS and SASL as configured, no delay.
 //! One request at a time; a connection on which a request failed or was cancelled must be dropped,
-//! because an answer may still be on its way. Never looks inside record batches: that is
-//! `isolate`'s.
+//! because an answer may still be on its way. Never looks inside record batches.
 
 use std::fmt;
 use std::io;
@@ -10,11 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    FetchRequest, MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader,
+    MetadataRequest, MetadataResponse, ProduceRequest, RequestHeader, ResponseHeader,
     SaslAuthenticateRequest, SaslHandshakeRequest, SaslHandshakeResponse, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
@@ -26,24 +24,15 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connect::{KafkaConfig, KafkaError, Refusal};
-use super::isolate::Batches;
 use super::leader;
 use super::login::{self, Sasl};
-use crate::domain::position::Offset;
 use crate::tls::{self, Fault};
 
 /// Versions that Kafka 2.8 to 4.x and Redpanda all speak.
 pub(super) const METADATA_VERSION: i16 = 4;
-const FETCH_VERSION: i16 = 4;
 const PRODUCE_VERSION: i16 = 7;
 const SASL_HANDSHAKE_VERSION: i16 = 1;
 const SASL_AUTHENTICATE_VERSION: i16 = 0;
-
-/// How long a broker holds a fetch when there is nothing new.
-pub(super) const MAX_WAIT: Duration = Duration::from_millis(500);
-
-/// The same in milliseconds, as the protocol wants it.
-const MAX_WAIT_MS: i32 = 500;
 
 /// Acknowledged by all in-sync replicas.
 const ALL_REPLICAS: i16 = -1;
@@ -57,9 +46,6 @@ const MAX_FRAME_BYTES: usize = 100 << 20;
 
 /// What one bootstrap address has to answer: a silent one must leave time for the next.
 const METADATA_LIMIT: Duration = Duration::from_secs(3);
-
-/// Only what is decided: nothing of open transactions.
-const READ_COMMITTED: i8 = 1;
 
 /// A plain or TLS stream.
 trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -93,53 +79,6 @@ impl Connection {
             }
         }
         Err(failure)
-    }
-
-    /// Fetches what stands at `from`, about `bytes` of it: the first batch comes whole in any case.
-    /// Waits a little where there is nothing, and as long as the broker's quotas want it.
-    pub(super) async fn fetch(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        from: Offset,
-        bytes: i32,
-    ) -> Result<Batches, KafkaError> {
-        let asked = FetchPartition::default()
-            .with_partition(partition)
-            .with_fetch_offset(from.0)
-            .with_partition_max_bytes(bytes);
-        let asked =
-            FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![asked]);
-        let request = FetchRequest::default()
-            .with_replica_id((-1).into())
-            .with_max_wait_ms(MAX_WAIT_MS)
-            .with_min_bytes(1)
-            .with_max_bytes(bytes)
-            .with_isolation_level(READ_COMMITTED)
-            .with_topics(vec![asked]);
-        let answer = loop {
-            let response = self.request(&request, FETCH_VERSION).await?;
-            let answers = response.responses.into_iter().flat_map(|topic| topic.partitions);
-            let mut answers = answers.filter(|answer| answer.partition_index == partition);
-            if let Some(answer) = answers.next() {
-                break answer;
-            }
-            // A throttled answer holds no topic: nothing may be concluded from it.
-            match u64::try_from(response.throttle_time_ms) {
-                Ok(wait @ 1..) => tokio::time::sleep(Duration::from_millis(wait)).await,
-                _ => return Err(down("the broker held its answer back")),
-            }
-        };
-        check(answer.error_code)?;
-        let aborted = answer.aborted_transactions.unwrap_or_default();
-        Ok(Batches {
-            bytes: answer.records.unwrap_or_default(),
-            end: Offset(answer.last_stable_offset),
-            aborted: aborted
-                .iter()
-                .map(|one| (Offset(one.first_offset), one.producer_id.0))
-                .collect(),
-        })
     }
 
     /// Appends one record batch; all in-sync replicas have it when this returns.
@@ -291,6 +230,18 @@ impl Connection {
         request: &R,
         version: i16,
     ) -> Result<R::Response, KafkaError> {
+        let length = self.ask(request, version).await?;
+        let mut answer = BytesMut::zeroed(length);
+        self.receive(&mut answer).await?;
+        self.decode::<R>(answer.freeze(), version)
+    }
+
+    /// Asks, and waits until the answer begins: how many bytes it has.
+    pub(super) async fn ask<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Result<usize, KafkaError> {
         self.correlation = self.correlation.wrapping_add(1);
         let frame = self.frame(request, version).map_err(down)?;
         self.stream.write_all(&frame).await.map_err(broken)?;
@@ -300,9 +251,21 @@ impl Connection {
         if length > MAX_FRAME_BYTES {
             return Err(down(format_args!("an answer of {length} bytes")));
         }
-        let mut answer = BytesMut::zeroed(length);
-        self.stream.read_exact(&mut answer).await.map_err(broken)?;
-        let mut answer = answer.freeze();
+        Ok(length)
+    }
+
+    /// Reads an answer, all of it.
+    pub(super) async fn receive(&mut self, answer: &mut [u8]) -> Result<(), KafkaError> {
+        self.stream.read_exact(answer).await.map_err(broken)?;
+        Ok(())
+    }
+
+    /// What an answer says.
+    pub(super) fn decode<R: Request>(
+        &self,
+        mut answer: Bytes,
+        version: i16,
+    ) -> Result<R::Response, KafkaError> {
         let header = R::Response::header_version(version);
         let header = ResponseHeader::decode(&mut answer, header).map_err(down)?;
         if header.correlation_id != self.correlation {
@@ -347,7 +310,7 @@ pub(super) fn check(code: i16) -> Result<(), KafkaError> {
     ProtocolError::new(code).map_or(Ok(()), |error| Err(KafkaError::Broker(error)))
 }
 
-fn down(cause: impl fmt::Display) -> KafkaError {
+pub(super) fn down(cause: impl fmt::Display) -> KafkaError {
     KafkaError::Down(cause.to_string())
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
-use crate::ports::{Fetched, LogError, PartitionRange, Record, TradeLog};
+use crate::ports::{Fetched, LogError, PartitionRange, Record, Records, TradeLog};
 
 /// Records in one fetch.
 const FETCH_RECORDS: usize = 1_000;
@@ -94,8 +94,9 @@ impl LocalLog {
             return Err(LogError::OutOfRange { partition, asked: from, first, end });
         }
         let skip = usize::try_from(from.0 - log.first).unwrap_or(usize::MAX);
-        let records: Vec<_> = log.records.iter().skip(skip).take(FETCH_RECORDS).cloned().collect();
-        let next = records.last().map_or(from, |record| record.offset.next());
+        let records = log.records.iter().skip(skip).take(FETCH_RECORDS).cloned();
+        let records: Records = records.collect();
+        let next = records.last().map_or(from, |record| record.offset().next());
         Ok(Fetched { records, unreadable: Vec::new(), next, end })
     }
 

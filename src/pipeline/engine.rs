@@ -11,7 +11,7 @@ use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::ranking::Sort;
 use crate::domain::reject::Reason;
 use crate::domain::shard::{Outcome, Shard};
-use crate::domain::time::Second;
+use crate::domain::time::{Second, WallMs};
 use crate::domain::token::{SHARDS, ShardId, TokenHash};
 use crate::domain::trade::Trade;
 use crate::sabotage::Bug;
@@ -24,12 +24,13 @@ const SNAPSHOT_PANES: usize = 50_000;
 #[derive(Debug)]
 pub struct Engine {
     shards: Vec<Shard>,
+    absorbed: Absorbed,
     workers: u16,
     me: u16,
 }
 
 /// What became of a batch's trades.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Absorbed {
     /// Counted.
     pub counted: u64,
@@ -37,8 +38,9 @@ pub struct Absorbed {
     pub duplicate: u64,
     /// Older than the longest window.
     pub late: u64,
-    /// The place in the batch of the first trade of each record that was counted.
-    pub records: Vec<usize>,
+    /// The records of which something was counted, by their timestamps: how many in a row have the
+    /// same one. Those without are left out.
+    pub written: Vec<(WallMs, u32)>,
     /// Refused: the trade's place in the batch, and why.
     pub refused: Vec<(usize, Reason)>,
 }
@@ -53,19 +55,21 @@ impl Engine {
     #[must_use]
     pub fn new(me: u16, workers: u16, shards: Vec<Shard>) -> Self {
         debug_assert_eq!(shards.len(), Self::shard_ids(me, workers).count(), "a shard for each id");
-        Self { shards, workers: workers.max(1), me }
+        Self { shards, absorbed: Absorbed::default(), workers: workers.max(1), me }
     }
 
     /// Applies a batch; its positions count as passed.
-    pub fn absorb(&mut self, batch: &Batch) -> Absorbed {
-        let mut absorbed = Absorbed::default();
+    pub fn absorb(&mut self, batch: &Batch) -> &Absorbed {
+        // Used again: its lists are as long as a batch.
+        let mut absorbed = std::mem::take(&mut self.absorbed);
+        absorbed.clear();
         let mut last = None;
-        for (at, (position, trade)) in batch.trades().enumerate() {
+        for (at, (position, written, trade)) in batch.trades().enumerate() {
             match self.absorb_one(position, &trade) {
                 Outcome::Counted => {
                     absorbed.counted += 1;
                     if last.replace(position.offset) != Some(position.offset) {
-                        absorbed.records.push(at);
+                        absorbed.add_record(written);
                     }
                 }
                 Outcome::Duplicate => absorbed.duplicate += 1,
@@ -74,7 +78,8 @@ impl Engine {
             }
         }
         self.pass(batch.partition, batch.next);
-        absorbed
+        self.absorbed = absorbed;
+        &self.absorbed
     }
 
     /// Everything of a partition below `next` has been offered, or is gone.
@@ -238,6 +243,22 @@ impl Engine {
             if panes.peek().is_none() {
                 return Some((parts, newest.map_or(published, |newest| newest.max(published))));
             }
+        }
+    }
+}
+
+impl Absorbed {
+    fn clear(&mut self) {
+        (self.counted, self.duplicate, self.late) = (0, 0, 0);
+        self.written.clear();
+        self.refused.clear();
+    }
+
+    fn add_record(&mut self, written: Option<WallMs>) {
+        let Some(written) = written else { return };
+        match self.written.last_mut() {
+            Some((last, count)) if *last == written => *count += 1,
+            _ => self.written.push((written, 1)),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::queries::Query;
 use super::route::{Batch, Rejected, Router};
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
-use crate::ports::{Fetched, LogError, Record, TradeLog};
+use crate::ports::{Fetched, LogError, RecordView, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::Component;
 
@@ -99,6 +99,9 @@ impl<L: TradeLog> Reader<L> {
                     fetch = self.fetch(partition, from);
                     self.shared.status.progressed(self.shared.clock.now());
                     self.shared.status.ends(partition, fetched.end, asked);
+                    if !anything {
+                        self.router.rest();
+                    }
                     !anything || self.hand_on(partition, fetched, read).await
                 }
                 Err(LogError::OutOfRange { first, end, .. }) => {
@@ -147,7 +150,7 @@ impl<L: TradeLog> Reader<L> {
         let read = info_span!(
             parent: None,
             "batch",
-            topic = &*self.router.topic,
+            topic = self.router.topic(),
             partition = partition.0,
             from = from.0,
             next = Empty,
@@ -198,7 +201,7 @@ impl<L: TradeLog> Reader<L> {
         let now = self.shared.clock.now();
         let Fetched { records, unreadable, next, .. } = fetched;
         metrics.unreadable_batches.inc_by(u64::try_from(unreadable.len()).unwrap_or(0));
-        let records: Arc<[Record]> = records.into();
+        let records = Arc::new(records);
         let mut routing = self.router.route(partition, &records, next, now);
         loop {
             let rejected = routing.read_on();
@@ -214,7 +217,7 @@ impl<L: TradeLog> Reader<L> {
         metrics.records_consumed.inc_by(u64::try_from(records.len()).unwrap_or(u64::MAX));
         metrics.trades_consumed.inc_by(routed.elements);
         debug!(%partition, records = records.len(), elements = routed.elements, "batch read");
-        let newest = records.iter().filter_map(|record| record.timestamp).max();
+        let newest = records.iter().filter_map(RecordView::timestamp).max();
         (routed.batches, newest)
     }
 

@@ -1,11 +1,11 @@
 //! From fetched records to what each worker absorbs: decode, validate, route by token. Pure.
+//! Nothing is copied and nothing allocated for a trade: a batch says where its tokens stand in the
+//! fetch that it shares with the other workers', and its list is used again.
 //!
 //! One [`Batch`] per worker and fetch. Every worker gets one, trades or not, because it carries the
 //! position too. Routing to workers is this one seam.
 
-use std::iter::Enumerate;
 use std::ops::Range;
-use std::slice::Iter;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,24 +18,28 @@ use crate::domain::reject::Reason;
 use crate::domain::time::{EventTime, WallMs};
 use crate::domain::token::TokenHash;
 use crate::domain::trade::{Side, Trade};
-use crate::ports::{Message, Record};
+use crate::pool::{Pool, Pooled, Reusable};
+use crate::ports::records::Place;
+use crate::ports::{Message, Record, RecordView, Records};
 use crate::sabotage::Bug;
 use crate::wire::dead_letter::DeadLetter;
 use crate::wire::trade::{Element, Elements};
+use crate::wire::trade_scan::Scanner;
 
 /// Values larger than this are rejected unread: twice the largest record that brokers are
 /// commonly configured for.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 
+/// What is kept of the workers' batches: those of some 200,000 trades.
+const KEPT_BYTES: usize = 20 << 20;
+
 /// How records are read.
 #[derive(Clone, Debug)]
 pub struct Router {
-    /// The input topic, named in dead letters.
-    pub topic: Arc<str>,
-    /// How many workers the shards are spread over.
-    pub workers: u16,
-    /// How far ahead of its record a trade may be.
-    pub max_future_skew: std::time::Duration,
+    topic: Arc<str>,
+    workers: u16,
+    max_future_skew: std::time::Duration,
+    lists: Arc<Pool<List>>,
 }
 
 /// What one worker absorbs of one fetch.
@@ -45,9 +49,17 @@ pub struct Batch {
     pub partition: Partition,
     /// Everything below this has been offered once the batch is absorbed.
     pub next: Offset,
-    records: Arc<[Record]>,
+    records: Arc<Records>,
+    list: Pooled<List>,
+}
+
+/// The trades of a batch.
+#[derive(Debug, Default)]
+struct List {
     trades: Vec<RoutedTrade>,
-    tokens: String,
+    /// Tokens that are written with escapes, as they read. A place counts on into it, behind the
+    /// records.
+    escaped: String,
 }
 
 /// What was fetched of one partition, while it is read.
@@ -56,18 +68,23 @@ pub struct Routing<'a> {
     router: &'a Router,
     partition: Partition,
     now: WallMs,
-    records: Enumerate<Iter<'a, Record>>,
+    records: &'a Records,
+    /// The record that is begun next.
+    next: usize,
     open: Option<Open<'a>>,
+    scanner: Scanner,
     routed: Routed,
 }
 
 /// The record that is being read.
 #[derive(Debug)]
 struct Open<'a> {
-    at: usize,
-    record: &'a Record,
-    value: &'a Bytes,
+    at: u32,
+    record: RecordView<'a>,
+    value: &'a [u8],
     elements: Elements<'a>,
+    /// All but the value, for dead letters, once there is one.
+    head: Option<Record>,
 }
 
 /// What came of one fetch.
@@ -82,12 +99,12 @@ pub struct Routed {
 /// A rejected thing with its reason, ready to send.
 pub type Rejected = (Reason, Message);
 
-/// A trade without its text: the token lies in the batch, the element in the record.
+/// A trade without its text, which stands in the records.
 #[derive(Debug)]
 struct RoutedTrade {
-    token: Range<usize>,
-    element: Range<usize>,
-    record: usize,
+    token: Place,
+    element: Place,
+    record: u32,
     index: u32,
     hash: TokenHash,
     side: Side,
@@ -98,6 +115,24 @@ struct RoutedTrade {
 }
 
 impl Router {
+    /// Reads records of `topic`, which dead letters name, for so many workers over which the shards
+    /// are spread. A trade may be `max_future_skew` ahead of its record.
+    #[must_use]
+    pub fn new(topic: Arc<str>, workers: u16, max_future_skew: std::time::Duration) -> Self {
+        Self { topic, workers: workers.max(1), max_future_skew, lists: Pool::new(KEPT_BYTES) }
+    }
+
+    /// The topic that is read.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Nothing is to be routed just now.
+    pub fn rest(&self) {
+        self.lists.rest();
+    }
+
     /// Begins to decode and route what was fetched; everything below `next` is offered by it.
     /// `now` bounds how far ahead a trade may be where its record has no timestamp, or one ahead
     /// of `now`.
@@ -105,26 +140,27 @@ impl Router {
     pub fn route<'a>(
         &'a self,
         partition: Partition,
-        records: &'a Arc<[Record]>,
+        records: &'a Arc<Records>,
         next: Offset,
         now: WallMs,
     ) -> Routing<'a> {
-        let last = records.last().map_or(Offset(0), |record| record.offset.next());
+        let last = records.last().map_or(Offset(0), |record| record.offset().next());
         let next = if Bug::MarkerNotPassed.on() { last } else { next };
         let batch = |_| Batch {
             partition,
             next,
             records: Arc::clone(records),
-            trades: Vec::new(),
-            tokens: String::new(),
+            list: self.lists.take(records.end()),
         };
-        let batches = (0..self.workers.max(1)).map(batch).collect();
+        let batches = (0..self.workers).map(batch).collect();
         Routing {
             router: self,
             partition,
             now,
-            records: records.iter().enumerate(),
+            records,
+            next: 0,
             open: None,
+            scanner: Scanner::new(),
             routed: Routed { batches, elements: 0 },
         }
     }
@@ -150,13 +186,13 @@ impl Router {
         message: &str,
         now: WallMs,
     ) -> Option<Message> {
-        let trade = batch.trades.get(trade)?;
-        let record = batch.records.get(trade.record)?;
-        let value = record.value.as_ref()?;
+        let trade = batch.list.trades.get(trade)?;
+        let record = batch.records.get(usize::try_from(trade.record).ok()?)?;
         // A single object is the whole value: it has no place in an array.
-        let index = (trade.element.len() < value.len()).then_some(trade.index);
-        let element = slice(value, trade.element.clone());
-        let letter = self.letter(batch.partition, record, index, element, reason, message);
+        let index = (trade.element != record.place()).then_some(trade.index);
+        let element = batch.records.bytes(trade.element).map(Bytes::copy_from_slice);
+        let head = record.without_value();
+        let letter = self.letter(batch.partition, &head, index, element, reason, message);
         Some(letter.into_message(now))
     }
 
@@ -195,7 +231,7 @@ impl Routing<'_> {
     /// What came of it; all must have been read.
     #[must_use]
     pub fn finish(self) -> Routed {
-        debug_assert!(self.open.is_none() && self.records.len() == 0);
+        debug_assert!(self.open.is_none() && self.next == self.records.len());
         self.routed
     }
 
@@ -207,19 +243,16 @@ impl Routing<'_> {
             return Some(None);
         };
         self.routed.elements += 1;
+        let Self { router, partition, now, .. } = *self;
         match element {
             Element::Trade { index, bytes, trade } => {
-                let worker = usize::from(trade.hash.shard().0 % self.router.workers.max(1));
-                if let Some(batch) = self.routed.batches.get_mut(worker) {
-                    batch.push(open.at, index, range_in(open.value, bytes), &trade);
-                }
+                self.routed.push(open.at, open.record, open.value, (index, bytes, &trade));
                 Some(None)
             }
             Element::Rejected { index, bytes, reason, message } => {
-                let element = slice(open.value, range_in(open.value, bytes));
-                let Self { router, partition, now, .. } = *self;
-                let letter =
-                    router.letter(partition, open.record, index, element, reason, &message);
+                let head = open.head.get_or_insert_with(|| open.record.without_value());
+                let element = Some(Bytes::copy_from_slice(bytes));
+                let letter = router.letter(partition, head, index, element, reason, &message);
                 let swallowed = index.is_some() && Bug::ArrayRejectsSwallowed.on();
                 Some((!swallowed).then(|| (reason, letter.into_message(now))))
             }
@@ -227,32 +260,78 @@ impl Routing<'_> {
     }
 
     fn open_next(&mut self) -> Option<Option<Rejected>> {
-        let (at, record) = self.records.next()?;
-        let Some(value) = &record.value else { return Some(None) };
+        let record = self.records.get(self.next)?;
+        let at = u32::try_from(self.next).unwrap_or(u32::MAX);
+        self.next += 1;
+        let Some(value) = record.value() else { return Some(None) };
         let Self { router, partition, now, .. } = *self;
         if value.len() > MAX_VALUE_BYTES {
             self.routed.elements += 1;
             let reason = Reason::TooLarge;
             let message = format!("{} bytes: at most {MAX_VALUE_BYTES} are read", value.len());
-            let whole = Some(value.clone());
-            let letter = router.letter(partition, record, None, whole, reason, &message);
+            let (head, whole) = (record.without_value(), Some(Bytes::copy_from_slice(value)));
+            let letter = router.letter(partition, &head, None, whole, reason, &message);
             return Some(Some((reason, letter.into_message(now))));
         }
-        let written = record.timestamp.map_or(now, |timestamp| timestamp.min(now));
+        let written = record.timestamp().map_or(now, |timestamp| timestamp.min(now));
         let latest = written.plus(router.max_future_skew).event_time();
-        self.open = Some(Open { at, record, value, elements: Elements::of(value, Some(latest)) });
+        if self.scan(at, record, value, latest) {
+            return Some(None);
+        }
+        let elements = Elements::of(value, Some(latest));
+        self.open = Some(Open { at, record, value, elements, head: None });
         Some(None)
     }
 }
 
-impl Batch {
-    fn push(&mut self, record: usize, index: u32, element: Range<usize>, trade: &Trade<'_>) {
-        let start = self.tokens.len();
-        self.tokens.push_str(trade.token);
-        self.trades.push(RoutedTrade {
-            token: start..self.tokens.len(),
-            element,
-            record,
+impl Routing<'_> {
+    /// Reads a value that is as usual, all of it at once; false where it is not, or holds anything
+    /// to reject: then it is as if it had not been looked at.
+    fn scan(&mut self, at: u32, record: RecordView<'_>, value: &[u8], latest: EventTime) -> bool {
+        let Self { scanner, routed, .. } = self;
+        let mut elements = 0;
+        let usual = scanner.scan(value, Some(latest), &mut |index, element, trade| {
+            elements += 1;
+            routed.push(at, record, value, (index, element, &trade));
+        });
+        if usual {
+            routed.elements += elements;
+        } else {
+            routed.forget(at);
+        }
+        usual
+    }
+}
+
+impl Routed {
+    /// Takes back what was read of a record, the last one.
+    fn forget(&mut self, record: u32) {
+        for batch in &mut self.batches {
+            while batch.list.trades.pop_if(|trade| trade.record == record).is_some() {}
+        }
+    }
+
+    /// Adds a trade of a record to the batch of its token's worker.
+    fn push(
+        &mut self,
+        at: u32,
+        record: RecordView<'_>,
+        value: &[u8],
+        (index, element, trade): (u32, &[u8], &Trade<'_>),
+    ) {
+        let workers = self.batches.len();
+        let worker = usize::from(trade.hash.shard().0) % workers;
+        let Some(Batch { records, list, .. }) = self.batches.get_mut(worker) else { return };
+        let token = trade.token.as_bytes();
+        let token = part_of(value, token, record.place()).unwrap_or_else(|| {
+            let start = records.end() + list.escaped.len();
+            list.escaped.push_str(trade.token);
+            Place::at(start, token.len())
+        });
+        list.trades.push(RoutedTrade {
+            token,
+            element: part_of(value, element, record.place()).unwrap_or_default(),
+            record: at,
             index,
             hash: trade.hash,
             side: trade.side,
@@ -262,33 +341,54 @@ impl Batch {
             at: trade.at,
         });
     }
+}
 
-    /// The timestamp of a trade's record, by the trade's place in the batch.
-    #[must_use]
-    pub fn written_at(&self, trade: usize) -> Option<WallMs> {
-        self.records.get(self.trades.get(trade)?.record)?.timestamp
-    }
-
-    /// Its trades with their positions, in log order.
-    pub fn trades(&self) -> impl Iterator<Item = (Position, Trade<'_>)> {
-        self.trades.iter().filter_map(|routed| {
-            let offset = self.records.get(routed.record)?.offset;
-            let position = Position { partition: self.partition, offset, index: routed.index };
-            let RoutedTrade { hash, side, native, usd, price, at, .. } = *routed;
-            let token = self.tokens.get(routed.token.clone())?;
-            Some((position, Trade { token, hash, side, native, usd, price, at }))
+impl Batch {
+    /// Its trades with their positions and their records' timestamps, in log order.
+    pub fn trades(&self) -> impl Iterator<Item = (Position, Option<WallMs>, Trade<'_>)> {
+        self.list.trades.iter().filter_map(|routed| {
+            let RoutedTrade { token, record, index, hash, side, native, usd, price, at, .. } =
+                *routed;
+            let record = self.records.get(usize::try_from(record).ok()?)?;
+            let position = Position { partition: self.partition, offset: record.offset(), index };
+            let token = self.token(token)?;
+            let trade = Trade { token, hash, side, native, usd, price, at };
+            Some((position, record.timestamp(), trade))
         })
     }
+
+    fn token(&self, place: Place) -> Option<&str> {
+        match place.range_from(self.records.end()) {
+            Some(range) => self.list.escaped.get(range),
+            None => std::str::from_utf8(self.records.bytes(place)?).ok(),
+        }
+    }
 }
 
-/// Where `part`, a slice of `whole`, stands in it.
-fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
-    start..start + part.len()
+impl Reusable for List {
+    fn bytes(&self) -> usize {
+        self.trades.capacity() * size_of::<RoutedTrade>() + self.escaped.capacity()
+    }
+
+    fn clear(&mut self) {
+        self.trades.clear();
+        self.escaped.clear();
+    }
 }
 
-/// A part is copied: while it waits it must not keep its whole record in memory.
-fn slice(value: &Bytes, range: Range<usize>) -> Option<Bytes> {
-    let part = value.get(range)?;
-    Some(if part.len() < value.len() { Bytes::copy_from_slice(part) } else { value.clone() })
+/// The place of `part` where it is a slice of `whole`, which stands at `place`.
+fn part_of(whole: &[u8], part: &[u8], place: Place) -> Option<Place> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let within = start + part.len() <= whole.len();
+    within.then(|| Place::at(usize::try_from(place.start).unwrap_or(0) + start, part.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_routed_trade_is_small() {
+        assert!(size_of::<RoutedTrade>() <= 96, "{} bytes", size_of::<RoutedTrade>());
+    }
 }

@@ -8,7 +8,6 @@ use tracing::{error, warn};
 use super::backoff::Backoff;
 use super::engine::Absorbed;
 use super::outbox::Outgoing;
-use super::route::Batch;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::metrics::Metrics;
@@ -40,10 +39,11 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// Counts what became of a batch's trades, and how long their records took until here. `now` is
     /// read once a batch, and the histogram written once: a record costs some nanoseconds.
-    pub(super) fn absorbed(&self, batch: &Batch, absorbed: &Absorbed, now: WallMs) {
+    pub(super) fn absorbed(&self, absorbed: &Absorbed, now: WallMs) {
         let latencies = self.metrics.count_latency_seconds.local();
-        for written in absorbed.records.iter().filter_map(|place| batch.written_at(*place)) {
-            latencies.observe(now.since(written).as_secs_f64());
+        for (written, records) in &absorbed.written {
+            let latency = now.since(*written).as_secs_f64();
+            (0..*records).for_each(|_| latencies.observe(latency));
         }
         latencies.flush();
         self.metrics.trades_counted.inc_by(absorbed.counted);

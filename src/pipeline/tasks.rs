@@ -70,11 +70,11 @@ impl Tasks {
         let crew = Crew {
             mailbox: mailbox(settings, &**producer, shared, &recovered),
             dead_letters: dead_letters.clone(),
-            router: Arc::new(Router {
-                topic: settings.topic.as_str().into(),
-                workers: settings.workers.max(1),
-                max_future_skew: settings.max_future_skew,
-            }),
+            router: Arc::new(Router::new(
+                settings.topic.as_str().into(),
+                settings.workers,
+                settings.max_future_skew,
+            )),
             latest,
             targets: ranges.iter().map(|range| (range.partition, range.end)).collect(),
             settings,

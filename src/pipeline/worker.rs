@@ -199,9 +199,9 @@ impl<C: Checkpoint> Worker<C> {
         let span = Span::current();
         span.record("counted", absorbed.counted).record("late", absorbed.late);
         span.record("duplicate", absorbed.duplicate).record("refused", absorbed.refused.len());
-        self.shared.absorbed(batch, &absorbed, now);
+        self.shared.absorbed(absorbed, now);
         if self.dead_letters.is_some() {
-            for (trade, reason) in absorbed.refused {
+            for &(trade, reason) in &absorbed.refused {
                 let letter = self.router.refused(batch, trade, reason, refusal(reason), now);
                 self.refused.extend(letter);
             }

@@ -4,9 +4,11 @@
 pub mod aggregate;
 pub mod checkpoint;
 mod checkpoint_pane;
+mod cursor;
 pub mod dead_letter;
 pub mod time;
 pub mod token_info;
 pub mod trade;
 mod trade_fields;
+pub mod trade_scan;
 mod varint;

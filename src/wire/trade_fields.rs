@@ -18,9 +18,9 @@ use crate::domain::trade::{MAX_TOKEN_BYTES, Side, Trade};
 use super::time::{self, Rfc3339};
 
 /// Largest native volume, price in USD, and volume in USD.
-const MAX_VALUE: u64 = 10_u64.pow(15);
+pub(super) const MAX_VALUE: u64 = 10_u64.pow(15);
 /// Largest quantity of a token.
-const MAX_QUANTITY: u64 = 10_u64.pow(18);
+pub(super) const MAX_QUANTITY: u64 = 10_u64.pow(18);
 /// Characters of a value that a message shows.
 const SHOWN_CHARS: usize = 64;
 
@@ -153,7 +153,9 @@ impl<'a> Field<'a> {
     }
 
     fn side(&self) -> Result<Side, Rejection> {
-        self.text()?.and_then(|text| side(&text)).ok_or_else(|| self.wrong(Reason::InvalidSide))
+        self.text()?
+            .and_then(|text| side(text.as_bytes()))
+            .ok_or_else(|| self.wrong(Reason::InvalidSide))
     }
 
     /// A decimal as a string or as a JSON number.
@@ -216,11 +218,11 @@ impl<'a> Field<'a> {
 }
 
 /// Collectors pass the program's method, as `buy_exact_sol_in`.
-fn side(text: &str) -> Option<Side> {
-    let method = text.split_once('_').map_or(text, |(side, _)| side);
-    if method.eq_ignore_ascii_case("buy") {
+pub(super) fn side(text: &[u8]) -> Option<Side> {
+    let method = text.split(|byte| *byte == b'_').next()?;
+    if method.eq_ignore_ascii_case(b"buy") {
         Some(Side::Buy)
-    } else if method.eq_ignore_ascii_case("sell") {
+    } else if method.eq_ignore_ascii_case(b"sell") {
         Some(Side::Sell)
     } else {
         None

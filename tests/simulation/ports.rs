@@ -64,17 +64,19 @@ impl TradeLog for SimLog {
             }
             answer => answer?,
         };
-        if fetched.records.len() > 1 && self.0.roll(Weather::FetchCutShort) {
-            fetched.records.truncate(fetched.records.len() / 2);
-            fetched.next = fetched.records.last().map_or(from, |record| record.offset.next());
+        let mut records = fetched.records.to_vec();
+        if records.len() > 1 && self.0.roll(Weather::FetchCutShort) {
+            records.truncate(records.len() / 2);
+            fetched.next = records.last().map_or(from, |record| record.offset.next());
         }
-        fetched.records.retain(|record| {
+        records.retain(|record| {
             let value = record.value.as_deref().unwrap_or_default();
             if value == POISON {
                 fetched.unreadable.push(record.offset..record.offset.next());
             }
             value != POISON && value != MARKER
         });
+        fetched.records = records.into();
         Ok(fetched)
     }
 }

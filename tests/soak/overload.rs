@@ -29,8 +29,8 @@ const OF_A_TOKEN: usize = 500 + 3 * 1_700;
 /// and among the changes (4 × 16), its checkpoint entry and that entry's copy on its way (2 × 110).
 const OF_A_PANE: usize = 2 * 208 + 4 * 16 + 2 * 110;
 
-/// Bytes of one fetch at most: 4 MB of Snappy, five times as much unpacked.
-const UNPACKED: usize = 4 * 1024 * 1024 * 5;
+/// Bytes of one fetch at most: 1 MB of Snappy, and five times as much unpacked.
+const UNPACKED: usize = 1024 * 1024 * 6;
 
 /// Fetches in memory at most: of each partition one that waits to be handed on and the next one,
 /// and in each of two workers' queues eight. Each again as large with what was read of it.

@@ -5,6 +5,7 @@
 mod aggregate;
 mod checkpoint;
 mod hostile;
+mod scan;
 mod trade;
 
 use std::path::Path;

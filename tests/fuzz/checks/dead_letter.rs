@@ -19,7 +19,7 @@ const WRITTEN: WallMs = WallMs(1_736_332_200_000);
 /// Trades and dead letters are those of the slow reading; a dead letter keeps key, headers and the
 /// element's bytes, and says where it stood and why it is there.
 pub fn dead_letter(value: &[u8]) {
-    let router = Router { topic: Arc::from("trade-info"), workers: 3, max_future_skew: SKEW };
+    let router = Router::new(Arc::from("trade-info"), 3, SKEW);
     let record = Record {
         offset: Offset(41),
         timestamp: Some(WRITTEN),
@@ -30,7 +30,7 @@ pub fn dead_letter(value: &[u8]) {
             ("aggregator.errors.reason".to_owned(), Bytes::from_static(b"of an earlier one")),
         ],
     };
-    let records = Arc::from(vec![record]);
+    let records = Arc::new(vec![record].into());
     let mut routing = router.route(Partition(2), &records, Offset(42), WRITTEN.plus(SKEW));
     let mut letters = Vec::new();
     loop {

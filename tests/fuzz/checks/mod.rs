@@ -11,6 +11,7 @@ mod http;
 mod json;
 mod numbers;
 mod rfc3339;
+mod scan;
 mod token_info;
 mod trade;
 

@@ -10,7 +10,7 @@ use aggregator_service::wire::trade::{Element, decode};
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, ToPrimitive};
 
-use super::{decimal, json, rfc3339};
+use super::{decimal, json, rfc3339, scan};
 
 /// 2025-01-08T10:35:00.5Z.
 pub(crate) const LATEST: EventTime =
@@ -34,7 +34,7 @@ pub(crate) struct Facts {
 }
 
 /// Every element as the slow reading has it, in order and one for one; an array says what its
-/// elements say alone.
+/// elements say alone, and a scan says the same or nothing.
 pub fn trade(value: &[u8]) {
     let expected = expected(value, LATEST);
     let mut left = expected.iter();
@@ -50,6 +50,7 @@ pub fn trade(value: &[u8]) {
         }
     });
     assert_eq!(left.next(), None, "an element for each of the slow reading");
+    scan::scan(value);
 }
 
 fn alone(element: &[u8], together: &Said) {

@@ -7,9 +7,7 @@ use std::time::Duration;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::kafka::{Cluster, KafkaLog, KafkaProducer, Wanted, ensure_topics};
-use aggregator_service::ports::{
-    Fetched, Message, ProduceError, Producer, Record, Target, TradeLog,
-};
+use aggregator_service::ports::{Message, ProduceError, Producer, Record, Target, TradeLog};
 use bytes::Bytes;
 
 use super::KafkaBroker;
@@ -66,17 +64,23 @@ pub async fn produce_numbers(producer: &KafkaProducer, numbers: Range<u32>) {
     produce(producer, messages).await.expect("produce");
 }
 
+/// What was read of a partition.
+pub struct Drained {
+    pub records: Vec<Record>,
+    pub unreadable: Vec<Range<Offset>>,
+    pub next: Offset,
+}
+
 /// Reads partition 0 from `from` to its end.
-pub async fn drain(log: &KafkaLog, from: i64) -> Fetched {
+pub async fn drain(log: &KafkaLog, from: i64) -> Drained {
     let end = log.partitions().await.expect("partitions")[0].end;
-    let mut all = Fetched { next: Offset(from), ..Fetched::default() };
+    let mut all = Drained { records: Vec::new(), unreadable: Vec::new(), next: Offset(from) };
     while all.next < end {
         let fetched = log.fetch(P0, all.next).await.expect("fetch");
         assert!(fetched.next > all.next, "no progress at {} of {end}", all.next);
-        all.records.extend(fetched.records);
+        all.records.extend(fetched.records.to_vec());
         all.unreadable.extend(fetched.unreadable);
         all.next = fetched.next;
-        all.end = fetched.end;
     }
     all
 }

@@ -2,6 +2,8 @@
 //! Each has two implementations today: the real one (`kafka`, `redis`) and the in-process one
 //! (`local`), over which `demo`, `replay` and the simulation run the very same pipeline.
 
+pub mod records;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Range;
@@ -16,6 +18,8 @@ use crate::domain::position::{Offset, Partition};
 use crate::domain::ranking::{Place, Ranking};
 use crate::domain::time::{Second, WallMs};
 use crate::domain::token::ShardId;
+
+pub use records::{Record, RecordView, Records};
 
 /// The input topic, read partition by partition.
 pub trait TradeLog: Send + Sync + 'static {
@@ -54,7 +58,7 @@ pub struct PartitionRange {
 #[derive(Debug, Default)]
 pub struct Fetched {
     /// Records in offset order, all at or above the offset asked for.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// Ranges inside `from..next` that nobody could decode; their records are lost to us and are
     /// dead-lettered by position. Transaction markers are not among them.
     pub unreadable: Vec<Range<Offset>>,
@@ -63,21 +67,6 @@ pub struct Fetched {
     pub next: Offset,
     /// The partition's end as known now, for lag.
     pub end: Offset,
-}
-
-/// One record of the input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// Its offset.
-    pub offset: Offset,
-    /// Its timestamp; `None` where it has none.
-    pub timestamp: Option<WallMs>,
-    /// Its key.
-    pub key: Option<Bytes>,
-    /// Its value; `None` is a tombstone.
-    pub value: Option<Bytes>,
-    /// Its headers.
-    pub headers: Vec<(String, Bytes)>,
 }
 
 /// Why the log did not answer.

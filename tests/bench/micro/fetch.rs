@@ -1,0 +1,172 @@
+//! From a broker's answer to the shards: record batches decoded in every codec, routed, absorbed;
+//! single trades, and arrays of fifty. Buffers are used again, as in the service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aggregator_service::domain::budget::Budget;
+use aggregator_service::domain::position::{Offset, Partition};
+use aggregator_service::domain::shard::Shard;
+use aggregator_service::domain::time::{Second, WallMs};
+use aggregator_service::domain::token::SHARDS;
+use aggregator_service::domain::window::{Window, Windows};
+use aggregator_service::kafka::Batches;
+use aggregator_service::pipeline::engine::Engine;
+use aggregator_service::pipeline::route::{Batch, Router};
+use aggregator_service::pool::Pool;
+use aggregator_service::ports::records::Content;
+use aggregator_service::ports::{Fetched, Records};
+use bytes::{Bytes, BytesMut};
+use divan::{Bencher, counter::ItemsCount};
+use kafka_protocol::records::{
+    Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Record,
+    RecordBatchEncoder, RecordEncodeOptions, TimestampType,
+};
+
+/// Trades of one answer, and of one of its batches.
+const TRADES: usize = 4_000;
+const BATCH: usize = 1_000;
+
+/// Trades in a value.
+const SIZES: [usize; 2] = [1, 50];
+
+/// Somewhat after the trades.
+const NOW: WallMs = WallMs(1_736_332_215_000);
+
+#[divan::bench(args = SIZES)]
+fn decode_plain(bencher: Bencher, size: usize) {
+    decode(bencher, size, Compression::None);
+}
+
+#[divan::bench(args = SIZES)]
+fn decode_snappy(bencher: Bencher, size: usize) {
+    decode(bencher, size, Compression::Snappy);
+}
+
+#[divan::bench(args = SIZES)]
+fn decode_lz4(bencher: Bencher, size: usize) {
+    decode(bencher, size, Compression::Lz4);
+}
+
+#[divan::bench(args = SIZES)]
+fn decode_zstd(bencher: Bencher, size: usize) {
+    decode(bencher, size, Compression::Zstd);
+}
+
+#[divan::bench(args = SIZES)]
+fn decode_gzip(bencher: Bencher, size: usize) {
+    decode(bencher, size, Compression::Gzip);
+}
+
+fn decode(bencher: Bencher, size: usize, codec: Compression) {
+    let (pool, answer) = (Pool::new(1 << 30), answer(size, codec));
+    bencher.counter(ItemsCount::new(TRADES)).bench_local(|| {
+        assert_eq!(fetched(&pool, &answer).records.len(), TRADES / size);
+    });
+}
+
+#[divan::bench(args = SIZES)]
+fn route(bencher: Bencher, size: usize) {
+    let records = Arc::new(fetched(&Pool::new(1 << 30), &answer(size, Compression::None)).records);
+    let router = router();
+    bencher.counter(ItemsCount::new(TRADES)).bench_local(|| routed(&router, &records, 0));
+}
+
+#[divan::bench(args = SIZES)]
+fn decode_route_and_absorb(bencher: Bencher, size: usize) {
+    let (pool, answer) = (Pool::new(1 << 30), answer(size, Compression::Snappy));
+    let (router, mut engine) = (router(), engine());
+    let mut offset = 0;
+    bencher.counter(ItemsCount::new(TRADES)).bench_local(|| {
+        let records = Arc::new(fetched(&pool, &answer).records);
+        offset += 1;
+        // Another partition each time: what was counted once would be passed by.
+        let batches = routed(&router, &records, offset);
+        let counted = |batch: &Batch| engine.absorb(batch).counted;
+        assert_eq!(batches.iter().map(counted).sum::<u64>(), u64::try_from(TRADES).unwrap());
+    });
+}
+
+fn routed(router: &Router, records: &Arc<Records>, partition: i32) -> Vec<Batch> {
+    let next = Offset(i64::try_from(TRADES).unwrap());
+    let mut routing = router.route(Partition(partition), records, next, NOW);
+    assert!(routing.read_on().is_empty());
+    routing.finish().batches
+}
+
+fn router() -> Router {
+    Router::new(Arc::from("trade-info"), 1, Duration::from_secs(300))
+}
+
+fn engine() -> Engine {
+    let seconds = [60, 300, 900, 1_800, 3_600];
+    let window = |seconds| Window { name: format!("{seconds}s"), seconds };
+    let windows = Windows::new(seconds.map(window).to_vec()).unwrap();
+    let budget = Arc::new(Budget::new(1_000_000, 1_000_000));
+    let (end, floor) = (NOW.second(), Second(0));
+    let shard = |_| Shard::new(windows.clone(), Arc::clone(&budget), end, floor);
+    Engine::new(0, 1, (0..SHARDS).map(shard).collect())
+}
+
+fn fetched(pool: &Arc<Pool<Content>>, answer: &[u8]) -> Fetched {
+    let mut records = pool.take(1 << 20);
+    records.answer.room(answer.len()).copy_from_slice(answer);
+    records.answer.fill(answer.len());
+    let batches = Batches { records, place: 0..answer.len(), ..Batches::default() };
+    batches.read(Offset(0)).unwrap()
+}
+
+fn answer(size: usize, compression: Compression) -> Bytes {
+    let options = RecordEncodeOptions { version: 2, compression };
+    let mut answer = BytesMut::new();
+    for first in (0..TRADES).step_by(BATCH) {
+        let mut batch = BytesMut::new();
+        let records = (first..first + BATCH).step_by(size).map(|first| record(first, size));
+        let records: Vec<_> = records.collect();
+        RecordBatchEncoder::encode(&mut batch, &records, &options).unwrap();
+        answer.extend_from_slice(&batch);
+    }
+    answer.freeze()
+}
+
+fn record(first: usize, size: usize) -> Record {
+    let offset = i64::try_from(first / size).unwrap();
+    Record {
+        transactional: false,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
+        producer_id: NO_PRODUCER_ID,
+        producer_epoch: NO_PRODUCER_EPOCH,
+        timestamp_type: TimestampType::Creation,
+        sequence: 0,
+        offset,
+        timestamp: NOW.0 + offset / 100,
+        key: None,
+        value: Some(value(first, size).into()),
+        headers: Default::default(),
+    }
+}
+
+/// Trades as collectors write them, some 320 bytes each, of a thousand tokens.
+fn value(first: usize, size: usize) -> String {
+    let trade = |number: usize| {
+        format!(
+            concat!(
+                r#"{{"Token":"{:A>40}pump","Wallet":"{:B>44}","SellBuy":"buy","#,
+                r#""NativeAmount":"0.{:0>9}","TokenAmount":"{}.{}","PriceUsd":"0.0000{}","#,
+                r#""TransTime":"2025-01-08T10:30:0{}Z","TxHash":"{:C>88}"}}"#
+            ),
+            number.wrapping_mul(2_654_435_761) % 1_000,
+            number,
+            number % 9_973,
+            number % 99_991,
+            number % 9_973,
+            number % 99_991,
+            number / 1_000 % 10,
+            number
+        )
+    };
+    let text = (first..first + size).map(trade).collect::<Vec<_>>().join(",");
+    if size == 1 { text } else { format!("[{text}]") }
+}
