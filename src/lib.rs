@@ -142,9 +142,13 @@
 //!   trade_fields   one element's fields
 //!   varint         numbers in few bytes
 //! domain/          trades, panes, windows, shards; pure
+//!   address        a token's address as it is kept
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
 //!   budget         how many tokens and panes are held
+//!   chunks         lists that grow by little
+//!   compact        a pane in half the bytes
+//!   held           what is held of one token
 //!   history        a token's last hour in steps
 //!   look           what a shard says between ticks
 //!   name           symbols and names
@@ -153,6 +157,7 @@
 //!   price          prices as written
 //!   ranking        which tokens come first
 //!   reject         why a trade was rejected
+//!   restore        a shard from its checkpoint
 //!   shard          tokens by hash: panes, windows, positions
 //!   store          live panes by second
 //!   table          a shard's tokens
@@ -162,7 +167,8 @@
 //!   window         the configured windows
 //! ```
 //!
-//! Beside it stands `memfn/`, a crate of its own: memcpy and its kin for the static build.
+//! Beside it stands `memfn/`, a crate of its own: memcpy and its kin for the static build, and a
+//! prefetch.
 //!
 //! Who may use whom: `main → app → {http, kafka, redis, otlp, telemetry, config} → ports, tls,
 //! wire → domain`, never the other way; `tests/architecture.rs` holds the table, and compares this
@@ -171,7 +177,7 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 // Of main.rs alone.
-use {memfn as _, mimalloc as _};
+use mimalloc as _;
 
 pub mod app;
 pub mod check;

@@ -269,6 +269,11 @@ impl Batch {
         self.records.get(self.trades.get(trade)?.record)?.timestamp
     }
 
+    /// The hashes of its trades' tokens, in log order.
+    pub fn hashes(&self) -> impl Iterator<Item = TokenHash> {
+        self.trades.iter().map(|routed| routed.hash)
+    }
+
     /// Its trades with their positions, in log order.
     pub fn trades(&self) -> impl Iterator<Item = (Position, Trade<'_>)> {
         self.trades.iter().filter_map(|routed| {
