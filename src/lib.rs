@@ -148,9 +148,13 @@
 //!   trade_scan     usual values, in one pass
 //!   varint         numbers in few bytes
 //! domain/          trades, panes, windows, shards; pure
+//!   address        a token's address as it is kept
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
 //!   budget         how many tokens and panes are held
+//!   chunks         lists that grow by little
+//!   compact        a pane in half the bytes
+//!   held           what is held of one token
 //!   history        a token's last hour in steps
 //!   look           what a shard says between ticks
 //!   name           symbols and names
@@ -159,6 +163,7 @@
 //!   price          prices as written
 //!   ranking        which tokens come first
 //!   reject         why a trade was rejected
+//!   restore        a shard from its checkpoint
 //!   shard          tokens by hash: panes, windows, positions
 //!   store          live panes by second
 //!   table          a shard's tokens
@@ -168,7 +173,8 @@
 //!   window         the configured windows
 //! ```
 //!
-//! Beside it stands `memfn/`, a crate of its own: memcpy and its kin for the static build.
+//! Beside it stands `memfn/`, a crate of its own: memcpy and its kin for the static build, and a
+//! prefetch.
 //!
 //! Who may use whom: `main → app → {http, kafka, redis, otlp, telemetry, config} → ports, tls,
 //! wire → domain`, never the other way; `tests/architecture.rs` holds the table, and compares this
@@ -177,7 +183,7 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 // Of main.rs alone.
-use {memfn as _, mimalloc as _, rustix as _};
+use {mimalloc as _, rustix as _};
 
 pub mod app;
 pub mod check;

@@ -22,7 +22,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 /// Pure folders, and the only crates that their `use` lines may name.
 const CRATES: &[(&str, &str)] = &[
-    ("domain/", "ethnum foldhash hashbrown itoa num_bigint rust_decimal serde thiserror time"),
+    (
+        "domain/",
+        "ethnum foldhash hashbrown itoa memfn num_bigint rust_decimal serde thiserror time",
+    ),
     (
         "wire/",
         "bytes crc32fast ethnum hashbrown itoa memchr num_bigint rust_decimal ryu serde \

@@ -250,7 +250,7 @@ proptest! {
 
 fn changes(shard: &mut Shard, published: i64) -> Vec<u8> {
     let positions: Vec<_> = shard.positions().collect();
-    let panes = shard.changes().map(|(token, second, pane)| PaneAt { token, second, pane: *pane });
+    let panes = shard.changes().map(|(token, second, pane)| PaneAt { token, second, pane });
     let blob = checkpoint::encode(&positions, Second(published), Second(published), panes);
     shard.clear_changes();
     blob

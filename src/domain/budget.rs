@@ -16,7 +16,7 @@ pub struct Budget {
 /// The reserve is this part of the panes: little beside the bound, and minutes for whoever looks
 /// at the figures.
 const RESERVE_PART: usize = 8;
-/// It is never less than this: some 20 MB, below which a bound on memory means nothing.
+/// It is never less than this: some 10 MB, below which a bound on memory means nothing.
 const LEAST_RESERVE: usize = 100_000;
 
 impl Budget {

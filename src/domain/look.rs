@@ -1,18 +1,20 @@
 //! What a shard says between ticks: aggregates, keys of a ranking, a token's history. All as of its
 //! windows' end, and of active tokens alone. Changes nothing: the tick still owes what it owed.
 
-use super::aggregate::Aggregate;
+use super::aggregate::{Aggregate, Figures};
+use super::held::Token;
 use super::history::History;
+use super::pane::{Running, Sums};
 use super::ranking::Sort;
 use super::shard::Shard;
-use super::table::Token;
 use super::token::TokenHash;
 
 impl Shard {
     /// What a tick would publish of every active token if it came now.
     pub fn active(&self, mut each: impl FnMut(&Aggregate<'_>)) {
-        for token in self.tokens.iter() {
-            self.aggregate(token, &mut each);
+        let mut figures = Vec::with_capacity(self.windows.count());
+        for (slot, token) in self.actives() {
+            self.tell(slot, token, &mut figures, &mut each);
         }
     }
 
@@ -23,47 +25,70 @@ impl Shard {
         address: &str,
         mut each: impl FnMut(&Aggregate<'_>),
     ) -> bool {
-        let token = self.tokens.find(hash, address).and_then(|slot| self.tokens.get(slot));
-        token.is_some_and(|token| self.aggregate(token, &mut each))
+        let found = self.active_token(hash, address);
+        found.inspect(|(slot, token)| self.tell(*slot, token, &mut Vec::new(), &mut each)).is_some()
     }
 
     /// The address of every active token, and how to get its key in the window at a place.
     pub fn keys(&self, window: usize, sort: Sort, mut each: impl FnMut(&str, &dyn Fn() -> i128)) {
         let (panes, end) = (&self.panes, self.end);
         let Some(spec) = self.windows.iter().nth(window) else { return };
-        for token in self.tokens.iter().filter(|token| token.newest_until(end).is_some()) {
+        for (slot, token) in self.actives() {
             let prices = || {
                 let close = token.close(panes, end);
                 (token.open(panes, spec, end).unwrap_or(close), close)
             };
-            let sums = token.windows.get(window);
-            each(&token.address, &|| sums.map_or(0, |sums| sort.key(sums, prices)));
+            each(token.address.as_str(), &|| sort.key(&self.sums(slot, token, window), prices));
         }
     }
 
     /// A token's last hour in steps; `None` where it is not active.
     #[must_use]
     pub fn history(&self, hash: TokenHash, address: &str) -> Option<History> {
-        let token = self.tokens.find(hash, address).and_then(|slot| self.tokens.get(slot))?;
-        token.newest_until(self.end)?;
+        let (_, token) = self.active_token(hash, address)?;
         let mut history = History::new(self.windows.longest(), self.end);
-        let first = token.panes.partition_point(|place| place.second < history.from);
-        for place in token.panes.range(first..) {
-            if let Some(stored) = self.panes.get(*place) {
-                history.add(place.second, &stored.pane);
+        for place in token.after(history.from.plus(-1)) {
+            if let Some((_, pane)) = self.panes.get(place) {
+                history.add(place.second(), &pane);
             }
         }
         Some(history)
     }
 
-    fn aggregate(&self, token: &Token, each: &mut impl FnMut(&Aggregate<'_>)) -> bool {
-        let active = token.newest_until(self.end).is_some();
-        if active {
-            let (mut figures, end) = (Vec::with_capacity(self.windows.count()), self.end);
-            token.figures(&self.panes, &self.windows, end, &mut figures);
-            let (address, hash) = (&*token.address, token.hash);
-            each(&Aggregate { token: address, hash, end, windows: &figures });
+    /// Tells a token's figures; `figures` is room for them.
+    pub(super) fn tell(
+        &self,
+        slot: u32,
+        token: &Token,
+        figures: &mut Vec<Figures>,
+        each: &mut impl FnMut(&Aggregate<'_>),
+    ) {
+        let (panes, end) = (&self.panes, self.end);
+        let close = token.close(panes, end);
+        figures.clear();
+        figures.extend(self.windows.iter().enumerate().map(|(at, window)| {
+            let open = token.open(panes, window, end).unwrap_or(close);
+            Figures { sums: self.sums(slot, token, at), open, close }
+        }));
+        let (address, hash) = (token.address.as_str(), token.hash);
+        each(&Aggregate { token: address, hash, end, windows: figures });
+    }
+
+    /// Sums of a token's window at a place.
+    fn sums(&self, slot: u32, token: &Token, window: usize) -> Sums {
+        match self.windows.shorter_at(window) {
+            Some(at) => self.tokens.window(slot, at).map(Running::sums).unwrap_or_default(),
+            None => token.longest(&self.panes, self.end),
         }
-        active
+    }
+
+    fn actives(&self) -> impl Iterator<Item = (u32, &Token)> {
+        self.tokens.iter().filter(|(_, token)| token.newest_until(self.end).is_some())
+    }
+
+    fn active_token(&self, hash: TokenHash, address: &str) -> Option<(u32, &Token)> {
+        let slot = self.tokens.find(hash, address)?;
+        let token = self.tokens.get(slot)?;
+        token.newest_until(self.end).map(|_| (slot, token))
     }
 }

@@ -1,9 +1,13 @@
 //! The domain: trades, panes, windows, shards. Pure: no clock, no I/O, no async, no logging.
 //! Time comes in as an argument, results go out as values; the same input gives the same output.
 
+mod address;
 pub mod aggregate;
 pub mod amount;
 pub mod budget;
+mod chunks;
+mod compact;
+mod held;
 pub mod history;
 mod look;
 pub mod name;
@@ -12,6 +16,7 @@ pub mod position;
 pub mod price;
 pub mod ranking;
 pub mod reject;
+mod restore;
 pub mod shard;
 mod store;
 mod table;

@@ -24,6 +24,15 @@ pub struct Sums {
     pub usd: i128,
 }
 
+/// [`Sums`] as they are kept for each token and window: without gaps, in one line of the cache.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Running {
+    /// Sells, buys, USD.
+    volumes: [i128; 3],
+    /// Sells, buys.
+    counts: [u64; 2],
+}
+
 /// The first or the last trade of a pane, by the contract's order: nanoseconds inside the second,
 /// then the position in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +100,36 @@ impl Sums {
         self.buy.count -= other.buy.count;
         self.buy.volume -= other.buy.volume;
         self.usd -= other.usd;
+    }
+}
+
+impl From<&Sums> for Running {
+    fn from(sums: &Sums) -> Self {
+        let Sums { sell, buy, usd } = *sums;
+        Self { volumes: [sell.volume, buy.volume, usd], counts: [sell.count, buy.count] }
+    }
+}
+
+impl Running {
+    /// The sums.
+    pub(crate) const fn sums(&self) -> Sums {
+        let ([sell, buy, usd], [sells, buys]) = (self.volumes, self.counts);
+        let sell = Flow { count: sells, volume: sell };
+        Sums { sell, buy: Flow { count: buys, volume: buy }, usd }
+    }
+
+    /// As [`Sums::add`].
+    pub(crate) fn add(&mut self, other: &Sums) {
+        let mut sums = self.sums();
+        sums.add(other);
+        *self = Self::from(&sums);
+    }
+
+    /// As [`Sums::subtract`].
+    pub(crate) fn subtract(&mut self, other: &Sums) {
+        let mut sums = self.sums();
+        sums.subtract(other);
+        *self = Self::from(&sums);
     }
 }
 

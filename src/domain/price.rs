@@ -62,6 +62,11 @@ impl Price {
         Self((u128::from(scale) << MANTISSA_BITS) | mantissa)
     }
 
+    /// A price from what [`mantissa`](Self::mantissa) and [`scale`](Self::scale) have told of it.
+    pub(crate) fn kept(mantissa: u128, scale: u8) -> Self {
+        Self((u128::from(scale) << MANTISSA_BITS) | mantissa)
+    }
+
     /// The digits, as an integer below 10²⁸.
     #[must_use]
     pub const fn mantissa(self) -> u128 {

@@ -6,18 +6,22 @@
 //! - A token's windows are the sums of its panes with `end − D < pane ≤ end`, at every moment.
 //! - A pane lives while the longest window holds it, or will: `end − longest < pane`.
 //! - The figures depend on which trades were absorbed, not on the order in which they came.
+//!
+//! At many tokens what a trade costs is the way to memory: its token and its newest pane are
+//! elsewhere for every trade. So whoever absorbs many calls [`prefetch_token`](Shard::prefetch_token)
+//! for each some trades ahead, then [`prefetch_pane`](Shard::prefetch_pane); and folding walks each
+//! chunk of panes twice, first to bring the tokens near.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::aggregate::Aggregate;
 use super::budget::Budget;
-use super::pane::{Pane, Sums};
+use super::held::Token;
+use super::pane::{Pane, Running};
 use super::position::{Offset, Partition, Position};
-use super::price::Price;
 use super::reject::Reason;
-use super::store::{PaneRef, PaneStore, StoredPane};
-use super::table::{Token, TokenTable};
+use super::store::{PaneRef, PaneStore};
+use super::table::TokenTable;
 use super::time::Second;
 use super::token::TokenHash;
 use super::trade::Trade;
@@ -32,7 +36,8 @@ pub enum Outcome {
     Duplicate,
     /// It is older than the longest window: it changes nothing.
     Late,
-    /// It cannot count: `Capacity` or `OutOfRange` (a sum would leave 128 bits).
+    /// It cannot count: `Capacity` or `OutOfRange` (a sum would leave 128 bits, or no text could
+    /// tell such a time).
     Refused(Reason),
 }
 
@@ -43,7 +48,7 @@ const MANY_CHANGES: usize = 1_024;
 #[derive(Debug)]
 pub struct Shard {
     pub(super) windows: Windows,
-    budget: Arc<Budget>,
+    pub(super) budget: Arc<Budget>,
     pub(super) end: Second,
     pub(super) tokens: TokenTable,
     pub(super) panes: PaneStore,
@@ -59,10 +64,10 @@ impl Shard {
     #[must_use]
     pub fn new(windows: Windows, budget: Arc<Budget>, end: Second, floor: Second) -> Self {
         Self {
+            tokens: TokenTable::new(&windows),
             windows,
             budget,
             end,
-            tokens: TokenTable::default(),
             panes: PaneStore::default(),
             next_offsets: Vec::new(),
             dirty: Vec::new(),
@@ -118,6 +123,9 @@ impl Shard {
         if second <= self.horizon() {
             return Outcome::Late;
         }
+        if PaneRef::new(second, 0).is_none() {
+            return Outcome::Refused(Reason::OutOfRange);
+        }
         let Some(slot) = self.slot_of(trade.hash, trade.token, Budget::take_token) else {
             return Outcome::Refused(Reason::Capacity);
         };
@@ -125,29 +133,48 @@ impl Shard {
         let Some(token) = self.tokens.get_mut(slot) else {
             return Outcome::Refused(Reason::Capacity);
         };
-        let Some(total) = token.total.checked_add(&pane.sums) else {
+        let Some(total) = token.total.sums().checked_add(&pane.sums) else {
             return Outcome::Refused(Reason::OutOfRange);
         };
-        let place = match token.place(second) {
-            Ok(place) => {
-                if let Some(stored) = self.panes.get_mut(place) {
-                    stored.pane.merge(&pane);
-                }
-                place
-            }
-            Err(_) if !self.budget.take_pane() => return Outcome::Refused(Reason::Capacity),
-            Err(at) => {
-                let place = self.panes.push(second, StoredPane { slot, dirty: false, pane });
-                token.panes.insert(at, place);
-                place
+        let changed = match token.place(second) {
+            Some(place) => self.panes.merge(place, &pane).then_some(place),
+            None if !self.budget.take_pane() => return Outcome::Refused(Reason::Capacity),
+            None => {
+                let Some(place) = self.panes.push(second, slot, &pane, true) else {
+                    self.budget.release_panes(1);
+                    return Outcome::Refused(Reason::Capacity);
+                };
+                token.insert(place);
+                Some(place)
             }
         };
-        token.total = total;
+        token.total = Running::from(&total);
         if second <= self.end {
-            token.add(&self.windows, second, self.end, &pane.sums);
+            self.tokens.add(slot, &self.windows, second, self.end, &pane.sums);
         }
-        self.mark_dirty(place);
+        self.dirty.extend(changed);
         Outcome::Counted
+    }
+
+    /// Brings the token near that a trade of this hash will touch: some trades ahead.
+    pub fn prefetch_token(&self, hash: TokenHash) {
+        if let Some(token) = self.tokens.guess(hash) {
+            memfn::prefetch(&token.address);
+            memfn::prefetch(&token.total);
+        }
+    }
+
+    /// Brings the pane near that it will touch: once the token is, and fewer trades ahead.
+    pub fn prefetch_pane(&self, hash: TokenHash) {
+        if let Some(newest) = self.tokens.guess(hash).and_then(Token::newest) {
+            self.panes.prefetch(newest);
+        }
+    }
+
+    /// How many tokens it holds: few lie in the processor's cache, and need no prefetching.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.tokens.count()
     }
 
     /// Moves the windows' end forwards: folds in the seconds that begin to count, takes away those
@@ -158,22 +185,28 @@ impl Shard {
         }
         let before = std::mem::replace(&mut self.end, end);
         for bucket in self.panes.between(before, end) {
-            for stored in &bucket.panes {
-                if let Some(token) = self.tokens.get_mut(stored.slot) {
-                    token.add(&self.windows, bucket.second, end, &stored.pane.sums);
+            self.tokens.each(bucket, TokenTable::prefetch_windows, |tokens, index, stored| {
+                if let Some(sums) = self.panes.sums(bucket.second, index, stored) {
+                    tokens.add(stored.slot(), &self.windows, bucket.second, end, &sums);
                 }
-            }
+            });
         }
-        for (at, window) in self.windows.iter().enumerate() {
-            let leaving = window.left_by(end).min(before);
-            for bucket in self.panes.between(window.left_by(before), leaving) {
-                for stored in &bucket.panes {
-                    let token = self.tokens.get_mut(stored.slot);
-                    if let Some(sums) = token.and_then(|token| token.windows.get_mut(at)) {
-                        sums.subtract(&stored.pane.sums);
+        self.panes.tighten(before, end);
+        for (at, window) in self.windows.shorter().enumerate() {
+            let (lost, leaving) = (window.left_by(before), window.left_by(end).min(before));
+            let near = |tokens: &TokenTable, slot| tokens.prefetch_window(slot, at);
+            for bucket in self.panes.between(lost, leaving) {
+                self.tokens.each(bucket, near, |tokens, index, stored| {
+                    let sums = self.panes.sums(bucket.second, index, stored);
+                    if let (Some(running), Some(sums)) =
+                        (tokens.window_mut(stored.slot(), at), sums)
+                    {
+                        running.subtract(&sums);
                     }
-                }
+                });
             }
+            // Late panes may have come since it was folded.
+            self.panes.tighten(lost, leaving);
         }
         self.expire();
     }
@@ -181,24 +214,15 @@ impl Shard {
     /// What a tick publishes: every active token, and once more, with zero counts, each one whose
     /// last trade has left the longest window since.
     pub fn due(&mut self, mut each: impl FnMut(&Aggregate<'_>)) {
-        let (panes, windows, end) = (&self.panes, &self.windows, self.end);
-        let mut figures = Vec::with_capacity(windows.count());
-        let mut closed = Vec::new();
-        for (slot, token) in self.tokens.iter_mut() {
-            let active = token.newest_until(end).is_some();
-            if active || token.closing {
-                token.figures(panes, windows, end, &mut figures);
-                let (address, hash) = (&*token.address, token.hash);
-                each(&Aggregate { token: address, hash, end, windows: &figures });
+        let mut figures = Vec::with_capacity(self.windows.count());
+        for slot in 0..self.tokens.slots() {
+            let Some(token) = self.tokens.get(slot) else { continue };
+            if token.closing || token.newest_until(self.end).is_some() {
+                self.tell(slot, token, &mut figures, &mut each);
             }
-            token.closing = false;
-            if token.panes.is_empty() {
-                closed.push(slot);
-            }
+            self.closed(slot);
         }
-        for slot in closed {
-            self.remove(slot);
-        }
+        self.compact();
     }
 
     /// How many changes are noted: never many more than there are live panes.
@@ -215,82 +239,25 @@ impl Shard {
 
     /// The panes that changed since then, whole, with their tokens and seconds. Those that expired
     /// meanwhile are not among them.
-    pub fn changes(&self) -> impl Iterator<Item = (&str, Second, &Pane)> {
+    pub fn changes(&self) -> impl Iterator<Item = (&str, Second, Pane)> {
         self.dirty.iter().filter_map(|place| {
-            let stored = self.panes.get(*place)?;
-            Some((&*self.tokens.get(stored.slot)?.address, place.second, &stored.pane))
+            let (slot, pane) = self.panes.get(*place)?;
+            Some((self.tokens.get(slot)?.address.as_str(), place.second(), pane))
         })
     }
 
     /// The changes are taken: from here on only newer ones are.
     pub fn clear_changes(&mut self) {
-        for place in self.dirty.drain(..) {
-            if let Some(stored) = self.panes.get_mut(place) {
-                stored.dirty = false;
-            }
-        }
+        let (noted, panes) = (self.dirty.len(), &mut self.panes);
+        self.dirty.drain(..).for_each(|place| panes.clean(place));
+        self.dirty.shrink_to(2 * noted.max(MANY_CHANGES));
     }
 
     /// All live panes, oldest second first.
-    pub fn panes(&self) -> impl Iterator<Item = (&str, Second, &Pane)> {
-        self.panes.iter().filter_map(|(second, stored)| {
-            Some((&*self.tokens.get(stored.slot)?.address, second, &stored.pane))
+    pub fn panes(&self) -> impl Iterator<Item = (&str, Second, Pane)> {
+        self.panes.iter().filter_map(|(slot, second, pane)| {
+            Some((self.tokens.get(slot)?.address.as_str(), second, pane))
         })
-    }
-
-    /// Puts a pane from the checkpoint in place of what is known of that token and second. The
-    /// windows see it with the next [`open`](Self::open).
-    pub fn restore(&mut self, address: &str, second: Second, pane: &Pane) {
-        let take = |budget: &Budget| {
-            budget.restore_token();
-            true
-        };
-        let Some(slot) = self.slot_of(TokenHash::of(address), address, take) else {
-            return;
-        };
-        let Some(token) = self.tokens.get_mut(slot) else {
-            return;
-        };
-        match token.place(second) {
-            Ok(place) => {
-                if let Some(stored) = self.panes.get_mut(place) {
-                    stored.pane = *pane;
-                }
-            }
-            Err(at) => {
-                let stored = StoredPane { slot, dirty: false, pane: *pane };
-                token.panes.insert(at, self.panes.push(second, stored));
-                self.budget.restore_pane();
-            }
-        }
-    }
-
-    /// Begins after [`restore`](Self::restore) as the shard was when its windows ended at
-    /// `published`, the last tick whose messages were acknowledged. What the longest window had
-    /// lost by then has been closed.
-    pub fn open(&mut self, published: Second) {
-        self.end = published;
-        for (second, stored) in self.panes.iter() {
-            let Some(token) = self.tokens.get_mut(stored.slot) else { continue };
-            // What a valid checkpoint holds was checked when it was counted.
-            if let Some(total) = token.total.checked_add(&stored.pane.sums) {
-                token.total = total;
-                if second <= published {
-                    token.add(&self.windows, second, published, &stored.pane.sums);
-                }
-            }
-        }
-        self.expire();
-        let mut closed = Vec::new();
-        for (slot, token) in self.tokens.iter_mut() {
-            token.closing = false;
-            if token.panes.is_empty() {
-                closed.push(slot);
-            }
-        }
-        for slot in closed {
-            self.remove(slot);
-        }
     }
 
     /// The newest second that does not count any more.
@@ -298,7 +265,7 @@ impl Shard {
         self.end.plus(-i64::from(self.windows.longest())).max(self.floor)
     }
 
-    fn slot_of(
+    pub(super) fn slot_of(
         &mut self,
         hash: TokenHash,
         address: &str,
@@ -307,52 +274,55 @@ impl Shard {
         if let Some(slot) = self.tokens.find(hash, address) {
             return Some(slot);
         }
-        take(&self.budget).then(|| {
-            self.tokens.insert(Token {
-                address: address.into(),
-                hash,
-                panes: VecDeque::new(),
-                total: Sums::default(),
-                windows: vec![Sums::default(); self.windows.count()].into(),
-                last_price: Price::ZERO,
-                closing: false,
-            })
-        })
-    }
-
-    fn mark_dirty(&mut self, place: PaneRef) {
-        if let Some(stored) = self.panes.get_mut(place)
-            && !stored.dirty
-        {
-            stored.dirty = true;
-            self.dirty.push(place);
+        if !take(&self.budget) {
+            return None;
         }
+        let slot = self.tokens.insert(Token::new(address, hash));
+        if slot.is_none() {
+            self.budget.release_token();
+        }
+        slot
     }
 
     /// Drops the panes that no window holds any more. A token that is left without one owes a
     /// closing message.
-    fn expire(&mut self) {
+    pub(super) fn expire(&mut self) {
         let horizon = self.horizon();
-        while let Some(bucket) = self.panes.pop_until(horizon) {
-            self.budget.release_panes(bucket.panes.len());
-            for stored in bucket.panes {
-                let Some(token) = self.tokens.get_mut(stored.slot) else { continue };
-                token.panes.pop_front();
-                token.total.subtract(&stored.pane.sums);
-                token.last_price = stored.pane.last.price;
+        let live = self.panes.count();
+        for bucket in self.panes.between(Second(i64::MIN), horizon) {
+            self.tokens.each(bucket, TokenTable::prefetch_token, |tokens, index, stored| {
+                let Some(token) = tokens.get_mut(stored.slot()) else { return };
+                let Some(pane) = self.panes.pane(bucket.second, index, stored) else { return };
+                token.pop_oldest();
+                token.total.subtract(&pane.sums);
+                token.last_price = pane.last.price;
                 token.closing = token.newest_until(self.end).is_none();
-            }
+            });
         }
+        self.panes.drop_until(horizon);
+        self.budget.release_panes(live - self.panes.count());
         // With the checkpoint away for long, most of what changed has gone again.
         if self.dirty.len() > 2 * self.panes.count() + MANY_CHANGES {
-            self.dirty.retain(|place| place.second > horizon);
+            self.dirty.retain(|place| place.second() > horizon);
             self.dirty.shrink_to(2 * self.dirty.len());
         }
     }
 
-    fn remove(&mut self, slot: u32) {
-        self.tokens.remove(slot);
-        self.budget.release_token();
+    /// What was due of a token has been told. One without a pane is forgotten.
+    pub(super) fn closed(&mut self, slot: u32) {
+        let Some(token) = self.tokens.get_mut(slot) else { return };
+        token.closing = false;
+        if token.is_empty() {
+            self.tokens.remove(slot);
+            self.budget.release_token();
+        }
+    }
+
+    pub(super) fn compact(&mut self) {
+        let panes = &mut self.panes;
+        self.tokens.compact(|token, slot| {
+            token.panes().for_each(|place| panes.set_slot(place, slot));
+        });
     }
 }
 
@@ -360,6 +330,59 @@ impl Shard {
 impl Drop for Shard {
     fn drop(&mut self) {
         self.budget.release_panes(self.panes.count());
-        self.tokens.iter_mut().for_each(|_| self.budget.release_token());
+        (0..self.tokens.count()).for_each(|_| self.budget.release_token());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::amount::Amount;
+    use super::super::price::Price;
+    use super::super::time::EventTime;
+    use super::super::trade::Side;
+    use super::super::window::Window;
+    use super::*;
+
+    /// A trade of each of so many tokens in each of these seconds.
+    fn trade_all(shard: &mut Shard, tokens: u32, seconds: std::ops::Range<i64>) {
+        for second in seconds {
+            for token in 0..tokens {
+                let token = format!("{token:A>44}");
+                let trade = Trade {
+                    token: &token,
+                    hash: TokenHash::of(&token),
+                    side: Side::Buy,
+                    native: Amount::from_units(1),
+                    usd: Amount::from_units(1),
+                    price: Price::ZERO,
+                    at: EventTime { second: Second(second), nanos: 0 },
+                };
+                assert_eq!(shard.absorb(Position::default(), &trade), Outcome::Counted);
+            }
+            shard.advance(Second(second));
+            shard.due(|_| {});
+        }
+    }
+
+    fn bytes(shard: &Shard) -> usize {
+        shard.tokens.bytes() + shard.panes.bytes() + shard.dirty.capacity() * size_of::<PaneRef>()
+    }
+
+    #[test]
+    fn after_a_loud_minute_a_quiet_one_gives_the_memory_back() {
+        let window = |seconds| Window { name: format!("{seconds}s"), seconds };
+        let windows = Windows::new([10, 20, 30, 40, 60].map(window).into()).unwrap();
+        let budget = Arc::new(Budget::new(usize::MAX, usize::MAX));
+        let mut shard = Shard::new(windows, budget, Second(0), Second(i64::MIN));
+        trade_all(&mut shard, 2_000, 1..61);
+        let loud = bytes(&shard);
+        let least = 2_000 * (192 + 4 * 64) + 120_000 * 84;
+        assert!(loud > least && loud < least * 5 / 4, "{loud} bytes where {least} are needed");
+        trade_all(&mut shard, 10, 61..181);
+        let quiet = bytes(&shard);
+        assert!(quiet < 200_000, "{quiet} of {loud} bytes are left");
+        assert_eq!((shard.tokens.count(), shard.panes.count()), (10, 600));
+        trade_all(&mut shard, 2_000, 181..183);
+        assert_eq!((shard.tokens.count(), shard.panes.count()), (2_000, 10 * 58 + 4_000));
     }
 }

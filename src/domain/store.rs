@@ -1,71 +1,218 @@
 //! The live panes of a shard, grouped by second: what folds and what expires at one moment lies
 //! together. Only seconds that hold a pane exist. A pane's place is its second and its index
 //! there; it keeps that place until its whole second goes.
+//!
+//! A pane takes 84 bytes here, see `compact`; one that does not fit stands aside, whole. Memory is
+//! to spare in open seconds alone: one that has closed is tightened, and one that goes takes its
+//! memory along.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
-use super::pane::Pane;
+use hashbrown::HashMap;
+
+use super::chunks::{Chunks, give_back, room};
+use super::compact::Compact;
+use super::pane::{Pane, Sums};
+use super::price::Price;
 use super::time::Second;
 
-/// Where a live pane stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PaneRef {
-    pub(crate) second: Second,
-    pub(crate) index: u32,
-}
+/// Panes in a chunk: 4,032 bytes, which allocators hand out without a gap.
+const CHUNK: usize = 48;
+
+/// Seconds of places lie within ±2³⁹: RFC 3339 ends at 2³⁸.
+const SECONDS: i64 = 1 << 39;
+/// Bits of a place's index: 16 million panes in one second of one shard.
+const INDEX_BITS: u32 = 24;
+
+/// Where a live pane stands, in 8 bytes: its second above its index, so places are ordered by
+/// second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PaneRef(NonZeroU64);
 
 /// A pane with its token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed)]
 pub(crate) struct StoredPane {
-    /// The token's slot in the shard's table.
-    pub(crate) slot: u32,
-    /// Changed since the last flush.
-    pub(crate) dirty: bool,
-    pub(crate) pane: Pane,
+    /// The token's slot in the shard's table, and two flags.
+    tag: u32,
+    /// Worth nothing where it stands aside.
+    compact: Compact,
 }
+
+/// Changed since the last flush.
+const DIRTY: u32 = 1 << 31;
+/// Stands aside.
+const WIDE: u32 = 1 << 30;
+/// Slots are below this.
+pub(crate) const MAX_SLOTS: u32 = WIDE;
 
 /// All panes of one second.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     pub(crate) second: Second,
-    pub(crate) panes: Vec<StoredPane>,
+    panes: Chunks<StoredPane, CHUNK>,
 }
 
 /// The panes of a shard, in the order of their seconds.
 #[derive(Debug, Default)]
 pub(crate) struct PaneStore {
     buckets: VecDeque<Bucket>,
+    wide: HashMap<PaneRef, Pane>,
     count: usize,
 }
 
+impl PaneRef {
+    /// The place of this index in this second; `None` where no place is.
+    pub(crate) fn new(second: Second, index: usize) -> Option<Self> {
+        let index = u64::try_from(index).ok().filter(|index| index >> INDEX_BITS == 0)?;
+        let second = u64::try_from(second.0.checked_add(SECONDS)?).ok()?;
+        let fits = second >> 40 == 0;
+        NonZeroU64::new(second << INDEX_BITS | index).filter(|_| fits).map(Self)
+    }
+
+    pub(crate) fn second(self) -> Second {
+        Second((self.0.get() >> INDEX_BITS).cast_signed() - SECONDS)
+    }
+
+    fn index(self) -> usize {
+        usize::try_from(self.0.get() & ((1 << INDEX_BITS) - 1)).unwrap_or(usize::MAX)
+    }
+}
+
+impl StoredPane {
+    /// The token's slot.
+    pub(crate) const fn slot(&self) -> u32 {
+        self.tag & !(DIRTY | WIDE)
+    }
+
+    const fn is(&self, flag: u32) -> bool {
+        self.tag & flag != 0
+    }
+}
+
+impl Bucket {
+    /// The panes chunk by chunk, each chunk with the index of its first.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = (usize, &[StoredPane])> {
+        (0..).step_by(CHUNK).zip(self.panes.chunks())
+    }
+
+    /// The panes with their places.
+    fn places(&self) -> impl Iterator<Item = (PaneRef, &StoredPane)> {
+        let panes = self.panes.chunks().flatten().enumerate();
+        panes.filter_map(|(index, stored)| Some((PaneRef::new(self.second, index)?, stored)))
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.panes.len()
+    }
+}
+
 impl PaneStore {
-    /// Adds a pane and says where.
-    pub(crate) fn push(&mut self, second: Second, pane: StoredPane) -> PaneRef {
-        let at = match self.find(second) {
-            Ok(at) => at,
-            Err(at) => {
-                self.buckets.insert(at, Bucket { second, panes: Vec::new() });
-                at
+    /// Adds a pane of the token in a slot and says where, if there is a place.
+    pub(crate) fn push(
+        &mut self,
+        second: Second,
+        slot: u32,
+        pane: &Pane,
+        dirty: bool,
+    ) -> Option<PaneRef> {
+        let found = self.find(second);
+        let index = found.ok().and_then(|at| self.buckets.get(at)).map_or(0, Bucket::len);
+        let place = PaneRef::new(second, index)?;
+        let at = found.unwrap_or_else(|at| {
+            room(&mut self.buckets);
+            self.buckets.insert(at, Bucket { second, panes: Chunks::default() });
+            at
+        });
+        let tag = slot | if dirty { DIRTY } else { 0 };
+        let stored = match Compact::of(pane) {
+            Some(compact) => StoredPane { tag, compact },
+            None => {
+                self.wide.insert(place, *pane);
+                StoredPane { tag: tag | WIDE, compact: Compact::default() }
             }
         };
+        self.buckets.get_mut(at)?.panes.push(stored);
         self.count += 1;
-        let index = self.buckets.get_mut(at).map_or(0, |bucket| {
-            bucket.panes.push(pane);
-            u32::try_from(bucket.panes.len() - 1).unwrap_or(u32::MAX)
-        });
-        PaneRef { second, index }
+        Some(place)
     }
 
-    /// The pane at a place, if it still lives.
-    pub(crate) fn get(&self, at: PaneRef) -> Option<&StoredPane> {
-        let bucket = self.buckets.get(self.find(at.second).ok()?)?;
-        bucket.panes.get(usize::try_from(at.index).ok()?)
+    /// Merges a pane into the one at a place, and marks that as changed; true where it was not
+    /// before.
+    pub(crate) fn merge(&mut self, at: PaneRef, pane: &Pane) -> bool {
+        let Some(stored) = self.stored_mut(at) else { return false };
+        let clean = !stored.is(DIRTY);
+        stored.tag |= DIRTY;
+        if !stored.is(WIDE) {
+            if Compact::of(pane).is_some_and(|more| stored.compact.merge(&more)) {
+                return clean;
+            }
+            stored.tag |= WIDE;
+            let whole = stored.compact.pane();
+            self.wide.insert(at, whole);
+        }
+        if let Some(whole) = self.wide.get_mut(&at) {
+            whole.merge(pane);
+        }
+        clean
     }
 
-    /// The pane at a place, if it still lives.
-    pub(crate) fn get_mut(&mut self, at: PaneRef) -> Option<&mut StoredPane> {
-        let bucket = self.find(at.second).ok()?;
-        self.buckets.get_mut(bucket)?.panes.get_mut(usize::try_from(at.index).ok()?)
+    /// Puts a pane in place of the one at a place.
+    pub(crate) fn replace(&mut self, at: PaneRef, pane: &Pane) {
+        let Some(stored) = self.stored_mut(at) else { return };
+        match Compact::of(pane).filter(|_| !stored.is(WIDE)) {
+            Some(compact) => stored.compact = compact,
+            None => {
+                stored.tag |= WIDE;
+                self.wide.insert(at, *pane);
+            }
+        }
+    }
+
+    /// The changes to a pane are taken.
+    pub(crate) fn clean(&mut self, at: PaneRef) {
+        if let Some(stored) = self.stored_mut(at) {
+            stored.tag &= !DIRTY;
+        }
+    }
+
+    /// The token of a pane has moved to another slot.
+    pub(crate) fn set_slot(&mut self, at: PaneRef, slot: u32) {
+        if let Some(stored) = self.stored_mut(at) {
+            stored.tag = stored.tag & (DIRTY | WIDE) | slot;
+        }
+    }
+
+    /// The pane at a place with its token's slot, if it still lives.
+    pub(crate) fn get(&self, at: PaneRef) -> Option<(u32, Pane)> {
+        let stored = self.stored(at)?;
+        Some((stored.slot(), self.whole(at, stored, Compact::pane, |pane| *pane)?))
+    }
+
+    /// The pane at this index in this second.
+    pub(crate) fn pane(&self, second: Second, index: usize, stored: &StoredPane) -> Option<Pane> {
+        self.whole(PaneRef::new(second, index)?, stored, Compact::pane, |pane| *pane)
+    }
+
+    /// Sums of the pane at this index in this second.
+    pub(crate) fn sums(&self, second: Second, index: usize, stored: &StoredPane) -> Option<Sums> {
+        self.whole(PaneRef::new(second, index)?, stored, Compact::sums, |pane| pane.sums)
+    }
+
+    /// Sums of the pane at a place.
+    pub(crate) fn sums_at(&self, at: PaneRef) -> Option<Sums> {
+        self.whole(at, self.stored(at)?, Compact::sums, |pane| pane.sums)
+    }
+
+    /// Price of the first trade in the pane at a place.
+    pub(crate) fn open(&self, at: PaneRef) -> Option<Price> {
+        self.whole(at, self.stored(at)?, Compact::open, |pane| pane.first.price)
+    }
+
+    /// Price of the last trade in the pane at a place.
+    pub(crate) fn close(&self, at: PaneRef) -> Option<Price> {
+        self.whole(at, self.stored(at)?, Compact::close, |pane| pane.last.price)
     }
 
     /// The buckets with `after < second ≤ until`, oldest first.
@@ -78,11 +225,28 @@ impl PaneStore {
         self.buckets.range(from..).take_while(move |bucket| bucket.second <= until)
     }
 
-    /// Removes and returns the oldest bucket if its second is not after `until`.
-    pub(crate) fn pop_until(&mut self, until: Second) -> Option<Bucket> {
-        let bucket = self.buckets.pop_front_if(|bucket| bucket.second <= until)?;
-        self.count -= bucket.panes.len();
-        Some(bucket)
+    /// The seconds with `after < second ≤ until` have closed: few panes will come to them.
+    pub(crate) fn tighten(&mut self, after: Second, until: Second) {
+        let from = self.buckets.partition_point(|bucket| bucket.second <= after);
+        let closed = self.buckets.range_mut(from..).take_while(|bucket| bucket.second <= until);
+        closed.for_each(|bucket| bucket.panes.tighten());
+    }
+
+    /// Removes the buckets whose second is not after `until`.
+    pub(crate) fn drop_until(&mut self, until: Second) {
+        while let Some(bucket) = self.buckets.pop_front_if(|bucket| bucket.second <= until) {
+            self.count -= bucket.len();
+            if self.wide.is_empty() {
+                continue;
+            }
+            for (place, _) in bucket.places().filter(|(_, stored)| stored.is(WIDE)) {
+                self.wide.remove(&place);
+            }
+        }
+        give_back(&mut self.buckets);
+        if self.wide.capacity() > 4 * self.wide.len() + CHUNK {
+            self.wide.shrink_to(2 * self.wide.len());
+        }
     }
 
     /// How many panes there are.
@@ -90,19 +254,93 @@ impl PaneStore {
         self.count
     }
 
-    /// All panes with their seconds, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Second, &StoredPane)> {
-        self.buckets.iter().flat_map(|bucket| bucket.panes.iter().map(|pane| (bucket.second, pane)))
+    /// All panes with their tokens' slots and seconds, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Second, Pane)> {
+        self.buckets.iter().flat_map(Bucket::places).filter_map(|(at, stored)| {
+            let pane = self.whole(at, stored, Compact::pane, |pane| *pane)?;
+            Some((stored.slot(), at.second(), pane))
+        })
     }
 
-    /// The bucket of a second, or where it would stand. Seconds are mostly dense, so the distance
-    /// from the oldest is a good first guess.
+    /// Brings a pane near.
+    pub(crate) fn prefetch(&self, at: PaneRef) {
+        if let Some(stored) = self.stored(at) {
+            memfn::prefetch(stored);
+        }
+    }
+
+    fn whole<T>(
+        &self,
+        at: PaneRef,
+        stored: &StoredPane,
+        compact: impl FnOnce(&Compact) -> T,
+        whole: impl FnOnce(&Pane) -> T,
+    ) -> Option<T> {
+        if stored.is(WIDE) { self.wide.get(&at).map(whole) } else { Some(compact(&stored.compact)) }
+    }
+
+    fn stored(&self, at: PaneRef) -> Option<&StoredPane> {
+        self.buckets.get(self.find(at.second()).ok()?)?.panes.get(at.index())
+    }
+
+    fn stored_mut(&mut self, at: PaneRef) -> Option<&mut StoredPane> {
+        let bucket = self.find(at.second()).ok()?;
+        self.buckets.get_mut(bucket)?.panes.get_mut(at.index())
+    }
+
+    /// The bucket of a second, or where it would stand. Most are asked for while they are among the
+    /// newest, and seconds are mostly dense: the distance from the newest is a good first guess.
     fn find(&self, second: Second) -> Result<usize, usize> {
-        let first = self.buckets.front().map_or(second, |bucket| bucket.second);
-        let guess = usize::try_from(second.0.saturating_sub(first.0)).unwrap_or(0);
+        let Some(newest) = self.buckets.back() else { return Err(0) };
+        let distance = usize::try_from(newest.second.0.saturating_sub(second.0)).unwrap_or(0);
+        let guess = (self.buckets.len() - 1).saturating_sub(distance);
         match self.buckets.get(guess) {
             Some(bucket) if bucket.second == second => Ok(guess),
+            _ if second > newest.second => Err(self.buckets.len()),
             _ => self.buckets.binary_search_by_key(&second, |bucket| bucket.second),
         }
+    }
+}
+
+#[cfg(test)]
+impl PaneStore {
+    /// Bytes that there is memory for.
+    pub(crate) fn bytes(&self) -> usize {
+        let panes: usize = self.buckets.iter().map(|bucket| bucket.panes.capacity()).sum();
+        panes * size_of::<StoredPane>()
+            + self.buckets.capacity() * size_of::<Bucket>()
+            + self.wide.capacity() * size_of::<(PaneRef, Pane)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pane_takes_84_bytes_and_its_place_8() {
+        assert_eq!((size_of::<StoredPane>(), align_of::<StoredPane>()), (84, 1));
+        assert_eq!((size_of::<PaneRef>(), size_of::<Option<PaneRef>>()), (8, 8));
+        assert!(size_of::<StoredPane>() * CHUNK <= 4_096);
+    }
+
+    #[test]
+    fn every_second_that_text_can_tell_has_places_and_they_are_ordered() {
+        let (first, last) = (-62_167_305_540, 253_402_387_140); // with offsets of a day
+        let seconds = [1 - SECONDS, first, -1, 0, 1, last, SECONDS - 1];
+        let places: Vec<_> = seconds
+            .iter()
+            .flat_map(|second| [0, 1, (1 << INDEX_BITS) - 1].map(|index| (*second, index)))
+            .map(|(second, index)| {
+                let place = PaneRef::new(Second(second), index).unwrap();
+                assert_eq!((place.second(), place.index()), (Second(second), index));
+                place
+            })
+            .collect();
+        assert!(places.is_sorted());
+        for second in [i64::MIN, -SECONDS - 1, SECONDS, i64::MAX] {
+            assert_eq!(PaneRef::new(Second(second), 0), None, "{second}");
+        }
+        assert_eq!(PaneRef::new(Second(0), 1 << INDEX_BITS), None);
     }
 }

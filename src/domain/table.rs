@@ -1,129 +1,95 @@
-//! A shard's tokens by address: slots that are used again, found by the token's hash.
-
-use std::collections::VecDeque;
+//! A shard's tokens by address: slots that are used again, found by the token's hash, and the sums
+//! of their windows, one list for each window. Where few of many slots are left in use, the tokens
+//! move together and the memory is given back.
 
 use hashbrown::HashTable;
 
-use super::aggregate::Figures;
-use super::pane::Sums;
-use super::price::Price;
-use super::store::{PaneRef, PaneStore};
+use super::chunks::Chunks;
+use super::held::Token;
+use super::pane::{Running, Sums};
+use super::store::{Bucket, MAX_SLOTS, StoredPane};
 use super::time::Second;
 use super::token::TokenHash;
-use super::window::{Window, Windows};
+use super::window::Windows;
 
-/// What a shard knows of one token. It exists as long as it has a live pane or owes its closing
-/// message.
-#[derive(Debug)]
-pub(crate) struct Token {
-    pub(crate) address: Box<str>,
-    pub(crate) hash: TokenHash,
-    /// Its live panes, oldest first.
-    pub(crate) panes: VecDeque<PaneRef>,
-    /// The sum of all its live panes. Every window is a part of them, so a trade that fits here
-    /// fits everywhere.
-    pub(crate) total: Sums,
-    /// Its running sums, one per configured window.
-    pub(crate) windows: Box<[Sums]>,
-    /// Price of its last trade that has expired; shown once no live one is left.
-    pub(crate) last_price: Price,
-    /// Its last trade has left the longest window, and no message has said so yet.
-    pub(crate) closing: bool,
-}
+/// Tokens in a chunk: 12 kB, and 4 kB of each window's sums.
+const CHUNK: usize = 64;
 
 /// Tokens in slots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TokenTable {
-    slots: Vec<Option<Token>>,
+    slots: Chunks<Option<Token>, CHUNK>,
+    /// Running sums by slot, for each window but the longest, which is told by the tokens' totals.
+    windows: Box<[Chunks<Running, CHUNK>]>,
     free: Vec<u32>,
-    slot_by_hash: HashTable<u32>,
+    found: HashTable<Found>,
 }
 
-impl Token {
-    /// Adds a pane's sums to the windows that hold its second when they end at `end`.
-    pub(crate) fn add(&mut self, windows: &Windows, pane: Second, end: Second, sums: &Sums) {
-        for (window, running) in windows.iter().zip(&mut self.windows) {
-            if window.holds(pane, end) {
-                running.add(sums);
-            }
-        }
-    }
-
-    /// Where the pane of a second stands, or its place in the order of the token's panes.
-    pub(crate) fn place(&self, second: Second) -> Result<PaneRef, usize> {
-        match self.panes.back() {
-            Some(newest) if newest.second == second => Ok(*newest),
-            Some(newest) if newest.second > second => {
-                let at = self.panes.binary_search_by_key(&second, |pane| pane.second)?;
-                self.panes.get(at).copied().ok_or(at)
-            }
-            Some(_) | None => Err(self.panes.len()),
-        }
-    }
-
-    /// Its newest pane that is not after `end`.
-    pub(crate) fn newest_until(&self, end: Second) -> Option<PaneRef> {
-        self.panes.iter().rev().find(|pane| pane.second <= end).copied()
-    }
-
-    /// The figures of its windows, which end at `end`.
-    pub(crate) fn figures(
-        &self,
-        panes: &PaneStore,
-        windows: &Windows,
-        end: Second,
-        figures: &mut Vec<Figures>,
-    ) {
-        let close = self.close(panes, end);
-        figures.clear();
-        figures.extend(windows.iter().zip(&self.windows).map(|(window, sums)| {
-            let open = self.open(panes, window, end).unwrap_or(close);
-            Figures { sums: *sums, open, close }
-        }));
-    }
-
-    /// Price of its last trade until `end`; the last known one where none is live.
-    pub(crate) fn close(&self, panes: &PaneStore, end: Second) -> Price {
-        let newest = self.newest_until(end).and_then(|place| panes.get(place));
-        newest.map_or(self.last_price, |stored| stored.pane.last.price)
-    }
-
-    /// Price of its first trade in a window that ends at `end`.
-    pub(crate) fn open(&self, panes: &PaneStore, window: &Window, end: Second) -> Option<Price> {
-        let left = window.left_by(end);
-        let oldest = self.panes.partition_point(|pane| pane.second <= left);
-        let oldest = self.panes.get(oldest).filter(|pane| pane.second <= end)?;
-        panes.get(*oldest).map(|stored| stored.pane.first.price)
-    }
+/// A slot with its token's hash: a token that is looked at is the right one.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    hash: TokenHash,
+    slot: u32,
 }
 
 impl TokenTable {
-    /// The slot of an address.
-    pub(crate) fn find(&self, hash: TokenHash, address: &str) -> Option<u32> {
-        let is_it = |slot: &u32| self.get(*slot).is_some_and(|token| &*token.address == address);
-        self.slot_by_hash.find(spread(hash), is_it).copied()
+    /// No tokens.
+    pub(crate) fn new(windows: &Windows) -> Self {
+        Self {
+            slots: Chunks::default(),
+            windows: windows.shorter().map(|_| Chunks::default()).collect(),
+            free: Vec::new(),
+            found: HashTable::new(),
+        }
     }
 
-    /// Adds a token that is not there yet; the slot it got.
-    pub(crate) fn insert(&mut self, token: Token) -> u32 {
-        let hash = token.hash;
+    /// How many slots there are, empty ones too.
+    pub(crate) fn slots(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many tokens there are.
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// The slot of an address.
+    pub(crate) fn find(&self, hash: TokenHash, address: &str) -> Option<u32> {
+        let is_it = |found: &Found| {
+            found.hash == hash
+                && self
+                    .get(found.slot)
+                    .is_some_and(|it| it.address.as_bytes() == address.as_bytes())
+        };
+        self.found.find(spread(hash), is_it).map(|found| found.slot)
+    }
+
+    /// The token that is most likely meant by a hash, not looked at yet.
+    pub(crate) fn guess(&self, hash: TokenHash) -> Option<&Token> {
+        let found = self.found.find(spread(hash), |found| found.hash == hash)?;
+        self.get(found.slot)
+    }
+
+    /// Adds a token that is not there yet; the slot it got, if there is one.
+    pub(crate) fn insert(&mut self, token: Token) -> Option<u32> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
+                let slot = Some(self.slots()).filter(|slot| *slot < MAX_SLOTS)?;
                 self.slots.push(None);
-                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+                self.windows.iter_mut().for_each(|sums| sums.push(Running::default()));
+                slot
             }
         };
-        if let Some(place) = self.slots.get_mut(index(slot)) {
-            *place = Some(token);
+        let found = Found { hash: token.hash, slot };
+        self.put(slot, Some(token));
+        for sums in &mut self.windows {
+            if let Some(sums) = sums.get_mut(index(slot)) {
+                *sums = Running::default();
+            }
         }
-        let slots = &self.slots;
-        let rehash = |slot: &u32| {
-            let token = slots.get(index(*slot)).and_then(Option::as_ref);
-            token.map_or(0, |token| spread(token.hash))
-        };
-        self.slot_by_hash.insert_unique(spread(hash), slot, rehash);
-        slot
+        self.found.insert_unique(spread(found.hash), found, |found| spread(found.hash));
+        Some(slot)
     }
 
     /// Removes a token and frees its slot.
@@ -131,11 +97,48 @@ impl TokenTable {
         let Some(token) = self.slots.get_mut(index(slot)).and_then(Option::take) else {
             return;
         };
-        if let Ok(entry) = self.slot_by_hash.find_entry(spread(token.hash), |found| *found == slot)
-        {
+        let found = self.found.find_entry(spread(token.hash), |found| found.slot == slot);
+        if let Ok(entry) = found {
             entry.remove();
         }
         self.free.push(slot);
+    }
+
+    /// Moves the tokens together where fewer than half of the slots are in use; `moved` is told
+    /// their new slots. So each token moves once at most for each that was removed.
+    pub(crate) fn compact(&mut self, mut moved: impl FnMut(&Token, u32)) {
+        let held = self.count();
+        if self.slots.len() <= 2 * held + CHUNK {
+            return;
+        }
+        let mut free = std::mem::take(&mut self.free);
+        free.sort_unstable_by(|left, right| right.cmp(left));
+        let first = u32::try_from(held).unwrap_or(u32::MAX);
+        for from in first..self.slots() {
+            if self.get(from).is_none() {
+                continue;
+            }
+            // One below for each token above: `held` slots are enough.
+            let Some(to) = free.pop() else { break };
+            let token = self.slots.get_mut(index(from)).and_then(Option::take);
+            if let Some(token) = &token {
+                moved(token, to);
+                let is_it = |found: &Found| found.slot == from;
+                if let Some(found) = self.found.find_mut(spread(token.hash), is_it) {
+                    found.slot = to;
+                }
+            }
+            self.put(to, token);
+            for sums in &mut self.windows {
+                let running = sums.get(index(from)).copied().unwrap_or_default();
+                if let Some(place) = sums.get_mut(index(to)) {
+                    *place = running;
+                }
+            }
+        }
+        self.slots.truncate(held);
+        self.windows.iter_mut().for_each(|sums| sums.truncate(held));
+        self.found.shrink_to_fit(|found| spread(found.hash));
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Token> {
@@ -146,14 +149,77 @@ impl TokenTable {
         self.slots.get_mut(index(slot))?.as_mut()
     }
 
-    /// All tokens.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Token> {
-        self.slots.iter().flatten()
+    /// All tokens with their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Token)> {
+        let slots = (0..).zip(self.slots.chunks().flatten());
+        slots.filter_map(|(slot, token)| Some((slot, token.as_ref()?)))
     }
 
-    /// All tokens with their slots.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Token)> {
-        (0_u32..).zip(&mut self.slots).filter_map(|(slot, token)| Some((slot, token.as_mut()?)))
+    /// The running sums of a token in the window at a place among the shorter ones.
+    pub(crate) fn window(&self, slot: u32, at: usize) -> Option<&Running> {
+        self.windows.get(at)?.get(index(slot))
+    }
+
+    /// As [`window`](Self::window).
+    pub(crate) fn window_mut(&mut self, slot: u32, at: usize) -> Option<&mut Running> {
+        self.windows.get_mut(at)?.get_mut(index(slot))
+    }
+
+    /// Adds a pane's sums to the windows that hold its second when they end at `end`.
+    pub(crate) fn add(
+        &mut self,
+        slot: u32,
+        windows: &Windows,
+        pane: Second,
+        end: Second,
+        sums: &Sums,
+    ) {
+        for (window, running) in windows.shorter().zip(&mut self.windows) {
+            if window.holds(pane, end)
+                && let Some(running) = running.get_mut(index(slot))
+            {
+                running.add(sums);
+            }
+        }
+    }
+
+    /// Does something for each pane of a bucket, told with its index; chunk by chunk, after `near`
+    /// has been called for the slots of all of its panes.
+    pub(crate) fn each(
+        &mut self,
+        bucket: &Bucket,
+        near: impl Fn(&Self, u32),
+        mut each: impl FnMut(&mut Self, usize, &StoredPane),
+    ) {
+        for (first, chunk) in bucket.chunks() {
+            chunk.iter().for_each(|stored| near(self, stored.slot()));
+            (first..).zip(chunk).for_each(|(index, stored)| each(self, index, stored));
+        }
+    }
+
+    /// Brings a token near.
+    pub(crate) fn prefetch_token(&self, slot: u32) {
+        if let Some(token) = self.slots.get(index(slot)) {
+            memfn::prefetch(token);
+        }
+    }
+
+    /// Brings a token's running sums in one window near.
+    pub(crate) fn prefetch_window(&self, slot: u32, at: usize) {
+        if let Some(running) = self.window(slot, at) {
+            memfn::prefetch(running);
+        }
+    }
+
+    /// Brings a token's running sums in all windows near.
+    pub(crate) fn prefetch_windows(&self, slot: u32) {
+        (0..self.windows.len()).for_each(|at| self.prefetch_window(slot, at));
+    }
+
+    fn put(&mut self, slot: u32, token: Option<Token>) {
+        if let Some(place) = self.slots.get_mut(index(slot)) {
+            *place = token;
+        }
     }
 }
 
@@ -164,4 +230,16 @@ const fn index(slot: u32) -> usize {
 /// Tokens of a shard share the bits that chose it: multiply, so that the table's bits differ.
 const fn spread(hash: TokenHash) -> u64 {
     (hash.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+impl TokenTable {
+    /// Bytes that there is memory for.
+    pub(crate) fn bytes(&self) -> usize {
+        let running: usize = self.windows.iter().map(Chunks::capacity).sum();
+        self.slots.capacity() * size_of::<Option<Token>>()
+            + running * size_of::<Running>()
+            + self.found.capacity() * (size_of::<Found>() + 1)
+            + self.free.capacity() * size_of::<u32>()
+    }
 }

@@ -25,6 +25,8 @@ pub struct Window {
 pub struct Windows {
     list: Arc<[Window]>,
     longest: u32,
+    /// Place of the first window of that length.
+    longest_at: usize,
 }
 
 impl Window {
@@ -51,7 +53,8 @@ impl Windows {
             return None;
         }
         let longest = list.iter().map(|window| window.seconds).max()?;
-        Some(Self { list: list.into(), longest })
+        let longest_at = list.iter().position(|window| window.seconds == longest)?;
+        Some(Self { list: list.into(), longest, longest_at })
     }
 
     /// In the configured order.
@@ -63,6 +66,20 @@ impl Windows {
     #[must_use]
     pub fn count(&self) -> usize {
         self.list.len()
+    }
+
+    /// All but the longest, in the configured order; of several longest all but the first.
+    pub(crate) fn shorter(&self) -> impl Iterator<Item = &Window> {
+        let all = self.list.iter().enumerate();
+        all.filter(|(at, _)| *at != self.longest_at).map(|(_, window)| window)
+    }
+
+    /// The place among [`shorter`](Self::shorter) of the window at a place; `None` for the longest.
+    pub(crate) const fn shorter_at(&self, at: usize) -> Option<usize> {
+        if at == self.longest_at {
+            return None;
+        }
+        Some(if at < self.longest_at { at } else { at - 1 })
     }
 
     /// The longest one's length in seconds.

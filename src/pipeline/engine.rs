@@ -20,6 +20,13 @@ use crate::wire::checkpoint::{self, PaneAt};
 /// A snapshot is written in parts of about this many panes: some megabytes each.
 const SNAPSHOT_PANES: usize = 50_000;
 
+/// So many trades ahead their tokens are brought near: as many as a processor can wait for at once.
+const TOKENS_AHEAD: usize = 16;
+/// And their panes, once the tokens are there, which say where those stand.
+const PANES_AHEAD: usize = 8;
+/// So few tokens lie near by themselves: they fit the second level of a processor's cache.
+const TOKENS_NEAR: usize = 2_000;
+
 /// The shards `me`, `me + workers`, `me + 2 × workers`, … below [`SHARDS`].
 #[derive(Debug)]
 pub struct Engine {
@@ -64,7 +71,17 @@ impl Engine {
         let mut absorbed = std::mem::take(&mut self.absorbed);
         absorbed.clear();
         let mut last = None;
+        let many = self.shards.iter().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
+        let (mut tokens, mut panes) = (batch.hashes(), batch.hashes());
+        if many {
+            self.prefetch(&mut tokens, TOKENS_AHEAD, Shard::prefetch_token);
+            self.prefetch(&mut panes, PANES_AHEAD, Shard::prefetch_pane);
+        }
         for (at, (position, written, trade)) in batch.trades().enumerate() {
+            if many {
+                self.prefetch(&mut tokens, 1, Shard::prefetch_token);
+                self.prefetch(&mut panes, 1, Shard::prefetch_pane);
+            }
             match self.absorb_one(position, &trade) {
                 Outcome::Counted => {
                     absorbed.counted += 1;
@@ -80,6 +97,20 @@ impl Engine {
         self.pass(batch.partition, batch.next);
         self.absorbed = absorbed;
         &self.absorbed
+    }
+
+    /// Brings near what the next `count` of these hashes will touch.
+    fn prefetch(
+        &self,
+        hashes: &mut impl Iterator<Item = TokenHash>,
+        count: usize,
+        near: fn(&Shard, TokenHash),
+    ) {
+        for hash in hashes.take(count) {
+            if let Some(shard) = self.shard_of(hash) {
+                near(shard, hash);
+            }
+        }
     }
 
     /// Everything of a partition below `next` has been offered, or is gone.
@@ -263,6 +294,6 @@ impl Absorbed {
     }
 }
 
-fn pane_at<'a>((token, second, pane): (&'a str, Second, &Pane)) -> PaneAt<'a> {
-    PaneAt { token, second, pane: *pane }
+fn pane_at<'a>((token, second, pane): (&'a str, Second, Pane)) -> PaneAt<'a> {
+    PaneAt { token, second, pane }
 }

@@ -344,6 +344,11 @@ impl Routed {
 }
 
 impl Batch {
+    /// The hashes of its trades' tokens, in log order.
+    pub fn hashes(&self) -> impl Iterator<Item = TokenHash> {
+        self.list.trades.iter().map(|routed| routed.hash)
+    }
+
     /// Its trades with their positions and their records' timestamps, in log order.
     pub fn trades(&self) -> impl Iterator<Item = (Position, Option<WallMs>, Trade<'_>)> {
         self.list.trades.iter().filter_map(|routed| {

@@ -1,6 +1,7 @@
 //! memcpy, memmove, memset, memcmp and bcmp for the static build: musl's own take some 35 ns for
 //! any small copy. Compiled on every x86_64 target under other names, so that they are tested;
-//! exported under C's names with musl only. The project's only `unsafe` code.
+//! exported under C's names with musl only. Beside them a prefetch, safe to call. The project's
+//! only `unsafe` code.
 //!
 //! Small sizes are two overlapping accesses, all loads before all stores, so they are right for
 //! overlapping ranges too. Middle sizes loop over 64 bytes. Large ones leave it to the processor
@@ -8,19 +9,29 @@
 #![no_std]
 // A loop here must not be compiled to a call of the function that it is part of.
 #![no_builtins]
-#![cfg(target_arch = "x86_64")]
 
+#[cfg(target_arch = "x86_64")]
 mod compare;
+#[cfg(target_arch = "x86_64")]
 mod exported;
+#[cfg(target_arch = "x86_64")]
 mod fill;
+mod prefetch;
+#[cfg(target_arch = "x86_64")]
 mod transfer;
 
+#[cfg(target_arch = "x86_64")]
 pub use compare::compare;
+#[cfg(target_arch = "x86_64")]
 pub use fill::fill;
+pub use prefetch::prefetch;
+#[cfg(target_arch = "x86_64")]
 pub use transfer::{copy, shift};
 
 /// From here on `rep movsb` and `rep stosb` win over a loop of 16-byte accesses.
+#[cfg(target_arch = "x86_64")]
 const REP_BYTES: usize = 4_096;
 
 /// One round of the loops: four 16-byte registers.
+#[cfg(target_arch = "x86_64")]
 const ROUND: usize = 64;

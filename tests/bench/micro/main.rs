@@ -4,6 +4,7 @@
 
 mod fetch;
 mod memory;
+mod panes;
 mod parse;
 
 /// Counts allocations beside the time; over the allocator that the release uses.

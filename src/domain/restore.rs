@@ -1,0 +1,62 @@
+//! A shard from its checkpoint: panes in any order, then the windows' end, then it goes on as the
+//! shard that wrote them.
+
+use super::budget::Budget;
+use super::pane::{Pane, Running};
+use super::shard::Shard;
+use super::store::PaneRef;
+use super::table::TokenTable;
+use super::time::Second;
+use super::token::TokenHash;
+
+impl Shard {
+    /// Puts a pane from the checkpoint in place of what is known of that token and second. The
+    /// windows see it with the next [`open`](Self::open). A second that no trade can have is none.
+    pub fn restore(&mut self, address: &str, second: Second, pane: &Pane) {
+        let take = |budget: &Budget| {
+            budget.restore_token();
+            true
+        };
+        if PaneRef::new(second, 0).is_none() {
+            return;
+        }
+        let Some(slot) = self.slot_of(TokenHash::of(address), address, take) else {
+            return;
+        };
+        let Some(token) = self.tokens.get_mut(slot) else {
+            return;
+        };
+        if let Some(place) = token.place(second) {
+            self.panes.replace(place, pane);
+        } else if let Some(place) = self.panes.push(second, slot, pane, false) {
+            token.insert(place);
+            self.budget.restore_pane();
+        }
+    }
+
+    /// Begins after [`restore`](Self::restore) as the shard was when its windows ended at
+    /// `published`, the last tick whose messages were acknowledged. What the longest window had
+    /// lost by then has been closed.
+    pub fn open(&mut self, published: Second) {
+        self.end = published;
+        for bucket in self.panes.between(Second(i64::MIN), Second(i64::MAX)) {
+            let near = |tokens: &TokenTable, slot| {
+                tokens.prefetch_token(slot);
+                tokens.prefetch_windows(slot);
+            };
+            self.tokens.each(bucket, near, |tokens, index, stored| {
+                let Some(token) = tokens.get_mut(stored.slot()) else { return };
+                let Some(sums) = self.panes.sums(bucket.second, index, stored) else { return };
+                // What a valid checkpoint holds was checked when it was counted.
+                if let Some(total) = token.total.sums().checked_add(&sums) {
+                    token.total = Running::from(&total);
+                    tokens.add(stored.slot(), &self.windows, bucket.second, published, &sums);
+                }
+            });
+        }
+        self.panes.tighten(Second(i64::MIN), Second(i64::MAX));
+        self.expire();
+        (0..self.tokens.slots()).for_each(|slot| self.closed(slot));
+        self.compact();
+    }
+}
