@@ -2,6 +2,7 @@
 //! Each has two implementations today: the real one (`kafka`, `redis`) and the in-process one
 //! (`local`), over which `demo`, `replay` and the simulation run the very same pipeline.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Range;
@@ -144,10 +145,13 @@ pub struct Message {
     /// Its value.
     pub value: Option<Bytes>,
     /// Its headers.
-    pub headers: Vec<(String, Bytes)>,
+    pub headers: Vec<Header>,
     /// Its timestamp.
     pub timestamp: WallMs,
 }
+
+/// A header of a message: name and value.
+pub type Header = (Cow<'static, str>, Bytes);
 
 /// Why a batch was not acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -359,7 +363,7 @@ pub trait View: Send + Sync + 'static {
     /// Stores messages by token address.
     fn store(
         &self,
-        entries: &[(String, Bytes)],
+        entries: &[(Bytes, Bytes)],
     ) -> impl Future<Output = Result<(), ViewError>> + Send;
 }
 

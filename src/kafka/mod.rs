@@ -11,6 +11,7 @@
 mod admin;
 mod batch;
 mod connect;
+mod encoder;
 mod isolate;
 mod leader;
 mod log;
@@ -24,6 +25,7 @@ mod wanted;
 
 pub use admin::{ANSWER_LIMIT, Admin, Found, Member, Topic};
 pub use connect::{Cluster, KafkaConfig, KafkaError, Refusal, connect};
+pub use encoder::Encoder;
 pub use log::KafkaLog;
 pub use login::{Mechanism, Sasl, token};
 pub use producer::KafkaProducer;

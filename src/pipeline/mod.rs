@@ -14,6 +14,7 @@ pub mod flusher;
 pub mod mailbox;
 pub mod messages;
 pub mod names;
+mod newest;
 pub mod orders;
 pub mod outbox;
 mod produce;
@@ -24,6 +25,7 @@ pub mod route;
 pub mod run;
 pub mod shared;
 mod tasks;
+pub mod tick;
 pub mod view_queue;
 pub mod worker;
 

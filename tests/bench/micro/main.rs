@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod parse;
+mod publish;
 
 /// Counts allocations beside the time; over the allocator that the release uses.
 #[global_allocator]
