@@ -122,6 +122,7 @@
 //!   newest         a queue with one place for each token
 //!   orders         what is to be published between ticks
 //!   outbox         the newest message of each token
+//!   outgoing       a message on its way, and those that go together
 //!   produce        one batch to the brokers
 //!   queries        what is asked about tokens between ticks
 //!   reader         a partition: fetch, route, hand on

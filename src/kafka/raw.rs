@@ -161,8 +161,7 @@ impl Connection {
             .with_topic_data(vec![data]);
         let mut frame = self.frame(&request, PRODUCE_VERSION).map_err(down)?;
         announce(&mut frame, batch.len()).map_err(down)?;
-        let frame = frame.chain(batch);
-        let response = self.exchange::<ProduceRequest>(frame, PRODUCE_VERSION).await?;
+        let response = self.exchange::<ProduceRequest>(frame.chain(batch), PRODUCE_VERSION).await?;
         let answer = response
             .responses
             .into_iter()
@@ -342,9 +341,9 @@ impl Connection {
     }
 }
 
-/// Makes a frame whose last field is bytes of length 0 the begin of one with `length` bytes there.
+/// Makes a frame that ends in bytes of length 0 the begin of one with `length` bytes there.
 fn announce(frame: &mut BytesMut, length: usize) -> anyhow::Result<()> {
-    let whole = u32::try_from(frame.len() - LENGTH_BYTES + length)?.to_be_bytes();
+    let whole = u32::try_from(frame.len() - size_of::<u32>() + length)?.to_be_bytes();
     let length = i32::try_from(length)?.to_be_bytes();
     if let Some(place) = frame.first_chunk_mut() {
         *place = whole;
@@ -354,9 +353,6 @@ fn announce(frame: &mut BytesMut, length: usize) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-/// A length in the protocol.
-const LENGTH_BYTES: usize = 4;
 
 /// Addresses in metadata have a port always, and those that are configured, too.
 fn host_and_port(address: &str) -> (&str, u16) {

@@ -9,7 +9,8 @@ use tracing::{error, info, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::outbox::{Batch, Next, Outbox, Outgoing};
+use super::outbox::{Next, Outbox};
+use super::outgoing::{Batch, Outgoing};
 use super::produce::produce;
 use super::view_queue::ViewQueue;
 use crate::domain::position::Partition;

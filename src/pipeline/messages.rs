@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::names::SharedNames;
-use super::outbox::{Cause, Outgoing};
+use super::outgoing::{Cause, Outgoing};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::name::Names;
 use crate::domain::time::WallMs;

@@ -17,6 +17,7 @@ pub mod names;
 mod newest;
 pub mod orders;
 pub mod outbox;
+pub mod outgoing;
 mod produce;
 pub mod queries;
 pub mod reader;

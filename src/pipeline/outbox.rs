@@ -7,70 +7,12 @@
 //! that were ordered between ticks belong to none: they move no tick on.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::newest::{Newest, OfToken};
+use super::newest::Newest;
+use super::outgoing::{Batch, Cause, Outgoing};
 use crate::domain::time::{Second, WallMs};
-use crate::domain::token::TokenHash;
-use crate::ports::Message;
 use crate::sabotage::Bug;
-
-/// A token's message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Hash of the token.
-    pub hash: TokenHash,
-    /// Why it is sent.
-    pub cause: Cause,
-    /// What to send. Its key is the token's address.
-    pub message: Message,
-}
-
-impl OfToken for Outgoing {
-    fn hash(&self) -> TokenHash {
-        self.hash
-    }
-
-    fn token(&self) -> &[u8] {
-        self.message.key.as_deref().unwrap_or_default()
-    }
-}
-
-/// Messages that are sent together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// What to send.
-    pub messages: Arc<[Message]>,
-    /// Hash of the token and cause of each.
-    marks: Vec<(TokenHash, Cause)>,
-}
-
-impl Batch {
-    fn new(outgoing: impl Iterator<Item = Outgoing>) -> Self {
-        let apart = |Outgoing { hash, cause, message }| ((hash, cause), message);
-        let (marks, messages): (Vec<_>, Vec<_>) = outgoing.map(apart).unzip();
-        Self { messages: messages.into(), marks }
-    }
-
-    /// Hash of the token and message of each.
-    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message)> {
-        self.marks.iter().map(|(hash, _)| *hash).zip(self.messages.iter())
-    }
-
-    fn causes(&self) -> impl Iterator<Item = Cause> {
-        self.marks.iter().map(|(_, cause)| *cause)
-    }
-}
-
-/// Why a message is sent: a tick, an order, or a tick that came before an order was fulfilled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cause {
-    /// The tick's second.
-    pub tick: Option<Second>,
-    /// The order's number.
-    pub order: Option<u64>,
-}
 
 /// What a lane's publisher does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -227,15 +169,15 @@ impl Outbox {
     /// These were not acknowledged: they go first again, but for those that a newer message of
     /// their token has replaced meanwhile.
     pub fn put_back(&mut self, lane: u32, batch: &Batch) {
-        for ((hash, cause), message) in batch.marks.iter().zip(batch.messages.iter()).rev() {
-            let outgoing = Outgoing { hash: *hash, cause: *cause, message: message.clone() };
+        for outgoing in batch.outgoing().rev() {
+            let cause = outgoing.cause;
             let Some(lane) = self.lane(lane) else { return };
             match lane.queue.get_mut(&outgoing) {
                 None => lane.queue.push_front(outgoing),
                 Some(newer) if Bug::OldMessageWins.on() => *newer = outgoing,
                 Some(newer) => {
                     newer.cause.order = newer.cause.order.or(cause.order);
-                    self.settle(*cause);
+                    self.settle(cause);
                 }
             }
         }
@@ -298,6 +240,8 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::token::TokenHash;
+    use crate::ports::Message;
 
     fn outgoing(token: &str, tick: i64) -> Outgoing {
         let message = Message {

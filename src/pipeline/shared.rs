@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::backoff::Backoff;
 use super::engine::Absorbed;
-use super::outbox;
+use super::outgoing;
 use super::route::Batch;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Counts an acknowledged batch of aggregates.
-    pub(super) fn published(&self, batch: &outbox::Batch, took: Duration, now: WallMs) {
+    pub(super) fn published(&self, batch: &outgoing::Batch, took: Duration, now: WallMs) {
         let (metrics, messages) = (&self.metrics, &batch.messages);
         let bytes = messages.iter().map(|one| one.value.as_ref().map_or(0, |value| value.len()));
         metrics.published_bytes.inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));

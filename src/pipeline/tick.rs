@@ -8,16 +8,20 @@
 use tracing::field::Empty;
 use tracing::{Span, debug, info_span, warn};
 
-use super::outbox::{Cause, Outgoing};
+use super::outgoing::{Cause, Outgoing};
 use super::worker::Worker;
 use crate::domain::time::{Second, WallMs};
 use crate::metrics::Metrics;
 use crate::ports::Checkpoint;
 use crate::sabotage::Bug;
 
-/// A step makes at least so many messages, half a millisecond's, and ends with the shard in which
-/// it has: one of 100,000 tokens in 64 shards takes about two.
+/// A step ends with the shard in which it has made so many messages, half a millisecond's: one of
+/// 100,000 tokens in 64 shards takes about two.
 const STEP_MESSAGES: usize = 500;
+
+/// Shards in a step at most, however few messages they make: some steps in every tick, so that
+/// what is true of many tokens is tried with few.
+const STEP_SHARDS: usize = 8;
 
 /// Events between two steps at most: about four parts of the worker's time for the input, one for
 /// the tick, while both have work.
@@ -103,7 +107,8 @@ impl<C: Checkpoint> Worker<C> {
         let now = self.shared.clock.now();
         let lanes = self.mailbox.lanes();
         let mut making = self.messages.begin(Cause { tick: Some(*second), order: None }, now);
-        while outgoing.len() < STEP_MESSAGES && *shard < self.engine.count() {
+        let end = self.engine.count().min(*shard + STEP_SHARDS);
+        while outgoing.len() < STEP_MESSAGES && *shard < end {
             self.engine.due(*shard, |aggregate| {
                 let closing = aggregate.windows.iter().all(|window| window.sums.trades() == 0);
                 if closing && Bug::ClosingForgotten.on() {

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::Shared;
 use super::backoff::Backoff;
 use super::newest::{Newest, OfToken};
-use super::outbox::Batch;
+use super::outgoing::Batch;
 use crate::domain::token::TokenHash;
 use crate::metrics::Metrics;
 use crate::ports::View;

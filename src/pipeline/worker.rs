@@ -27,7 +27,7 @@ use super::flusher::{Fenced, Flusher, Replies};
 use super::mailbox::Mailbox;
 use super::messages::Messages;
 use super::orders::{Done, Order};
-use super::outbox::Cause;
+use super::outgoing::Cause;
 use super::queries::Query;
 use super::reader::Event;
 use super::route::{Batch, Router};
