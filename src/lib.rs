@@ -85,6 +85,7 @@
 //!   admin          questions about the cluster
 //!   batch          a record batch as the protocol has it
 //!   connect        from addresses to a client that is rebuilt
+//!   encoder        messages to a record batch
 //!   fetch          one fetch: what is asked, where the batches stand
 //!   isolate        batches one by one: markers, what was aborted, what is damaged
 //!   leader         which broker leads a partition
@@ -120,8 +121,10 @@
 //!   mailbox        the outbox as the publishers share it
 //!   messages       from aggregate to message
 //!   names          symbols and names, shared
+//!   newest         a queue with one place for each token
 //!   orders         what is to be published between ticks
 //!   outbox         the newest message of each token
+//!   outgoing       a message on its way, and those that go together
 //!   produce        one batch to the brokers
 //!   queries        what is asked about tokens between ticks
 //!   reader         a partition: fetch, route, hand on
@@ -130,6 +133,7 @@
 //!   run            the life of the pipeline
 //!   shared         clock, figures, status
 //!   tasks          what runs, and who feeds whom
+//!   tick           a tick's steps, and what comes between them
 //!   view_queue     messages on their way to the view
 //!   worker         the loop: wait for one event, apply it
 //! ports/           what the pipeline needs of the world

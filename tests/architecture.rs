@@ -29,7 +29,7 @@ const CRATES: &[(&str, &str)] = &[
     (
         "wire/",
         "bytes crc32fast ethnum hashbrown itoa memchr num_bigint rust_decimal ryu serde \
-         serde_json thiserror time",
+         serde_json thiserror time zmij",
     ),
 ];
 

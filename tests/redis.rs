@@ -196,7 +196,7 @@ async fn the_view_writes_its_keys_with_a_lifetime_and_touches_no_others() {
     server.command("SET token:0xabc neighbour");
     let (client, _) = client_and_owner(&server, "1:a").await;
     let view = RedisView::new(client, "aggregator:", 90);
-    let entry = |n: u32| (format!("0x{n}"), Bytes::from(format!("{{\"n\":{n}}}")));
+    let entry = |n: u32| (format!("0x{n}").into(), Bytes::from(format!("{{\"n\":{n}}}")));
     let entries: Vec<_> = (0..1_234).map(entry).collect();
     view.store(&entries).await.unwrap();
     assert_eq!(server.command("GET aggregator:view:0x1233"), "$10\r\n{\"n\":1233}\r\n");

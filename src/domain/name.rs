@@ -1,6 +1,6 @@
 //! Symbols and names of tokens: the newest of each wins, and there is a bound on how many.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::position::Position;
 use super::time::WallMs;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use num_bigint::BigUint;
 
-use super::amount::{DecimalError, Scanned, write_plain};
+use super::amount::{DecimalError, Scanned, show_plain, write_plain};
 
 /// Significant digits that a price keeps.
 pub const PRICE_DIGITS: u32 = 28;
@@ -79,6 +79,11 @@ impl Price {
         u8::try_from(self.0 >> MANTISSA_BITS).unwrap_or(u8::MAX)
     }
 
+    /// Appends its plain notation, with at least 6 fractional digits.
+    pub fn write(self, out: &mut Vec<u8>) {
+        write_plain(out, self.mantissa(), u32::from(self.scale()));
+    }
+
     /// `(close − open) ÷ open × 100`: the exact quotient, rounded once, to the nearest `f64`.
     /// 0 where the open price is 0.
     #[must_use]
@@ -125,7 +130,7 @@ impl Price {
 
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_plain(f, self.mantissa(), u32::from(self.scale()))
+        show_plain(f, |out| self.write(out))
     }
 }
 

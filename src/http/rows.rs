@@ -12,7 +12,7 @@ use crate::domain::time::{Second, WallMs};
 use crate::domain::token::TokenHash;
 use crate::domain::window::{Window, Windows};
 use crate::ports::{Listing, Row};
-use crate::wire::aggregate::{TokenNames, encode};
+use crate::wire::aggregate::{Form, TokenNames};
 use crate::wire::time::Rfc3339;
 
 /// What `/tokens` answers.
@@ -101,7 +101,7 @@ struct PointJson {
     sells: u64,
 }
 
-/// One token's aggregate, as [`encode`] writes it.
+/// One token's aggregate, as [`Form`] writes it.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes what is written as text")]
 pub(super) struct Message {
@@ -231,7 +231,7 @@ pub(super) fn message(row: &Row, windows: &Windows, now: WallMs) -> Vec<u8> {
     let hash = TokenHash::of(token);
     let aggregate = Aggregate { token, hash, end: *end, windows: figures };
     let mut text = Vec::new();
-    encode(&mut text, &aggregate, windows, TokenNames { symbol, name }, now);
+    Form::new(windows).write(&mut text, &aggregate, TokenNames { symbol, name }, now);
     text
 }
 

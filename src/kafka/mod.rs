@@ -11,6 +11,7 @@
 mod admin;
 mod batch;
 mod connect;
+mod encoder;
 mod fetch;
 mod isolate;
 mod leader;
@@ -26,6 +27,7 @@ mod wanted;
 
 pub use admin::{ANSWER_LIMIT, Admin, Found, Member, Topic};
 pub use connect::{Cluster, KafkaConfig, KafkaError, Refusal, connect};
+pub use encoder::Encoder;
 pub use isolate::Batches;
 pub use log::KafkaLog;
 pub use login::{Mechanism, Sasl, token};

@@ -6,25 +6,20 @@
 //! with Nagle's delay, which costs 40 ms for each batch above 8 kB (10,000 messages took 2 s), and
 //! it sends a throttled batch again although it was appended.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use kafka_protocol::protocol::StrBytes;
-use kafka_protocol::records::{
-    Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record,
-    RecordBatchEncoder, RecordEncodeOptions, TimestampType,
-};
+use bytes::Bytes;
 use rskafka::client::error::ProtocolError;
 use tokio::time::timeout;
 
 use super::connect::{Cluster, KafkaError};
+use super::encoder::Encoder;
 use super::leader::until_led;
 use super::raw::Connection;
 use super::slots::Slots;
 use crate::domain::position::Partition;
-use crate::domain::time::WallMs;
 use crate::ports::{Message, ProduceError, Producer, Target};
 
 /// When a produce is given up: the broker has 30 s to replicate; then something is silent.
@@ -32,9 +27,6 @@ const PRODUCE_LIMIT: Duration = Duration::from_secs(35);
 
 /// When opening a connection is given up.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
-
-/// The record batch format since Kafka 0.11.
-const BATCH_VERSION: i8 = 2;
 
 /// The output topics.
 #[derive(Debug)]
@@ -50,7 +42,12 @@ struct Output {
     topic: String,
     partitions: AtomicU32,
     idle: Slots<Connection>,
+    encoders: Encoders,
 }
+
+/// Encoders that are not in use: as many as ever encoded at once, which is a thread each.
+#[derive(Debug, Default)]
+struct Encoders(Mutex<Vec<Encoder>>);
 
 impl KafkaProducer {
     /// A producer to topics that exist. Without a dead-letter topic, dead letters go nowhere: a
@@ -118,6 +115,7 @@ impl Output {
             topic: topic.to_owned(),
             partitions: AtomicU32::new(1),
             idle: Slots::new(),
+            encoders: Encoders::default(),
         };
         output.refresh().await?;
         Ok(output)
@@ -153,7 +151,7 @@ impl Output {
     }
 
     async fn send(&self, partition: Partition, messages: &[Message]) -> Result<(), KafkaError> {
-        let batch = batch(messages)?;
+        let batch = self.encoders.encode(messages)?;
         until_led(|| self.attempt(partition, batch.clone())).await
     }
 
@@ -195,36 +193,15 @@ fn silent(limit: Duration) -> KafkaError {
     KafkaError::Down(format!("no answer within {limit:?}"))
 }
 
-/// One record batch, Snappy.
-fn batch(messages: &[Message]) -> Result<Bytes, KafkaError> {
-    let records: Vec<Record> =
-        (0..).zip(messages).map(|(at, message)| record(at, message)).collect();
-    let options = RecordEncodeOptions { version: BATCH_VERSION, compression: Compression::Snappy };
-    let mut batch = BytesMut::new();
-    RecordBatchEncoder::encode(&mut batch, &records, &options)
-        .map_err(|error| KafkaError::Down(format!("a batch cannot be encoded: {error}")))?;
-    Ok(batch.freeze())
-}
+impl Encoders {
+    fn encode(&self, messages: &[Message]) -> Result<Bytes, KafkaError> {
+        let mut encoder = self.lock().pop().unwrap_or_else(Encoder::new);
+        let batch = encoder.encode(messages);
+        self.lock().push(encoder);
+        batch
+    }
 
-/// The record at a place in its batch. Without a producer id, sequence numbers count from "none".
-fn record(at: i32, message: &Message) -> Record {
-    let WallMs(timestamp) = message.timestamp;
-    let header = |(name, value): &(String, Bytes)| {
-        (StrBytes::from_string(name.clone()), Some(value.clone()))
-    };
-    Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
-        producer_id: NO_PRODUCER_ID,
-        producer_epoch: NO_PRODUCER_EPOCH,
-        timestamp_type: TimestampType::Creation,
-        offset: at.into(),
-        sequence: NO_SEQUENCE.saturating_add(at),
-        timestamp,
-        key: message.key.clone(),
-        value: message.value.clone(),
-        headers: message.headers.iter().map(header).collect(),
+    fn lock(&self) -> MutexGuard<'_, Vec<Encoder>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

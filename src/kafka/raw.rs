@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
@@ -88,7 +88,9 @@ impl Connection {
         partition: i32,
         batch: Bytes,
     ) -> Result<(), KafkaError> {
-        let data = PartitionProduceData::default().with_index(partition).with_records(Some(batch));
+        // The batch is the last field: it goes out behind the request, and is not copied into it.
+        let none = Some(Bytes::new());
+        let data = PartitionProduceData::default().with_index(partition).with_records(none);
         let data = TopicProduceData::default()
             .with_name(topic_name(topic))
             .with_partition_data(vec![data]);
@@ -96,7 +98,9 @@ impl Connection {
             .with_acks(ALL_REPLICAS)
             .with_timeout_ms(REPLICATION_MS)
             .with_topic_data(vec![data]);
-        let response = self.request(&request, PRODUCE_VERSION).await?;
+        let mut frame = self.frame(&request, PRODUCE_VERSION).map_err(down)?;
+        announce(&mut frame, batch.len()).map_err(down)?;
+        let response = self.exchange::<ProduceRequest>(frame.chain(batch), PRODUCE_VERSION).await?;
         let answer = response
             .responses
             .into_iter()
@@ -230,10 +234,8 @@ impl Connection {
         request: &R,
         version: i16,
     ) -> Result<R::Response, KafkaError> {
-        let length = self.ask(request, version).await?;
-        let mut answer = BytesMut::zeroed(length);
-        self.receive(&mut answer).await?;
-        self.decode::<R>(answer.freeze(), version)
+        let frame = self.frame(request, version).map_err(down)?;
+        self.exchange::<R>(frame, version).await
     }
 
     /// Asks, and waits until the answer begins: how many bytes it has.
@@ -242,9 +244,25 @@ impl Connection {
         request: &R,
         version: i16,
     ) -> Result<usize, KafkaError> {
-        self.correlation = self.correlation.wrapping_add(1);
         let frame = self.frame(request, version).map_err(down)?;
-        self.stream.write_all(&frame).await.map_err(broken)?;
+        self.send(frame).await
+    }
+
+    /// Sends a request's frame, and waits for the answer.
+    async fn exchange<R: Request>(
+        &mut self,
+        frame: impl Buf + Send,
+        version: i16,
+    ) -> Result<R::Response, KafkaError> {
+        let length = self.send(frame).await?;
+        let mut answer = BytesMut::zeroed(length);
+        self.receive(&mut answer).await?;
+        self.decode::<R>(answer.freeze(), version)
+    }
+
+    /// Sends a request's frame, and waits until the answer begins: how many bytes it has.
+    async fn send(&mut self, mut frame: impl Buf + Send) -> Result<usize, KafkaError> {
+        self.stream.write_all_buf(&mut frame).await.map_err(broken)?;
         self.stream.flush().await.map_err(broken)?;
         let length = self.stream.read_u32().await.map_err(broken)?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -275,7 +293,8 @@ impl Connection {
     }
 
     /// Length, header, request.
-    fn frame<R: Request>(&self, request: &R, version: i16) -> anyhow::Result<BytesMut> {
+    fn frame<R: Request>(&mut self, request: &R, version: i16) -> anyhow::Result<BytesMut> {
+        self.correlation = self.correlation.wrapping_add(1);
         let mut body = BytesMut::new();
         RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -289,6 +308,19 @@ impl Connection {
         frame.unsplit(body);
         Ok(frame)
     }
+}
+
+/// Makes a frame that ends in bytes of length 0 the begin of one with `length` bytes there.
+fn announce(frame: &mut BytesMut, length: usize) -> anyhow::Result<()> {
+    let whole = u32::try_from(frame.len() - size_of::<u32>() + length)?.to_be_bytes();
+    let length = i32::try_from(length)?.to_be_bytes();
+    if let Some(place) = frame.first_chunk_mut() {
+        *place = whole;
+    }
+    if let Some(place) = frame.last_chunk_mut() {
+        *place = length;
+    }
+    Ok(())
 }
 
 /// Addresses in metadata have a port always, and those that are configured, too.

@@ -60,7 +60,7 @@ impl Producer for LocalProducer {
 /// Each token's last message.
 #[derive(Debug, Default)]
 pub struct LocalView {
-    message_by_token: Mutex<BTreeMap<String, Bytes>>,
+    message_by_token: Mutex<BTreeMap<Bytes, Bytes>>,
 }
 
 impl LocalView {
@@ -68,12 +68,12 @@ impl LocalView {
     #[must_use]
     pub fn get(&self, token: &str) -> Option<Bytes> {
         let messages = self.message_by_token.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.get(token).cloned()
+        messages.get(token.as_bytes()).cloned()
     }
 }
 
 impl View for LocalView {
-    async fn store(&self, entries: &[(String, Bytes)]) -> Result<(), ViewError> {
+    async fn store(&self, entries: &[(Bytes, Bytes)]) -> Result<(), ViewError> {
         let mut messages = self.message_by_token.lock().unwrap_or_else(PoisonError::into_inner);
         messages.extend(entries.iter().cloned());
         Ok(())

@@ -9,13 +9,14 @@ use tracing::{error, info, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::outbox::{Next, Outbox, Outgoing};
+use super::outbox::{Next, Outbox};
+use super::outgoing::{Batch, Outgoing};
 use super::produce::produce;
 use super::view_queue::ViewQueue;
 use crate::domain::position::Partition;
 use crate::domain::time::{Second, WallMs};
 use crate::metrics::Metrics;
-use crate::ports::{Message, ProduceError, Producer, Target};
+use crate::ports::{ProduceError, Producer, Target};
 use crate::sabotage::Bug;
 use crate::status::Component;
 
@@ -43,8 +44,8 @@ impl Mailbox {
         }
     }
 
-    /// Adds one worker's messages of a tick; each goes to its key's partition.
-    pub fn push(&self, messages: Vec<(u32, Outgoing)>, now: WallMs) {
+    /// Adds messages of one worker; each goes to its key's partition.
+    pub fn push(&self, messages: impl Iterator<Item = (u32, Outgoing)>, now: WallMs) {
         let mut outbox = self.lock();
         for (lane, outgoing) in messages {
             outbox.push(lane, outgoing, now);
@@ -135,15 +136,14 @@ impl Mailbox {
     async fn send<P: Producer>(
         &self,
         lane: u32,
-        batch: Vec<Outgoing>,
+        batch: Batch,
         producer: &P,
         view: &ViewQueue,
         shared: &Shared,
         backoff: &mut Backoff,
     ) {
         let partition = Partition(i32::try_from(lane).unwrap_or(i32::MAX));
-        let messages: Arc<[Message]> =
-            batch.iter().map(|outgoing| outgoing.message.clone()).collect();
+        let messages = Arc::clone(&batch.messages);
         let began = shared.clock.now();
         shared.status.asks(Component::Publishing, partition.0, began);
         match produce(producer, Target::Aggregates, partition, messages).await {
@@ -155,12 +155,12 @@ impl Mailbox {
                 if backoff.succeeded() {
                     info!(partition = lane, "publishing again");
                 }
-                view.put(batch);
+                view.put(&batch);
             }
             Err(ProduceError::TooLarge { topic, cause }) => {
                 shared.metrics.publish_errors.inc();
                 shared.status.works(Component::Publishing, partition.0);
-                self.split(lane, batch, &topic, &cause);
+                self.split(lane, &batch, &topic, &cause);
             }
             Err(cause @ ProduceError::Unavailable { .. }) => {
                 shared.metrics.publish_errors.inc();
@@ -175,7 +175,7 @@ impl Mailbox {
                     self.lock().acknowledge(&batch);
                 } else {
                     let mut outbox = self.lock();
-                    outbox.put_back(lane, batch);
+                    outbox.put_back(lane, &batch);
                     self.show(&outbox);
                 }
                 backoff.wait().await;
@@ -183,7 +183,7 @@ impl Mailbox {
         }
     }
 
-    fn acknowledge(&self, batch: &[Outgoing], shared: &Shared, now: WallMs) {
+    fn acknowledge(&self, batch: &Batch, shared: &Shared, now: WallMs) {
         let mut outbox = self.lock();
         let before = outbox.published();
         outbox.acknowledge(batch);
@@ -198,11 +198,12 @@ impl Mailbox {
 
     /// A batch that brokers refuse for its size goes in single messages; a single one is dropped,
     /// loudly: the next tick makes a new one.
-    fn split(&self, lane: u32, batch: Vec<Outgoing>, topic: &str, cause: &str) {
+    fn split(&self, lane: u32, batch: &Batch, topic: &str, cause: &str) {
         let mut outbox = self.lock();
-        match batch.as_slice() {
+        match &*batch.messages {
             [single] => {
-                let token = &*single.token;
+                let token = String::from_utf8_lossy(single.key.as_deref().unwrap_or_default());
+                let token = &*token;
                 error!(
                     topic,
                     cause,
@@ -210,7 +211,7 @@ impl Mailbox {
                     action = "raise max.message.bytes of the topic",
                     "message dropped: too large for its topic"
                 );
-                outbox.discard(single);
+                outbox.discard(batch);
             }
             _ => outbox.put_back_alone(lane, batch),
         }

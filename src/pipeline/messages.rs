@@ -1,47 +1,62 @@
 //! From a token's aggregate to the message that goes out.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::names::SharedNames;
-use super::outbox::{Cause, Outgoing};
+use super::outgoing::{Cause, Outgoing};
 use crate::domain::aggregate::Aggregate;
+use crate::domain::name::Names;
 use crate::domain::time::WallMs;
-use crate::domain::window::Windows;
 use crate::ports::Message;
-use crate::wire::aggregate::{self, TokenNames};
+use crate::wire::aggregate::{self, Form, TokenNames};
 
 /// How messages are made.
 #[derive(Clone, Debug)]
 pub struct Messages {
-    /// The configured windows.
-    pub windows: Windows,
+    /// How they are written.
+    pub form: Form,
     /// Symbols and names.
     pub names: Arc<SharedNames>,
     /// `AGGREGATE_TTL`, shown in headers.
     pub ttl: Option<Duration>,
 }
 
+/// Messages that are made one after the other: the names are locked once, and each message is
+/// copied out of the same memory, so that it takes no more than its length.
+#[derive(Debug)]
+pub struct Making<'a> {
+    form: &'a Form,
+    names: RwLockReadGuard<'a, Names>,
+    ttl: Option<Duration>,
+    cause: Cause,
+    now: WallMs,
+    text: Vec<u8>,
+}
+
 impl Messages {
-    /// The message of an aggregate, generated at `now` for `cause`.
+    /// Begins to make messages, generated at `now` for `cause`.
     #[must_use]
-    pub fn make(&self, aggregate: &Aggregate<'_>, cause: Cause, now: WallMs) -> Outgoing {
-        let mut value = Vec::with_capacity(TYPICAL_BYTES);
-        self.names.with(aggregate.token, |symbol, name| {
-            let names = TokenNames { symbol, name };
-            aggregate::encode(&mut value, aggregate, &self.windows, names, now);
-        });
-        let message = Message {
-            key: Some(Bytes::copy_from_slice(aggregate.token.as_bytes())),
-            value: Some(value.into()),
-            headers: aggregate::headers(aggregate.token, self.ttl, now),
-            timestamp: now,
-        };
-        Outgoing { token: Arc::from(aggregate.token), cause, message }
+    pub fn begin(&self, cause: Cause, now: WallMs) -> Making<'_> {
+        let Self { form, names, ttl } = self;
+        Making { form, names: names.read(), ttl: *ttl, cause, now, text: Vec::new() }
     }
 }
 
-/// A message of five windows is about this long.
-const TYPICAL_BYTES: usize = 2_048;
+impl Making<'_> {
+    /// The message of an aggregate.
+    pub fn make(&mut self, aggregate: &Aggregate<'_>) -> Outgoing {
+        let Self { form, names, ttl, cause, now, text } = self;
+        let known = names.get(aggregate.token);
+        let names = known.map(|known| TokenNames { symbol: &known.symbol, name: &known.name });
+        text.clear();
+        form.write(text, aggregate, names.unwrap_or_default(), *now);
+        let value = Bytes::copy_from_slice(text);
+        let key = aggregate::key(&value, aggregate.token);
+        let headers = aggregate::headers(key.clone(), *ttl, *now);
+        let message = Message { key: Some(key), value: Some(value), headers, timestamp: *now };
+        Outgoing { hash: aggregate.hash, cause: *cause, message }
+    }
+}

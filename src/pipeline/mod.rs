@@ -14,8 +14,10 @@ pub mod flusher;
 pub mod mailbox;
 pub mod messages;
 pub mod names;
+mod newest;
 pub mod orders;
 pub mod outbox;
+pub mod outgoing;
 mod produce;
 pub mod queries;
 pub mod reader;
@@ -24,6 +26,7 @@ pub mod route;
 pub mod run;
 pub mod shared;
 mod tasks;
+pub mod tick;
 pub mod view_queue;
 pub mod worker;
 

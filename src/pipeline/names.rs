@@ -1,6 +1,6 @@
 //! Token names as the tasks share them: read for every message, written now and then.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::domain::name::{Names, TokenName};
 
@@ -22,10 +22,14 @@ impl SharedNames {
 
     /// Runs `with` on what is known of a token: symbol and name, empty while unknown.
     pub fn with<T>(&self, token: &str, with: impl FnOnce(&str, &str) -> T) -> T {
-        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        match names.get(token) {
+        match self.read().get(token) {
             Some(TokenName { symbol, name, .. }) => with(symbol, name),
             None => with("", ""),
         }
+    }
+
+    /// For whoever asks for many: nothing is learned until it is dropped.
+    pub fn read(&self) -> RwLockReadGuard<'_, Names> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

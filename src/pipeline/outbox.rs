@@ -6,39 +6,19 @@
 //! are), which the checkpoint keeps, and how many messages of the last order are not. Messages
 //! that were ordered between ticks belong to none: they move no tick on.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::newest::Newest;
+use super::outgoing::{Batch, Cause, Outgoing};
 use crate::domain::time::{Second, WallMs};
-use crate::ports::Message;
 use crate::sabotage::Bug;
-
-/// A token's message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Token address.
-    pub token: Arc<str>,
-    /// Why it is sent.
-    pub cause: Cause,
-    /// What to send.
-    pub message: Message,
-}
-
-/// Why a message is sent: a tick, an order, or a tick that came before an order was fulfilled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cause {
-    /// The tick's second.
-    pub tick: Option<Second>,
-    /// The order's number.
-    pub order: Option<u64>,
-}
 
 /// What a lane's publisher does next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// Send these.
-    Send(Vec<Outgoing>),
+    Send(Batch),
     /// A batch is filling: look again at this time, or when something comes.
     Wait(WallMs),
     /// Nothing is here.
@@ -72,10 +52,9 @@ struct Order {
     outstanding: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
-    queue: VecDeque<Arc<str>>,
-    waiting_by_token: HashMap<Arc<str>, Outgoing>,
+    queue: Newest<Outgoing>,
     since: WallMs,
     /// How many of the next batches hold a single message.
     alone: usize,
@@ -92,7 +71,8 @@ impl Outbox {
     /// tick that was acknowledged before.
     #[must_use]
     pub fn new(lanes: u32, workers: usize, batching: Batching, published: Second) -> Self {
-        let lanes = (0..lanes).map(|_| Lane::default()).collect();
+        let lane = |_| Lane { queue: Newest::new(), since: WallMs::default(), alone: 0 };
+        let lanes = (0..lanes).map(lane).collect();
         let (ticks, order) = (BTreeMap::new(), Order::default());
         Self { lanes, batching, workers, ticks, published, order }
     }
@@ -113,21 +93,19 @@ impl Outbox {
             self.order.outstanding += 1;
         }
         let replaced = self.lane(lane).and_then(|lane| {
-            if lane.queue.is_empty() {
+            if lane.queue.len() == 0 {
                 lane.since = now;
             }
-            let token = Arc::clone(&outgoing.token);
-            let replaced = lane.waiting_by_token.get(&token).map(|waiting| waiting.cause);
-            if let Some(replaced) = replaced {
-                outgoing.cause.order = outgoing.cause.order.or(replaced.order);
-            } else {
-                lane.queue.push_back(Arc::clone(&token));
-            }
-            lane.waiting_by_token.insert(token, outgoing);
-            replaced
+            let Some(waiting) = lane.queue.get_mut(&outgoing) else {
+                lane.queue.push_back(outgoing);
+                return None;
+            };
+            outgoing.cause.order = outgoing.cause.order.or(waiting.cause.order);
+            Some(std::mem::replace(waiting, outgoing).cause)
         });
-        if let Some(tick) = replaced.and_then(|replaced| replaced.tick) {
-            self.settle(tick, 1);
+        if let Some(replaced) = replaced {
+            self.settle(replaced);
+            self.move_on();
         }
     }
 
@@ -146,7 +124,7 @@ impl Outbox {
     /// One worker has pushed all that it has for this tick.
     pub fn end_tick(&mut self, tick: Second) {
         self.ticks.entry(tick).or_default().workers_done += 1;
-        self.settle(tick, 0);
+        self.move_on();
     }
 
     /// What the publisher of a lane does now.
@@ -163,9 +141,8 @@ impl Outbox {
             0 => Next::Idle,
             waiting if waiting < size && filling && now < due => Next::Wait(due),
             waiting => {
-                let tokens = lane.queue.drain(..waiting.min(size));
-                let batch = tokens.filter_map(|token| lane.waiting_by_token.remove(&token));
-                let batch = batch.collect();
+                let first = (0..waiting.min(size)).map_while(|_| lane.queue.pop_front());
+                let batch = Batch::new(first);
                 lane.since = now;
                 lane.alone = lane.alone.saturating_sub(1);
                 Next::Send(batch)
@@ -174,45 +151,45 @@ impl Outbox {
     }
 
     /// The brokers have these.
-    pub fn acknowledge(&mut self, batch: &[Outgoing]) {
-        for outgoing in batch {
-            if outgoing.cause.order == Some(self.order.number) {
+    pub fn acknowledge(&mut self, batch: &Batch) {
+        for cause in batch.causes() {
+            if cause.order == Some(self.order.number) {
                 self.order.outstanding = self.order.outstanding.saturating_sub(1);
             }
-            self.discard(outgoing);
         }
+        self.discard(batch);
     }
 
-    /// Nobody will have this message: its tick does not wait for it. Its order does, in vain.
-    pub fn discard(&mut self, outgoing: &Outgoing) {
-        if let Some(tick) = outgoing.cause.tick {
-            self.settle(tick, 1);
-        }
+    /// Nobody will have these: their tick does not wait for them. Their order does, in vain.
+    pub fn discard(&mut self, batch: &Batch) {
+        batch.causes().for_each(|cause| self.settle(cause));
+        self.move_on();
     }
 
     /// These were not acknowledged: they go first again, but for those that a newer message of
     /// their token has replaced meanwhile.
-    pub fn put_back(&mut self, lane: u32, batch: Vec<Outgoing>) {
-        for outgoing in batch.into_iter().rev() {
+    pub fn put_back(&mut self, lane: u32, batch: &Batch) {
+        for outgoing in batch.outgoing().rev() {
+            let cause = outgoing.cause;
             let Some(lane) = self.lane(lane) else { return };
-            let newer = lane.waiting_by_token.get_mut(&outgoing.token);
-            if let Some(newer) = newer.filter(|_| !Bug::OldMessageWins.on()) {
-                newer.cause.order = newer.cause.order.or(outgoing.cause.order);
-                self.discard(&outgoing);
-            } else {
-                lane.queue.push_front(Arc::clone(&outgoing.token));
-                lane.waiting_by_token.insert(Arc::clone(&outgoing.token), outgoing);
+            match lane.queue.get_mut(&outgoing) {
+                None => lane.queue.push_front(outgoing),
+                Some(newer) if Bug::OldMessageWins.on() => *newer = outgoing,
+                Some(newer) => {
+                    newer.cause.order = newer.cause.order.or(cause.order);
+                    self.settle(cause);
+                }
             }
         }
+        self.move_on();
     }
 
     /// These were refused for the size of their batch: they go first again, each in a batch of its
     /// own.
-    pub fn put_back_alone(&mut self, lane: u32, batch: Vec<Outgoing>) {
-        let count = batch.len();
+    pub fn put_back_alone(&mut self, lane: u32, batch: &Batch) {
         self.put_back(lane, batch);
         if let Some(lane) = self.lane(lane) {
-            lane.alone = count;
+            lane.alone = batch.messages.len();
         }
     }
 
@@ -235,11 +212,15 @@ impl Outbox {
         self.lanes.get_mut(usize::try_from(lane).ok()?)
     }
 
-    /// `count` messages of a tick need no more; ticks that are done in order are published.
-    fn settle(&mut self, tick: Second, count: usize) {
-        if let Some(tick) = self.ticks.get_mut(&tick) {
-            tick.outstanding -= count;
+    /// A message's tick does not wait for it any more.
+    fn settle(&mut self, cause: Cause) {
+        if let Some(tick) = cause.tick.and_then(|tick| self.ticks.get_mut(&tick)) {
+            tick.outstanding -= 1;
         }
+    }
+
+    /// Ticks that are done in order are published.
+    fn move_on(&mut self) {
         // A worker that was late skips a tick: a later one that all have done ends it too.
         let last_whole =
             self.ticks.iter().rev().find(|(_, tick)| tick.workers_done >= self.workers);
@@ -259,16 +240,18 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::token::TokenHash;
+    use crate::ports::Message;
 
     fn outgoing(token: &str, tick: i64) -> Outgoing {
         let message = Message {
-            key: None,
+            key: Some(token.to_owned().into()),
             value: None,
             headers: Vec::new(),
             timestamp: WallMs(tick * 1_000),
         };
         let cause = Cause { tick: Some(Second(tick)), order: None };
-        Outgoing { token: token.into(), cause, message }
+        Outgoing { hash: TokenHash::of(token), cause, message }
     }
 
     fn ordered(token: &str, number: u64) -> Outgoing {
@@ -283,8 +266,10 @@ mod tests {
 
     fn tokens(next: Next) -> Vec<(String, i64)> {
         let Next::Send(batch) = next else { panic!("nothing to send: {next:?}") };
-        let tick = |outgoing: &Outgoing| outgoing.cause.tick.map_or(0, |Second(tick)| tick);
-        batch.iter().map(|outgoing| (outgoing.token.to_string(), tick(outgoing))).collect()
+        let tick = |cause: Cause| cause.tick.map_or(0, |Second(tick)| tick);
+        let token = |message: &Message| String::from_utf8(message.key.clone().unwrap().into());
+        let tokens = batch.messages.iter().map(|message| token(message).unwrap());
+        tokens.zip(batch.causes().map(tick)).collect()
     }
 
     #[test]
@@ -309,11 +294,11 @@ mod tests {
         outbox.end_tick(Second(30));
         let Next::Send(failed) = outbox.next(0, WallMs(0)) else { panic!("a batch was due") };
         outbox.push(0, outgoing("a", 60), WallMs(0));
-        outbox.put_back(0, failed);
+        outbox.put_back(0, &failed);
         outbox.end_tick(Second(60));
         assert_eq!(outbox.published(), Second(30), "replaced, so nothing of it is owed");
         let Next::Send(batch) = outbox.next(0, WallMs(0)) else { panic!("a batch was due") };
-        assert_eq!(batch, [outgoing("a", 60)]);
+        assert_eq!(batch, Batch::new([outgoing("a", 60)].into_iter()));
         outbox.acknowledge(&batch);
         assert_eq!(outbox.published(), Second(60));
     }
@@ -353,12 +338,12 @@ mod tests {
         outbox.push(0, ordered("b", order), WallMs(45_000));
         let Next::Send(failed) = outbox.next(0, WallMs(45_000)) else { panic!("it was due") };
         outbox.push(0, outgoing("a", 60), WallMs(60_000));
-        outbox.put_back(0, failed);
+        outbox.put_back(0, &failed);
         outbox.push(0, outgoing("b", 60), WallMs(60_000));
         outbox.end_tick(Second(60));
         assert!(!outbox.is_fulfilled(order));
         let Next::Send(batch) = outbox.next(0, WallMs(60_000)) else { panic!("it was due") };
-        assert_eq!(batch.len(), 2);
+        assert_eq!(batch.messages.len(), 2);
         outbox.acknowledge(&batch);
         assert!(outbox.is_fulfilled(order));
         assert_eq!(outbox.published(), Second(60));
@@ -370,7 +355,7 @@ mod tests {
         let order = outbox.begin_order();
         outbox.push(0, ordered("a", order), WallMs(45_000));
         let Next::Send(batch) = outbox.next(0, WallMs(45_000)) else { panic!("it was due") };
-        outbox.discard(&batch[0]);
+        outbox.discard(&batch);
         assert!(!outbox.is_fulfilled(order));
         let next = outbox.begin_order();
         assert!(outbox.is_fulfilled(next) && !outbox.is_fulfilled(order));

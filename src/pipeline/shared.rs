@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::backoff::Backoff;
 use super::engine::Absorbed;
-use super::outbox::Outgoing;
+use super::outgoing;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::metrics::Metrics;
@@ -55,11 +55,11 @@ impl Shared {
     }
 
     /// Counts an acknowledged batch of aggregates.
-    pub(super) fn published(&self, batch: &[Outgoing], took: Duration, now: WallMs) {
-        let metrics = &self.metrics;
-        let bytes = batch.iter().map(|out| out.message.value.as_ref().map_or(0, |v| v.len()));
+    pub(super) fn published(&self, batch: &outgoing::Batch, took: Duration, now: WallMs) {
+        let (metrics, messages) = (&self.metrics, &batch.messages);
+        let bytes = messages.iter().map(|one| one.value.as_ref().map_or(0, |value| value.len()));
         metrics.published_bytes.inc_by(u64::try_from(bytes.sum::<usize>()).unwrap_or(0));
-        metrics.messages_published.inc_by(u64::try_from(batch.len()).unwrap_or(0));
+        metrics.messages_published.inc_by(u64::try_from(messages.len()).unwrap_or(0));
         metrics.publish_batches.inc();
         metrics.publish_batch_seconds.observe(took.as_secs_f64());
         let seconds = Duration::from_millis(u64::try_from(now.0).unwrap_or(0)).as_secs_f64();

@@ -31,6 +31,7 @@ use crate::domain::time::WallMs;
 use crate::ports::{Checkpoint, PartitionRange, Producer, Target, TradeLog, View};
 use crate::sabotage::Bug;
 use crate::status::Phase;
+use crate::wire::aggregate::Form;
 
 /// Batches that wait for one worker at most: enough to keep it busy while a fetch is under way.
 const WORKER_QUEUE: usize = 8;
@@ -170,7 +171,7 @@ impl Crew<'_> {
                 chains,
             ),
             messages: Messages {
-                windows: windows.clone(),
+                form: Form::new(windows),
                 names: Arc::clone(self.names),
                 ttl: *ttl,
             },
@@ -182,6 +183,7 @@ impl Crew<'_> {
             caught_up: Some(caught_up),
             latest: self.latest,
             publish_interval: *publish_interval,
+            tick: None,
             shared: Arc::clone(self.shared),
         }
     }

@@ -1,7 +1,6 @@
 //! Acknowledged messages on their way to the query view: the newest of each token. The view is
 //! derived, so a write that fails is dropped; the next tick brings a newer one.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +10,9 @@ use tracing::warn;
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::outbox::Outgoing;
+use super::newest::{Newest, OfToken};
+use super::outgoing::Batch;
+use crate::domain::token::TokenHash;
 use crate::metrics::Metrics;
 use crate::ports::View;
 use crate::status::{Component, WHOLE};
@@ -19,28 +20,54 @@ use crate::status::{Component, WHOLE};
 /// Entries in one write.
 const BATCH: usize = 500;
 
-/// What waits to be written, by token.
+/// What waits to be written.
 #[derive(Debug)]
 pub struct ViewQueue {
-    waiting: Mutex<BTreeMap<Arc<str>, Bytes>>,
+    waiting: Mutex<Newest<Entry>>,
     metrics: Arc<Metrics>,
     wake: Notify,
     closed: AtomicBool,
+}
+
+/// A token's address and message.
+#[derive(Debug)]
+struct Entry {
+    hash: TokenHash,
+    token: Bytes,
+    message: Bytes,
+}
+
+impl OfToken for Entry {
+    fn hash(&self) -> TokenHash {
+        self.hash
+    }
+
+    fn token(&self) -> &[u8] {
+        &self.token
+    }
 }
 
 impl ViewQueue {
     /// An empty queue.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let (waiting, wake, closed) = Default::default();
-        Self { waiting, metrics, wake, closed }
+        let (wake, closed) = Default::default();
+        Self { waiting: Mutex::new(Newest::new()), metrics, wake, closed }
     }
 
     /// Adds messages that the brokers have acknowledged.
-    pub fn put(&self, batch: Vec<Outgoing>) {
-        let entries = batch.into_iter().filter_map(|out| Some((out.token, out.message.value?)));
+    pub fn put(&self, batch: &Batch) {
+        let entries = batch.iter().filter_map(|(hash, message)| {
+            let (token, message) = (message.key.clone()?, message.value.clone()?);
+            Some(Entry { hash, token, message })
+        });
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.extend(entries);
+        for entry in entries {
+            match waiting.get_mut(&entry) {
+                Some(older) => *older = entry,
+                None => waiting.push_back(entry),
+            }
+        }
         self.show(&waiting);
         drop(waiting);
         self.wake.notify_one();
@@ -84,15 +111,15 @@ impl ViewQueue {
         }
     }
 
-    fn take(&self) -> Vec<(String, Bytes)> {
+    fn take(&self) -> Vec<(Bytes, Bytes)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = std::iter::from_fn(|| waiting.pop_first());
-        let taken = next.take(BATCH).map(|(token, value)| (token.to_string(), value)).collect();
+        let next = std::iter::from_fn(|| waiting.pop_front());
+        let taken = next.take(BATCH).map(|entry| (entry.token, entry.message)).collect();
         self.show(&waiting);
         taken
     }
 
-    fn show(&self, waiting: &BTreeMap<Arc<str>, Bytes>) {
+    fn show(&self, waiting: &Newest<Entry>) {
         self.metrics.view_queue_messages.set(i64::try_from(waiting.len()).unwrap_or(i64::MAX));
     }
 }

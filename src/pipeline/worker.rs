@@ -3,7 +3,8 @@
 //! flush, the end of the input.
 //!
 //! Invariants:
-//! - Ticks lie at wall-clock multiples of the interval; one that was missed is skipped.
+//! - Ticks lie at wall-clock multiples of the interval; one that was missed is skipped. A tick is
+//!   walked in steps (`tick`), between which batches are absorbed and flushes go on.
 //! - Nothing is published before every partition has been read to where it ended at the start.
 //! - Orders and queries are answered between ticks: what they say ends before the next tick, and
 //!   they take nothing from it.
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::field::Empty;
-use tracing::{Instrument, Span, debug, info, info_span, warn};
+use tracing::{Span, info, info_span};
 
 use super::Shared;
 use super::dead_letters::{DeadLetters, Room};
@@ -26,16 +27,15 @@ use super::flusher::{Fenced, Flusher, Replies};
 use super::mailbox::Mailbox;
 use super::messages::Messages;
 use super::orders::{Done, Order};
-use super::outbox::Cause;
+use super::outgoing::Cause;
 use super::queries::Query;
 use super::reader::Event;
 use super::route::{Batch, Router};
 use super::shared::CLOCK_WAIT;
-use crate::domain::aggregate::Aggregate;
+use super::tick::Tick;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
-use crate::domain::time::{Second, WallMs};
-use crate::metrics::Metrics;
+use crate::domain::time::WallMs;
 use crate::ports::{Checkpoint, Message, Wanted};
 use crate::sabotage::Bug;
 
@@ -84,6 +84,8 @@ pub struct Worker<C> {
     pub latest: WallMs,
     /// Time between ticks.
     pub publish_interval: Duration,
+    /// The tick that is under way.
+    pub tick: Option<Tick>,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
 }
@@ -116,43 +118,52 @@ impl<C: Checkpoint> Worker<C> {
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Halted> {
         // Not before `latest`: what had expired by then is missing from windows that end before.
         let mut next_tick = self.look().max(self.latest).next_multiple(self.publish_interval);
-        let mut asked = None;
+        // Bounded by who asks: one order and a few queries are under way at a time.
+        let mut asked = VecDeque::new();
         self.check_caught_up();
         loop {
             let now = self.look();
             if self.latest.since(now) > CLOCK_WAIT && !Bug::ClockTrusted.on() {
                 return Err(Halted::ClockSetBack);
             }
-            if now >= next_tick {
-                next_tick = self.tick(next_tick, now).await;
+            if self.tick.is_none() && now >= next_tick {
+                next_tick = self.begin_tick(next_tick, now);
             }
-            match asked.take() {
-                Some(Asked::Order(order)) => self.fulfil(order, now).await,
-                Some(Asked::Query(query)) => self.answer(query, now).await,
-                None => {}
+            if self.tick.is_some() {
+                self.step_when_due().await;
+            } else if let Some(asked) = asked.pop_front() {
+                self.say(asked, now).await;
             }
             self.fold(now);
             // Not while a refused trade waits for room: the flush would pass its position.
-            let mut wake = next_tick;
+            let mut wake = if asked.is_empty() { next_tick } else { now };
             if self.refused.is_empty() {
                 self.start_flush(now);
                 wake = wake.min(self.flusher.due_at());
             }
             match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP)).await {
-                Happened::Time => {}
+                Happened::Time => self.nothing_waits(),
                 Happened::Replies(replies) => self.settle(replies)?,
-                Happened::Event(event) => asked = self.apply(event),
+                Happened::Event(event) => asked.extend(self.apply(event)),
                 Happened::End => return self.finish().await,
             }
         }
     }
 
+    async fn say(&mut self, asked: Asked, now: WallMs) {
+        match asked {
+            Asked::Order(order) => self.fulfil(order, now).await,
+            Asked::Query(query) => self.answer(query, now).await,
+        }
+    }
+
+    /// While a tick is under way nothing is waited for, and what has come goes first.
     async fn wait(&mut self, events: &mut mpsc::Receiver<Event>, longest: Duration) -> Happened {
-        let Self { flusher, dead_letters, refused, .. } = self;
+        let Self { flusher, dead_letters, refused, tick, .. } = self;
         tokio::select! {
             biased;
             replies = flusher.replies() => Happened::Replies(replies),
-            () = tokio::time::sleep(longest) => Happened::Time,
+            () = tokio::time::sleep(longest), if tick.is_none() => Happened::Time,
             room = room(dead_letters.as_ref()), if !refused.is_empty() => {
                 room.hand_in(refused);
                 Happened::Time
@@ -160,11 +171,13 @@ impl<C: Checkpoint> Worker<C> {
             event = events.recv(), if refused.is_empty() => {
                 event.map_or(Happened::End, Happened::Event)
             }
+            () = std::future::ready(()), if tick.is_some() => Happened::Time,
         }
     }
 
     /// What is asked is handed back: it comes after the tick that may be due.
     fn apply(&mut self, event: Event) -> Option<Asked> {
+        self.count_event();
         match event {
             Event::Batch(batch, read) => {
                 self.shared.metrics.worker_queue_batches.dec();
@@ -208,59 +221,6 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
-    /// The tick that is due, the last multiple that is not after `now`; when the next one is.
-    async fn tick(&mut self, due: WallMs, now: WallMs) -> WallMs {
-        let tick = now.last_multiple(self.publish_interval);
-        let missed = tick.since(due).as_millis() / self.publish_interval.as_millis().max(1);
-        let missed = u64::try_from(missed).unwrap_or(u64::MAX);
-        if missed > 0 {
-            self.counts_ticks(|metrics| metrics.ticks_skipped.inc_by(missed));
-            warn!(
-                missed,
-                action = "look at the CPU time and the clock that this host gets",
-                "ticks skipped: the next one carries everything"
-            );
-        }
-        if self.caught_up.is_none() || Bug::PublishedTooEarly.on() {
-            let span = info_span!(parent: None, "tick", second = tick.second().0, messages = Empty);
-            self.publish(tick.second()).instrument(span).await;
-        }
-        tick.plus(self.publish_interval)
-    }
-
-    /// All workers have the same ticks: one of them counts.
-    fn counts_ticks(&self, count: impl FnOnce(&Metrics)) {
-        if self.engine.worker() == 0 {
-            count(&self.shared.metrics);
-        }
-    }
-
-    async fn publish(&mut self, tick: Second) {
-        self.engine.advance(tick.plus(Bug::TickOffByOne.on().into()));
-        let cause = Cause { tick: Some(tick), order: None };
-        let mut messages = 0;
-        for at in 0..self.engine.count() {
-            let now = self.shared.clock.now();
-            let mut outgoing = Vec::new();
-            let lanes = self.mailbox.lanes();
-            self.engine.due(at, |aggregate| {
-                let closing = aggregate.windows.iter().all(|window| window.sums.trades() == 0);
-                if closing && Bug::ClosingForgotten.on() {
-                    return;
-                }
-                let lane = aggregate.hash.partition(lanes);
-                outgoing.push((lane, self.messages.make(aggregate, cause, now)));
-            });
-            messages += outgoing.len();
-            self.mailbox.push(outgoing, now);
-            tokio::task::yield_now().await;
-        }
-        self.mailbox.end_tick(tick);
-        Span::current().record("messages", messages);
-        debug!(second = tick.0, messages, "tick");
-        self.counts_ticks(|metrics| metrics.ticks.inc());
-    }
-
     /// Publishes what a tick at this moment would, but for closing messages. The next tick's end is
     /// later: it was not due yet.
     async fn fulfil(&mut self, order: Order, now: WallMs) {
@@ -269,28 +229,33 @@ impl<C: Checkpoint> Worker<C> {
         }
         self.engine.advance(now.second());
         let cause = Cause { tick: None, order: Some(order.number) };
-        let (messages, lanes) = (&self.messages, self.mailbox.lanes());
-        let make = |aggregate: &Aggregate<'_>| {
-            (aggregate.hash.partition(lanes), messages.make(aggregate, cause, now))
-        };
-        let mut done = Done::default();
+        let lanes = self.mailbox.lanes();
+        let (mut done, mut outgoing) = (Done::default(), Vec::new());
         match &*order.wanted {
             Wanted::Tokens(tokens) => {
-                let mut outgoing = Vec::new();
+                let mut making = self.messages.begin(cause, now);
                 for token in tokens {
-                    if self.engine.active_one(token, |aggregate| outgoing.push(make(aggregate))) {
+                    let known = self.engine.active_one(token, |aggregate| {
+                        outgoing.push((aggregate.hash.partition(lanes), making.make(aggregate)));
+                    });
+                    if known {
                         done.known.insert(token.clone());
                     }
                 }
                 done.published = outgoing.len();
-                self.mailbox.push(outgoing, now);
+                self.mailbox.push(outgoing.drain(..), now);
             }
             Wanted::All => {
                 for at in 0..self.engine.count() {
-                    let mut outgoing = Vec::new();
-                    self.engine.active(at, |aggregate| outgoing.push(make(aggregate)));
+                    {
+                        let mut making = self.messages.begin(cause, now);
+                        self.engine.active(at, |aggregate| {
+                            let lane = aggregate.hash.partition(lanes);
+                            outgoing.push((lane, making.make(aggregate)));
+                        });
+                    }
                     done.published += outgoing.len();
-                    self.mailbox.push(outgoing, now);
+                    self.mailbox.push(outgoing.drain(..), now);
                     tokio::task::yield_now().await;
                 }
             }
@@ -342,6 +307,9 @@ impl<C: Checkpoint> Worker<C> {
 
     /// The input has ended: everything that changed goes to the checkpoint.
     async fn finish(&mut self) -> Result<(), Halted> {
+        while self.tick.is_some() {
+            self.step().await;
+        }
         self.flusher.hurry();
         loop {
             if Bug::LastFlushSkipped.on() {

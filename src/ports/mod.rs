@@ -4,6 +4,7 @@
 
 pub mod records;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Range;
@@ -133,10 +134,13 @@ pub struct Message {
     /// Its value.
     pub value: Option<Bytes>,
     /// Its headers.
-    pub headers: Vec<(String, Bytes)>,
+    pub headers: Vec<Header>,
     /// Its timestamp.
     pub timestamp: WallMs,
 }
+
+/// A header of a message: name and value.
+pub type Header = (Cow<'static, str>, Bytes);
 
 /// Why a batch was not acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -348,7 +352,7 @@ pub trait View: Send + Sync + 'static {
     /// Stores messages by token address.
     fn store(
         &self,
-        entries: &[(String, Bytes)],
+        entries: &[(Bytes, Bytes)],
     ) -> impl Future<Output = Result<(), ViewError>> + Send;
 }
 

@@ -27,10 +27,10 @@ impl RedisView {
         }
     }
 
-    fn set(&self, (address, message): &(String, Bytes)) -> Call {
-        let key = format!("{}{address}", self.prefix);
+    fn set(&self, (address, message): &(Bytes, Bytes)) -> Call {
+        let key = [self.prefix.as_bytes(), address].concat();
         let args = vec![
-            Value::from(key),
+            Value::Bytes(key.into()),
             Value::from(message.clone()),
             Value::from("EX"),
             Value::from(self.ttl_seconds),
@@ -40,7 +40,7 @@ impl RedisView {
 }
 
 impl View for RedisView {
-    async fn store(&self, entries: &[(String, Bytes)]) -> Result<(), ViewError> {
+    async fn store(&self, entries: &[(Bytes, Bytes)]) -> Result<(), ViewError> {
         for chunk in entries.chunks(CHUNK_ENTRIES) {
             let calls = chunk.iter().map(|entry| self.set(entry)).collect();
             let answers = self.client.send(calls).await;

@@ -26,7 +26,7 @@ use crate::domain::window::Windows;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::route::MAX_VALUE_BYTES;
 use crate::pipeline::worker::refusal;
-use crate::wire::aggregate::{self, TokenNames};
+use crate::wire::aggregate::{Form, TokenNames};
 use crate::wire::trade::{Element, decode};
 
 /// Something that cannot count.
@@ -64,7 +64,7 @@ pub struct Counts {
 pub struct Player<M, R> {
     engine: Engine,
     budget: Arc<Budget>,
-    windows: Windows,
+    form: Form,
     interval: i64,
     /// The tick that fires next; `None` before the first trade.
     next_tick: Option<Second>,
@@ -90,7 +90,7 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
         Self {
             engine: Engine::new(0, 1, shards),
             budget,
-            windows,
+            form: Form::new(&windows),
             interval: i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1),
             next_tick: None,
             counts: Counts::default(),
@@ -201,7 +201,7 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
         for aggregate in self.due.iter() {
             self.message.clear();
             let (out, names) = (&mut self.message, TokenNames::default());
-            aggregate::encode(out, &aggregate, &self.windows, names, generated_at);
+            self.form.write(out, &aggregate, names, generated_at);
             self.message.push(b'\n');
             self.messages.write_all(&self.message).map_err(ReplayError::Messages)?;
             self.counts.messages += 1;

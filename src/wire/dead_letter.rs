@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::domain::position::Partition;
 use crate::domain::reject::Reason;
 use crate::domain::time::WallMs;
-use crate::ports::{Message, Record};
+use crate::ports::{Header, Message, Record};
 
 /// What the added headers' names begin with.
 const PREFIX: &str = "aggregator.errors.";
@@ -39,14 +39,14 @@ impl DeadLetter<'_> {
         let own = self.record.headers.iter();
         let own = own.filter(|(name, _)| !name.starts_with(PREFIX));
         let mut headers: Vec<_> =
-            own.map(|(name, value)| (name.clone(), Bytes::copy_from_slice(value))).collect();
+            own.map(|(name, value)| (name.clone().into(), Bytes::copy_from_slice(value))).collect();
         headers.extend(self.headers());
         let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
         let (key, value) = (self.record.key.as_ref().map(copy), self.value.as_ref().map(copy));
         Message { key, value, headers, timestamp: now }
     }
 
-    fn headers(&self) -> impl Iterator<Item = (String, Bytes)> {
+    fn headers(&self) -> impl Iterator<Item = Header> {
         [
             ("topic", Some(self.topic.to_owned())),
             ("partition", Some(self.partition.to_string())),
@@ -57,6 +57,6 @@ impl DeadLetter<'_> {
             ("message", Some(self.message.to_owned())),
         ]
         .into_iter()
-        .filter_map(|(name, text)| Some((format!("{PREFIX}{name}"), Bytes::from(text?))))
+        .filter_map(|(name, text)| Some((format!("{PREFIX}{name}").into(), Bytes::from(text?))))
     }
 }

@@ -29,14 +29,29 @@ pub fn parse(text: &str) -> Option<EventTime> {
     Some(EventTime { second: Second(at.unix_timestamp()), nanos: at.nanosecond() })
 }
 
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rfc3339 {
+    /// As ASCII.
+    #[must_use]
+    pub fn text(self) -> [u8; 20] {
         let at = OffsetDateTime::from_unix_timestamp(self.0.0.clamp(FIRST, LAST))
             .unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let (year, month, day) = at.to_calendar_date();
         let (hour, minute, second) = at.to_hms();
-        let month = u8::from(month);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        let year = year.unsigned_abs(); // 0 to 9999
+        let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or(0);
+        let [a, b, c, d] = [1_000, 100, 10, 1].map(|unit| digit(year / unit));
+        let pair = |number: u8| [digit(u32::from(number) / 10), digit(u32::from(number))];
+        let [[e, f], [g, h]] = [u8::from(month), day].map(pair);
+        let [[i, j], [k, l], [m, n]] = [hour, minute, second].map(pair);
+        [
+            a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n, b'Z', //
+        ]
+    }
+}
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

@@ -10,8 +10,8 @@ use aggregator_service::domain::reject::Reason;
 use aggregator_service::domain::time::{Second, WallMs};
 use aggregator_service::domain::token::TokenHash;
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::ports::Record;
-use aggregator_service::wire::aggregate::{TokenNames, encode, headers};
+use aggregator_service::ports::{Header, Record};
+use aggregator_service::wire::aggregate::{Form, TokenNames, headers, key};
 use aggregator_service::wire::dead_letter::DeadLetter;
 use bytes::Bytes;
 
@@ -46,7 +46,7 @@ fn message(
 ) -> String {
     let aggregate = Aggregate { token, hash: TokenHash::of(token), end, windows: figures };
     let mut out = Vec::new();
-    encode(&mut out, &aggregate, windows, names, GENERATED_AT);
+    Form::new(windows).write(&mut out, &aggregate, names, GENERATED_AT);
     String::from_utf8(out).expect("UTF-8")
 }
 
@@ -89,18 +89,30 @@ fn messages_are_the_golden_files_bytes() {
     assert_golden("aggregates.jsonl", (made.join("\n") + "\n").as_bytes());
 }
 
-fn shown(headers: &[(String, Bytes)]) -> Vec<String> {
-    let line = |(name, value): &(String, Bytes)| format!("{name}: {}", value.escape_ascii());
+#[test]
+fn a_key_is_the_token_and_a_part_of_its_message_where_it_stands_there_as_it_is() {
+    for (token, is_part) in [("So1", true), ("tok\"en", false), ("é", true), ("a\\", false)] {
+        let item = figures((0, 0), (0, 0), 0, "2", "2");
+        let made = message(token, END, &windows(&["1min"]), &[item], TokenNames::default());
+        let made = Bytes::from(made);
+        let key = key(&made, token);
+        assert_eq!(key, token);
+        assert_eq!(made.as_ptr_range().contains(&key.as_ptr()), is_part, "{token}");
+    }
+}
+
+fn shown(headers: &[Header]) -> Vec<String> {
+    let line = |(name, value): &Header| format!("{name}: {}", value.escape_ascii());
     headers.iter().map(line).collect()
 }
 
 #[test]
 fn a_message_has_an_expiry_only_where_one_is_configured() {
     let always = ["content-type: application/json", "version: 1.0", "token: So1"];
-    assert_eq!(shown(&headers("So1", None, GENERATED_AT)), always);
+    assert_eq!(shown(&headers("So1".into(), None, GENERATED_AT)), always);
     let ttl = Some(Duration::from_secs(90));
     let expiry = ["ttl: 90000", "expires-at: 1736332305999"];
-    assert_eq!(shown(&headers("So1", ttl, GENERATED_AT)), [&always[..], &expiry].concat());
+    assert_eq!(shown(&headers("So1".into(), ttl, GENERATED_AT)), [&always[..], &expiry].concat());
 }
 
 fn record() -> Record {

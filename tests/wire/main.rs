@@ -5,6 +5,7 @@
 mod aggregate;
 mod checkpoint;
 mod hostile;
+mod naive;
 mod scan;
 mod trade;
 

@@ -6,6 +6,7 @@ mod fetch;
 mod memory;
 mod panes;
 mod parse;
+mod publish;
 
 /// Counts allocations beside the time; over the allocator that the release uses.
 #[global_allocator]

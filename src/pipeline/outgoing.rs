@@ -1,0 +1,75 @@
+//! A message on its way to the brokers, with what is known of it, and those that go together. The
+//! messages of a batch are shared, not copied: with the producer, and with the view after it.
+
+use std::sync::Arc;
+
+use super::newest::OfToken;
+use crate::domain::time::Second;
+use crate::domain::token::TokenHash;
+use crate::ports::Message;
+
+/// A token's message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Hash of the token.
+    pub hash: TokenHash,
+    /// Why it is sent.
+    pub cause: Cause,
+    /// What to send. Its key is the token's address.
+    pub message: Message,
+}
+
+impl OfToken for Outgoing {
+    fn hash(&self) -> TokenHash {
+        self.hash
+    }
+
+    fn token(&self) -> &[u8] {
+        self.message.key.as_deref().unwrap_or_default()
+    }
+}
+
+/// Messages that are sent together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// What to send.
+    pub messages: Arc<[Message]>,
+    /// Hash of the token and cause of each.
+    marks: Vec<(TokenHash, Cause)>,
+}
+
+impl Batch {
+    pub(super) fn new(outgoing: impl Iterator<Item = Outgoing>) -> Self {
+        let apart = |Outgoing { hash, cause, message }| ((hash, cause), message);
+        let (marks, messages): (Vec<_>, Vec<_>) = outgoing.map(apart).unzip();
+        Self { messages: messages.into(), marks }
+    }
+
+    /// Hash of the token and message of each.
+    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message)> {
+        self.marks.iter().map(|(hash, _)| *hash).zip(self.messages.iter())
+    }
+
+    /// What it was made of.
+    pub(super) fn outgoing(&self) -> impl DoubleEndedIterator<Item = Outgoing> {
+        let whole = |(&(hash, cause), message): (&(TokenHash, Cause), &Message)| Outgoing {
+            hash,
+            cause,
+            message: message.clone(),
+        };
+        self.marks.iter().zip(self.messages.iter()).map(whole)
+    }
+
+    pub(super) fn causes(&self) -> impl Iterator<Item = Cause> {
+        self.marks.iter().map(|(_, cause)| *cause)
+    }
+}
+
+/// Why a message is sent: a tick, an order, or a tick that came before an order was fulfilled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// The tick's second.
+    pub tick: Option<Second>,
+    /// The order's number.
+    pub order: Option<u64>,
+}

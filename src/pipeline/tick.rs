@@ -1,0 +1,139 @@
+//! A tick under way: the worker's shards are walked in steps, and between two steps the loop takes
+//! what has come meanwhile, so that the input never waits for longer than one step.
+//!
+//! All messages of a tick have the same end, whenever they are made: nothing moves the windows
+//! until it is over. A trade that is absorbed between two steps counts as it would have before the
+//! tick where its shard is still to come, and as after the tick where it has been walked.
+
+use tracing::field::Empty;
+use tracing::{Span, debug, info_span, warn};
+
+use super::outgoing::{Cause, Outgoing};
+use super::worker::Worker;
+use crate::domain::time::{Second, WallMs};
+use crate::metrics::Metrics;
+use crate::ports::Checkpoint;
+use crate::sabotage::Bug;
+
+/// A step ends with the shard in which it has made so many messages, half a millisecond's: one of
+/// 100,000 tokens in 64 shards takes about two.
+const STEP_MESSAGES: usize = 500;
+
+/// Shards in a step at most, however few messages they make: some steps in every tick, so that
+/// what is true of many tokens is tried with few.
+const STEP_SHARDS: usize = 8;
+
+/// Events between two steps at most: about four parts of the worker's time for the input, one for
+/// the tick, while both have work.
+const EVENTS_A_STEP: usize = 4;
+
+/// Where a tick is.
+#[derive(Debug)]
+pub struct Tick {
+    second: Second,
+    /// The place of the next shard.
+    shard: usize,
+    messages: usize,
+    /// Events that come before the next step.
+    events: usize,
+    /// Of one step, with their lanes; used again.
+    outgoing: Vec<(u32, Outgoing)>,
+    span: Span,
+}
+
+impl<C: Checkpoint> Worker<C> {
+    /// Begins the tick that is due, the last multiple that is not after `now`; when the next one
+    /// is.
+    pub(super) fn begin_tick(&mut self, due: WallMs, now: WallMs) -> WallMs {
+        let tick = now.last_multiple(self.publish_interval);
+        let missed = tick.since(due).as_millis() / self.publish_interval.as_millis().max(1);
+        let missed = u64::try_from(missed).unwrap_or(u64::MAX);
+        if missed > 0 {
+            self.counts_ticks(|metrics| metrics.ticks_skipped.inc_by(missed));
+            warn!(
+                missed,
+                action = "look at the CPU time and the clock that this host gets",
+                "ticks skipped: the next one carries everything"
+            );
+        }
+        if self.caught_up.is_none() || Bug::PublishedTooEarly.on() {
+            let second = tick.second();
+            self.engine.advance(second.plus(Bug::TickOffByOne.on().into()));
+            let span = info_span!(parent: None, "tick", second = second.0, messages = Empty);
+            let (shard, messages, events, outgoing) = (0, 0, 0, Vec::new());
+            self.tick = Some(Tick { second, shard, messages, events, outgoing, span });
+        }
+        tick.plus(self.publish_interval)
+    }
+
+    /// Nothing else is to be done: the next step may come.
+    pub(super) fn nothing_waits(&mut self) {
+        if let Some(tick) = &mut self.tick {
+            tick.events = 0;
+        }
+    }
+
+    /// An event came between two steps.
+    pub(super) fn count_event(&mut self) {
+        if let Some(tick) = &mut self.tick {
+            tick.events = tick.events.saturating_sub(1);
+        }
+    }
+
+    /// Makes the next step, where it is time.
+    pub(super) async fn step_when_due(&mut self) {
+        if self.tick.as_ref().is_some_and(|tick| tick.events == 0) {
+            self.step().await;
+        }
+    }
+
+    /// Publishes the next shards; lets others run.
+    pub(super) async fn step(&mut self) {
+        if let Some(mut tick) = self.tick.take() {
+            let span = tick.span.clone();
+            span.in_scope(|| self.publish(&mut tick));
+            if tick.shard < self.engine.count() {
+                tick.events = EVENTS_A_STEP;
+                self.tick = Some(tick);
+            } else {
+                span.in_scope(|| self.end_tick(&tick));
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+
+    fn publish(&mut self, tick: &mut Tick) {
+        let Tick { second, shard, outgoing, .. } = tick;
+        let now = self.shared.clock.now();
+        let lanes = self.mailbox.lanes();
+        let mut making = self.messages.begin(Cause { tick: Some(*second), order: None }, now);
+        let end = self.engine.count().min(*shard + STEP_SHARDS);
+        while outgoing.len() < STEP_MESSAGES && *shard < end {
+            self.engine.due(*shard, |aggregate| {
+                let closing = aggregate.windows.iter().all(|window| window.sums.trades() == 0);
+                if closing && Bug::ClosingForgotten.on() {
+                    return;
+                }
+                outgoing.push((aggregate.hash.partition(lanes), making.make(aggregate)));
+            });
+            *shard += 1;
+        }
+        tick.messages += outgoing.len();
+        self.mailbox.push(outgoing.drain(..), now);
+    }
+
+    fn end_tick(&self, tick: &Tick) {
+        let Tick { second, messages, .. } = *tick;
+        self.mailbox.end_tick(second);
+        Span::current().record("messages", messages);
+        debug!(second = second.0, messages, "tick");
+        self.counts_ticks(|metrics| metrics.ticks.inc());
+    }
+
+    /// All workers have the same ticks: one of them counts.
+    fn counts_ticks(&self, count: impl FnOnce(&Metrics)) {
+        if self.engine.worker() == 0 {
+            count(&self.shared.metrics);
+        }
+    }
+}
