@@ -260,11 +260,8 @@ fn restored(windows: &Windows, blobs: &[Vec<u8>]) -> Shard {
     let mut shard = Shard::new(windows.clone(), budget(), Second(START), ALWAYS);
     let mut published = Second(START);
     for blob in blobs {
-        let entry = checkpoint::decode(blob).unwrap();
-        for pane in entry.panes() {
-            shard.restore(pane.token, pane.second, &pane.pane);
-        }
-        published = entry.published;
+        let restore = |at: &PaneAt<'_>| shard.restore(at.token, at.second, &at.pane);
+        published = checkpoint::decode(blob, restore).unwrap().published;
     }
     shard.open(published);
     shard

@@ -27,7 +27,13 @@ impl Price {
         if mantissa >= 10_u128.pow(PRICE_DIGITS) {
             return None;
         }
-        Some(Self::pack(mantissa, scale))
+        // What was packed before has no trailing zero; a short number says so cheaply.
+        match u64::try_from(mantissa) {
+            Ok(short) if scale == 0 || !short.is_multiple_of(10) => {
+                Some(Self((u128::from(scale) << MANTISSA_BITS) | mantissa))
+            }
+            Ok(_) | Err(_) => Some(Self::pack(mantissa, scale)),
+        }
     }
 
     /// Reads decimal text; `limit` is the largest price allowed, in USD.

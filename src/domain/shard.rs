@@ -231,6 +231,12 @@ impl Shard {
         self.dirty.len()
     }
 
+    /// How many live panes there are.
+    #[must_use]
+    pub const fn live_panes(&self) -> usize {
+        self.panes.count()
+    }
+
     /// Whether anything changed since [`clear_changes`](Self::clear_changes).
     #[must_use]
     pub fn has_changes(&self) -> bool {

@@ -36,6 +36,18 @@ pub struct Engine {
     me: u16,
 }
 
+/// What a flush of one shard carries.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// One entry of what changed, or the parts of everything.
+    pub blobs: Vec<Bytes>,
+    /// The second of the newest pane in them, and never before the last published one: entries are
+    /// trimmed by it, and carry positions.
+    pub newest: Second,
+    /// How many panes there are in them.
+    pub panes: usize,
+}
+
 /// What became of a batch's trades.
 #[derive(Debug, Default)]
 pub struct Absorbed {
@@ -235,46 +247,63 @@ impl Engine {
         self.shards.iter().map(|shard| shard.next_offset(partition)).min().unwrap_or_default()
     }
 
-    /// The checkpoint entry of what changed in the shard at a place, and its newest second,
-    /// which is never before `published`: an entry is trimmed by it, and carries positions.
+    /// How many live panes the shard at a place holds.
+    #[must_use]
+    pub fn live_panes(&self, at: usize) -> usize {
+        self.shards.get(at).map_or(0, Shard::live_panes)
+    }
+
+    /// The checkpoint entry of what changed in the shard at a place.
     pub fn encode_changes(
         &mut self,
         at: usize,
         published: Second,
         latest: Second,
-    ) -> Option<(Bytes, Second)> {
+    ) -> Option<Encoded> {
         let shard = self.shards.get_mut(at)?;
-        let newest = shard.changes().map(|(_, second, _)| second).max();
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
-        let changes = shard.changes().take(half.unwrap_or(usize::MAX));
-        let blob = checkpoint::encode(&positions, published, latest, changes.map(pane_at));
+        let changes = shard.changes().take(half.unwrap_or(usize::MAX)).map(pane_at);
+        let mut encoded = Encoded { blobs: Vec::new(), newest: published, panes: 0 };
+        let changes = changes.inspect(|pane| encoded.passes(pane));
+        let blob = checkpoint::encode(&positions, published, latest, changes);
+        encoded.blobs.push(blob.into());
         shard.clear_changes();
-        Some((blob.into(), newest.map_or(published, |newest| newest.max(published))))
+        Some(encoded)
     }
 
-    /// The checkpoint entries of all that the shard at a place holds, and its newest second.
+    /// The checkpoint entries of all that the shard at a place holds.
     pub fn encode_everything(
         &mut self,
         at: usize,
         published: Second,
         latest: Second,
-    ) -> Option<(Vec<Bytes>, Second)> {
+    ) -> Option<Encoded> {
         let shard = self.shards.get_mut(at)?;
         shard.clear_changes();
         let positions: Vec<_> = shard.positions().collect();
-        let newest = shard.panes().map(|(_, second, _)| second).max();
-        let half = Bug::SnapshotCut.on().then_some(shard.panes().count() / 2);
-        let panes = shard.panes().take(half.unwrap_or(usize::MAX));
-        let mut panes = panes.map(pane_at).peekable();
-        let mut parts = Vec::new();
+        let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
+        let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);
+        let mut encoded = Encoded { blobs: Vec::new(), newest: published, panes: 0 };
         loop {
-            let part = panes.by_ref().take(SNAPSHOT_PANES);
-            parts.push(checkpoint::encode(&positions, published, latest, part).into());
-            if panes.peek().is_none() {
-                return Some((parts, newest.map_or(published, |newest| newest.max(published))));
+            let before = encoded.panes;
+            let part = panes.by_ref().take(SNAPSHOT_PANES).inspect(|pane| encoded.passes(pane));
+            let blob = checkpoint::encode(&positions, published, latest, part);
+            let taken = encoded.panes - before;
+            if taken > 0 || encoded.blobs.is_empty() {
+                encoded.blobs.push(blob.into());
+            }
+            if taken < SNAPSHOT_PANES {
+                return Some(encoded);
             }
         }
+    }
+}
+
+impl Encoded {
+    fn passes(&mut self, pane: &PaneAt<'_>) {
+        self.newest = self.newest.max(pane.second);
+        self.panes += 1;
     }
 }
 

@@ -129,6 +129,13 @@ impl<C: Checkpoint> Flusher<C> {
         if self.shards.iter().all(|shard| shard.chain.pending().is_none()) {
             self.covers = now;
         }
+        if !self.hurried && !self.failing {
+            for (at, shard) in self.shards.iter_mut().enumerate() {
+                if shard.chain.compact(engine.live_panes(at)) {
+                    break; // one at a time: all of a shard takes a while to write
+                }
+            }
+        }
         let mut places = Vec::new();
         let mut flushes = Vec::new();
         for at in 0..self.shards.len() {
@@ -249,8 +256,8 @@ impl<C: Checkpoint> Flusher<C> {
         if Bug::MergedAfterUnknown.on() && shard.chain.pending().is_some() {
             shard.chain.drop_pending();
             let latest_second = latest.second_after();
-            let (blobs, newest) = engine.encode_everything(at, published, latest_second)?;
-            return Some(shard.chain.begin(blobs, newest, Second(i64::MIN)).clone());
+            let everything = engine.encode_everything(at, published, latest_second)?;
+            return Some(shard.chain.begin(everything, Second(i64::MIN)).clone());
         }
         if let Some(pending) = shard.chain.pending() {
             return Some(pending.clone());
@@ -259,16 +266,15 @@ impl<C: Checkpoint> Flusher<C> {
         let trim = published.plus(-i64::from(kept));
         let idle = latest.since(shard.chain.flushed_at()) >= IDLE_INTERVAL;
         let latest_second = latest.second_after();
-        let (blobs, newest) = if shard.chain.wants_everything() {
+        let encoded = if shard.chain.wants_everything() {
             engine.encode_everything(at, published, latest_second)?
         } else if shard.owed || idle || engine.has_changes(at) {
-            let (blob, newest) = engine.encode_changes(at, published, latest_second)?;
-            (vec![blob], newest)
+            engine.encode_changes(at, published, latest_second)?
         } else {
             return None;
         };
         shard.owed = false;
-        Some(shard.chain.begin(blobs, newest, trim).clone())
+        Some(shard.chain.begin(encoded, trim).clone())
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::chain::Chain;
+use super::chain::{Chain, ENTRY_PANES};
 use super::shared::CLOCK_WAIT;
 use crate::domain::budget::Budget;
 use crate::domain::position::{Offset, Partition, StartFrom};
@@ -26,7 +26,7 @@ use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::{Component, WHOLE};
-use crate::wire::checkpoint::{self, CodecError};
+use crate::wire::checkpoint::{self, CodecError, Entry};
 
 /// Shards that load at the same time.
 const PARALLEL_LOADS: usize = 16;
@@ -184,7 +184,8 @@ impl Recovery {
                 drop(loaded);
                 Ok(Recovered { handled, ..fresh(chain.rewriting()) })
             }
-            Ok(Reach { published, latest }) => {
+            Ok(Reach { published, latest, appended }) => {
+                let chain = chain.having_appended(appended);
                 loaded.open(published);
                 loaded.advance(oldest);
                 // The clock may be set back before the first tick: its windows end here already.
@@ -229,6 +230,8 @@ fn ahead(latest: Second, now: WallMs) -> bool {
 struct Reach {
     published: Second,
     latest: Second,
+    /// What stands there beside what lives: panes, and [`ENTRY_PANES`] for each entry.
+    appended: usize,
 }
 
 /// Sets a shard's position of one partition: where the checkpoint says, as far as that still
@@ -259,36 +262,29 @@ async fn load<C: Checkpoint>(
 ) -> Result<Reach, CheckpointError> {
     let mut cursor = None;
     let mut reach: Option<Reach> = None;
+    let mut stored = 0_usize;
     loop {
         let page = checkpoint.load(id, cursor).await?;
+        let skipped = page.cursor.is_some() && Bug::PageSkipped.on();
         for blob in &page.blobs {
-            let entry = checkpoint::decode(blob).map_err(|cause| match cause {
-                CodecError::UnknownVersion(found) if found > checkpoint::VERSION => {
-                    CheckpointError::NewerFormat {
-                        shard: id,
-                        found: u32::from(found),
-                        known: u32::from(checkpoint::VERSION),
-                    }
+            // An error ends the load, and what was restored goes with the shard.
+            let entry = checkpoint::decode(blob, |pane| {
+                stored += 1;
+                if !skipped {
+                    shard.restore(pane.token, pane.second, &pane.pane);
                 }
-                CodecError::UnknownVersion(_)
-                | CodecError::Checksum
-                | CodecError::Truncated
-                | CodecError::Malformed(_) => {
-                    CheckpointError::Damaged { shard: id, cause: cause.to_string() }
-                }
-            })?;
-            let skipped = page.cursor.is_some() && Bug::PageSkipped.on();
-            for pane in entry.panes().filter(|_| !skipped) {
-                shard.restore(pane.token, pane.second, &pane.pane);
+            });
+            let Entry { positions, published, latest } =
+                entry.map_err(|cause| unreadable(id, cause))?;
+            for (partition, next) in positions {
+                shard.restart(partition, next);
             }
-            for (partition, next) in &entry.positions {
-                shard.restart(*partition, *next);
-            }
-            let before =
-                reach.unwrap_or(Reach { published: entry.published, latest: entry.latest });
+            stored += ENTRY_PANES;
+            let before = reach.unwrap_or(Reach { published, latest, appended: 0 });
             reach = Some(Reach {
-                published: before.published.max(entry.published),
-                latest: before.latest.max(entry.latest),
+                published: before.published.max(published),
+                latest: before.latest.max(latest),
+                appended: stored.saturating_sub(shard.live_panes()),
             });
         }
         match page.cursor {
@@ -297,6 +293,19 @@ async fn load<C: Checkpoint>(
         }
     }
     reach.ok_or_else(|| CheckpointError::Damaged { shard: id, cause: "no entry".to_owned() })
+}
+
+fn unreadable(shard: ShardId, cause: CodecError) -> CheckpointError {
+    match cause {
+        CodecError::UnknownVersion(found) if found > checkpoint::VERSION => {
+            let known = u32::from(checkpoint::VERSION);
+            CheckpointError::NewerFormat { shard, found: u32::from(found), known }
+        }
+        CodecError::UnknownVersion(_)
+        | CodecError::Checksum
+        | CodecError::Truncated
+        | CodecError::Malformed(_) => CheckpointError::Damaged { shard, cause: cause.to_string() },
+    }
 }
 
 #[cfg(test)]

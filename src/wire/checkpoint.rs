@@ -1,7 +1,8 @@
 //! One entry of a shard's checkpoint: the source positions it reaches, the second that was last
 //! published, how far the writer's clock had gone, and panes with their absolute values (see
-//! `checkpoint_pane`). Written and read here, stored by `redis`. What is read has been checked to
-//! the last byte.
+//! `checkpoint_pane`). Written and read here, stored by `redis`. An entry is read in one pass that
+//! checks it to the last byte: panes are handed out before the ones behind them have been seen, so
+//! whoever takes them drops them again where the end says that it was no entry.
 //!
 //! ```text
 //! entry = version:u8 count (partition offset)* published (latest − published) pane* crc32:u32le
@@ -23,10 +24,14 @@ pub const VERSION: u8 = 2;
 /// that a shard can keep a place for each.
 pub const MAX_PARTITIONS: i32 = 1 << 20;
 const CRC_BYTES: usize = 4;
+/// What a pane with its address mostly takes: an entry does not grow on the way.
+const PANE_BYTES: usize = 96;
+/// Room is made for so many panes at most; with more, the entry grows.
+const ROOM_PANES: usize = 1 << 16;
 
-/// An entry as read: every byte of it has been checked.
-#[derive(Clone, Debug)]
-pub struct Entry<'a> {
+/// What an entry says beside its panes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
     /// Per source partition the next offset expected.
     pub positions: Vec<(Partition, Offset)>,
     /// The end of the windows that were last published.
@@ -34,7 +39,6 @@ pub struct Entry<'a> {
     /// The latest second that the writer's clock had shown: windows that end before it may lack
     /// panes that had expired by then.
     pub latest: Second,
-    panes: Panes<'a>,
 }
 
 /// Why bytes are no entry.
@@ -61,7 +65,9 @@ pub fn encode<'a>(
     latest: Second,
     panes: impl Iterator<Item = PaneAt<'a>>,
 ) -> Vec<u8> {
-    let mut out = vec![VERSION];
+    let most = panes.size_hint().1.unwrap_or_default();
+    let mut out = Vec::with_capacity(most.min(ROOM_PANES) * PANE_BYTES);
+    out.push(VERSION);
     put_length(&mut out, positions.len());
     for (partition, offset) in positions {
         put_signed(&mut out, i64::from(partition.0));
@@ -78,11 +84,11 @@ pub fn encode<'a>(
     out
 }
 
-/// Reads an entry, wholly.
+/// Reads an entry, wholly; `each` is given its panes, in the order in which they were written.
 ///
 /// # Errors
-/// The bytes are not what [`encode`] writes.
-pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
+/// The bytes are not what [`encode`] writes. What `each` was given until then is worth nothing.
+pub fn decode<'a>(bytes: &'a [u8], mut each: impl FnMut(&PaneAt<'a>)) -> Result<Entry, CodecError> {
     let (body, crc) = bytes.split_last_chunk::<CRC_BYTES>().ok_or(CodecError::Truncated)?;
     if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
         return Err(CodecError::Checksum);
@@ -104,35 +110,9 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
     }
     let published = Second(reader.signed("published second")?);
     let latest = Second(published.0.wrapping_add(reader.signed("latest second")?));
-    let before = Before::new(published);
-    let panes = Panes { reader, before };
-    let mut checked = panes.clone();
-    while !checked.reader.is_empty() {
-        take_pane(&mut checked.reader, &mut checked.before)?;
+    let mut before = Before::new(published);
+    while !reader.is_empty() {
+        each(&take_pane(&mut reader, &mut before)?);
     }
-    Ok(Entry { positions, published, latest, panes })
-}
-
-impl<'a> Entry<'a> {
-    /// The panes, in the order in which they were written.
-    #[must_use]
-    pub fn panes(&self) -> Panes<'a> {
-        self.panes.clone()
-    }
-}
-
-/// The panes of an [`Entry`].
-#[derive(Clone, Debug)]
-pub struct Panes<'a> {
-    reader: Reader<'a>,
-    before: Before<'a>,
-}
-
-impl<'a> Iterator for Panes<'a> {
-    type Item = PaneAt<'a>;
-
-    fn next(&mut self) -> Option<PaneAt<'a>> {
-        // Checked by `decode`: an error is the end.
-        take_pane(&mut self.reader, &mut self.before).ok()
-    }
+    Ok(Entry { positions, published, latest })
 }

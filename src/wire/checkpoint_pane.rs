@@ -18,12 +18,12 @@ use crate::domain::time::Second;
 use crate::domain::trade::MAX_TOKEN_BYTES;
 
 use super::checkpoint::CodecError;
-use super::varint::{Reader, put, put_length, put_signed};
+use super::varint::{Reader, put, put_length, put_signed, put_wide};
 
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
 const NANOS_PER_MILLI: u32 = 1_000_000;
 /// Most chains count in 10⁻⁹; volumes of theirs need half the bytes in that unit.
-const COARSE_UNITS: i128 = 1_000_000_000;
+const COARSE_UNITS: u64 = 1_000_000_000;
 
 /// A pane's flags.
 const SAME_TOKEN: u8 = 1;
@@ -66,22 +66,25 @@ impl Before<'_> {
 /// Writes a pane.
 pub(super) fn put_pane<'a>(out: &mut Vec<u8>, before: &mut Before<'a>, at: &PaneAt<'a>) {
     let Pane { sums, first, last } = &at.pane;
-    let flags = flags(before, at);
+    let coarse = coarse(sums.sell).zip(coarse(sums.buy));
+    let flags = flags(before, at, coarse.is_some());
     out.push(flags);
     if flags & SAME_TOKEN == 0 {
         put_length(out, at.token.len());
         out.extend_from_slice(at.token.as_bytes());
     }
     put_signed(out, at.second.0.wrapping_sub(before.second.0));
-    let unit = if flags & COARSE == 0 { 1 } else { COARSE_UNITS };
-    for (flag, flow) in [(HAS_SELL, sums.sell), (HAS_BUY, sums.buy)] {
+    let (sell, buy) =
+        coarse.unwrap_or((sums.sell.volume.cast_unsigned(), sums.buy.volume.cast_unsigned()));
+    for (flag, count, volume) in [(HAS_SELL, sums.sell.count, sell), (HAS_BUY, sums.buy.count, buy)]
+    {
         if flags & flag != 0 {
-            put(out, u128::from(flow.count));
-            put(out, (flow.volume / unit).cast_unsigned());
+            put(out, count);
+            put_wide(out, volume);
         }
     }
     if flags & HAS_USD != 0 {
-        put(out, sums.usd.cast_unsigned());
+        put_wide(out, sums.usd.cast_unsigned());
     }
     put_mark(out, before, first, true);
     if flags & ONE_MARK == 0 {
@@ -91,33 +94,44 @@ pub(super) fn put_pane<'a>(out: &mut Vec<u8>, before: &mut Before<'a>, at: &Pane
     before.second = at.second;
 }
 
-fn flags(before: &Before<'_>, at: &PaneAt<'_>) -> u8 {
+/// The volume in units of 10⁻⁹ where it is a whole number of them. Most are below 2⁶⁴, and
+/// dividing those is cheap.
+fn coarse(flow: Flow) -> Option<u128> {
+    let volume = flow.volume.cast_unsigned();
+    match u64::try_from(volume) {
+        Ok(small) => small.is_multiple_of(COARSE_UNITS).then_some(u128::from(small / COARSE_UNITS)),
+        Err(_) => {
+            let units = u128::from(COARSE_UNITS);
+            volume.is_multiple_of(units).then(|| volume / units)
+        }
+    }
+}
+
+fn flags(before: &Before<'_>, at: &PaneAt<'_>, coarse: bool) -> u8 {
     let Pane { sums, first, last } = &at.pane;
-    let coarse = |flow: Flow| flow.volume % COARSE_UNITS == 0;
     [
         (SAME_TOKEN, at.token == before.token),
         (HAS_SELL, sums.sell != Flow::default()),
         (HAS_BUY, sums.buy != Flow::default()),
         (HAS_USD, sums.usd != 0),
-        (COARSE, coarse(sums.sell) && coarse(sums.buy)),
+        (COARSE, coarse),
         (ONE_MARK, first == last),
         (ONE_PRICE, first.price == last.price),
     ]
     .into_iter()
-    .filter(|(_, set)| *set)
-    .fold(0, |flags, (flag, _)| flags | flag)
+    .fold(0, |flags, (flag, set)| flags | (flag * u8::from(set)))
 }
 
 fn put_mark(out: &mut Vec<u8>, before: &mut Before<'_>, mark: &Mark, priced: bool) {
-    put(out, u128::from(pack_nanos(mark.nanos)));
+    put(out, pack_nanos(mark.nanos));
     let Position { partition, offset, index } = mark.position;
     put_signed(out, i64::from(partition.0));
     put_signed(out, offset.0.wrapping_sub(before.offset));
-    put(out, u128::from(index));
+    put(out, u64::from(index));
     before.offset = offset.0;
     if priced {
         out.push(mark.price.scale());
-        put(out, mark.price.mantissa());
+        put_wide(out, mark.price.mantissa());
     }
 }
 
@@ -157,9 +171,9 @@ impl<'a> PaneReader<'_, 'a> {
         }
         let distance = self.reader.signed("second")?;
         self.before.second = Second(self.before.second.0.wrapping_add(distance));
-        let unit = if flags & COARSE == 0 { 1 } else { COARSE_UNITS };
-        let sell = self.flow(flags & HAS_SELL != 0, unit)?;
-        let buy = self.flow(flags & HAS_BUY != 0, unit)?;
+        let coarse = flags & COARSE != 0;
+        let sell = self.flow(flags & HAS_SELL != 0, coarse)?;
+        let buy = self.flow(flags & HAS_BUY != 0, coarse)?;
         let usd = if flags & HAS_USD == 0 { 0 } else { self.reader.number("volume in USD")? };
         let first = self.mark(None)?;
         let last = match flags & (ONE_MARK | ONE_PRICE) {
@@ -182,13 +196,18 @@ impl<'a> PaneReader<'_, 'a> {
         std::str::from_utf8(self.reader.bytes(length)?).map_err(|_| CodecError::Malformed("token"))
     }
 
-    fn flow(&mut self, present: bool, unit: i128) -> Result<Flow, CodecError> {
+    fn flow(&mut self, present: bool, coarse: bool) -> Result<Flow, CodecError> {
         if !present {
             return Ok(Flow::default());
         }
         let count = self.reader.number("count")?;
-        let volume = self.reader.number::<i128>("volume")?;
-        let volume = volume.checked_mul(unit);
+        let told = self.reader.unsigned()?;
+        let volume = match (coarse, u64::try_from(told)) {
+            (false, _) => Some(told),
+            (true, Ok(small)) => Some(u128::from(small) * u128::from(COARSE_UNITS)),
+            (true, Err(_)) => told.checked_mul(u128::from(COARSE_UNITS)),
+        };
+        let volume = volume.and_then(|volume| i128::try_from(volume).ok());
         Ok(Flow { count, volume: volume.ok_or(CodecError::Malformed("volume"))? })
     }
 

@@ -104,7 +104,7 @@ impl Ledger {
         self.0[process].claimed_at.get(&shard).map(|at| at.second().0)
     }
 
-    pub(crate) fn loaded(&mut self, process: usize, shard: u16, last: &Entry<'_>, writer: usize) {
+    pub(crate) fn loaded(&mut self, process: usize, shard: u16, last: &Entry, writer: usize) {
         let positions = last.positions.iter();
         let positions =
             positions.map(|(Partition(partition), Offset(next))| (*partition, *next)).collect();

@@ -114,7 +114,7 @@ impl Checkpoint for SimCheckpoint {
         if let Some(last) = whole.last() {
             let writer = self.gate.world.writer(last);
             let mut ledger = self.gate.world.ledger();
-            ledger.loaded(self.gate.process, shard.0, &decode(last).unwrap(), writer);
+            ledger.loaded(self.gate.process, shard.0, &decode(last, |_| ()).unwrap(), writer);
         }
         Ok(Page { blobs: whole[from..].to_vec(), cursor: None })
     }

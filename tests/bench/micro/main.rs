@@ -2,6 +2,7 @@
 //! Asserts nothing of time. `cargo bench --bench micro`, a word more chooses: `-- parse`.
 #![cfg(test)]
 
+mod checkpoint;
 mod fetch;
 mod memory;
 mod panes;

@@ -6,33 +6,27 @@ use aggregator_service::domain::price::Price;
 use aggregator_service::domain::time::Second;
 use aggregator_service::domain::trade::MAX_TOKEN_BYTES;
 use aggregator_service::wire::checkpoint::{
-    CodecError, MAX_PARTITIONS, PaneAt, VERSION, decode, encode,
+    self, CodecError, Entry, MAX_PARTITIONS, PaneAt, VERSION, encode,
 };
 
 /// As they came, the bytes are an entry only where a checksum says so. Behind a version and before
 /// a right checksum they are what the plain reading says; written again they say the same; and one
 /// changed bit is noticed.
 pub fn checkpoint(bytes: &[u8]) {
-    if let Ok(entry) = decode(bytes) {
+    if let Ok((_, panes)) = decode(bytes) {
         let (body, crc) = bytes.split_last_chunk::<4>().expect("a checksum");
         assert_eq!(crc32fast::hash(body).to_le_bytes(), *crc);
-        assert_eq!(entry.panes().count(), plain(body).expect("an entry").panes.len());
+        assert_eq!(panes.len(), plain(body).expect("an entry").1.len());
     }
     let sealed = sealed(bytes);
     let expected = plain(&sealed[..sealed.len() - 4]);
     match decode(&sealed) {
-        Ok(entry) => {
-            let expected = expected.expect("no entry");
-            assert_eq!(entry.positions, expected.positions);
-            assert_eq!(entry.published, expected.published);
-            assert_eq!(entry.latest, expected.latest);
-            assert_eq!(entry.panes().collect::<Vec<_>>(), expected.panes);
-            let again = encode(&entry.positions, entry.published, entry.latest, entry.panes());
-            let second = decode(&again).expect("what was written");
-            assert_eq!(second.positions, entry.positions);
-            assert_eq!(second.published, entry.published);
-            assert_eq!(second.latest, entry.latest);
-            assert!(second.panes().eq(entry.panes()));
+        Ok(read) => {
+            assert_eq!(Some(&read), expected.as_ref());
+            let (entry, panes) = &read;
+            let Entry { positions, published, latest } = entry;
+            let again = encode(positions, *published, *latest, panes.iter().copied());
+            assert_eq!(decode(&again).as_ref(), Ok(&read), "what was written");
             assert!(again.len() <= sealed.len(), "written in the fewest bytes");
             changed(again);
         }
@@ -41,6 +35,12 @@ pub fn checkpoint(bytes: &[u8]) {
             assert!(matches!(error, CodecError::Truncated | CodecError::Malformed(_)), "{error}");
         }
     }
+}
+
+fn decode(bytes: &[u8]) -> Result<(Entry, Vec<PaneAt<'_>>), CodecError> {
+    let mut panes = Vec::new();
+    let entry = checkpoint::decode(bytes, |pane| panes.push(*pane))?;
+    Ok((entry, panes))
 }
 
 /// Every bit counts, and another version is one only with a right checksum.
@@ -64,15 +64,8 @@ fn sealed_as(version: u8, body: &[u8]) -> Vec<u8> {
     entry
 }
 
-struct Entry<'a> {
-    positions: Vec<(Partition, Offset)>,
-    published: Second,
-    latest: Second,
-    panes: Vec<PaneAt<'a>>,
-}
-
 /// Reads an entry without its checksum.
-fn plain(body: &[u8]) -> Option<Entry<'_>> {
+fn plain(body: &[u8]) -> Option<(Entry, Vec<PaneAt<'_>>)> {
     let mut plain = Plain { rest: body.get(1..)? };
     let mut positions = Vec::new();
     for _ in 0..usize::try_from(plain.number()?).ok()? {
@@ -109,7 +102,7 @@ fn plain(body: &[u8]) -> Option<Entry<'_>> {
         let pane = Pane { sums: Sums { sell, buy, usd }, first, last };
         panes.push(PaneAt { token, second: Second(second), pane });
     }
-    Some(Entry { positions, published, latest, panes })
+    Some((Entry { positions, published, latest }, panes))
 }
 
 struct Plain<'a> {
