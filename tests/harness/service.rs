@@ -80,6 +80,13 @@ impl Service {
         assert_eq!(self.exit_code(PATIENCE), 128 + 9, "killed");
     }
 
+    /// While `meanwhile` lasts it stands still.
+    pub(crate) fn halted(&self, meanwhile: impl FnOnce()) {
+        signal(&self.pid, "-STOP");
+        meanwhile();
+        signal(&self.pid, "-CONT");
+    }
+
     /// While `meanwhile` lasts it gets a few milliseconds of every fifth of a second.
     pub(crate) fn starved(&self, meanwhile: impl FnOnce()) {
         let over = AtomicBool::new(false);

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::support::kafka::KafkaBroker;
 use crate::support::kafka::topic::ensure;
 
-/// Partitions of every topic here: the service's own choice.
+/// Partitions of a topic where nothing else is said: the service's own choice.
 pub(crate) const PARTITIONS: i32 = 3;
 
 /// One topic.
@@ -45,10 +45,15 @@ impl Topic {
 
     /// As [`open`](Self::open), of any cluster. Its partitions are counted once, here.
     pub(crate) fn reach(config: &KafkaConfig, name: &str) -> Self {
+        Self::wide(config, name, PARTITIONS)
+    }
+
+    /// As [`reach`](Self::reach), with another number of partitions where it is created.
+    pub(crate) fn wide(config: &KafkaConfig, name: &str, partitions: i32) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let partitions = runtime.block_on(async {
             let cluster = Cluster::connect(config.clone(), PATIENCE).await.unwrap();
-            ensure(&cluster, name, PARTITIONS).await;
+            ensure(&cluster, name, partitions).await;
             let client = cluster.client().await.unwrap();
             let opening = async {
                 loop {

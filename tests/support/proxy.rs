@@ -1,5 +1,5 @@
 //! A TCP proxy between the service and a server, with weather: it delays, trickles, swallows,
-//! refuses, and cuts connections. Never looks into what it passes.
+//! refuses, and cuts connections. Never looks into what it passes; a watcher may.
 //!
 //! It never passes a part of a stream: a connection that swallowed a byte of one direction
 //! swallows all that follows there, also when the weather is clear again, as behind a firewall
@@ -29,17 +29,19 @@ pub enum Weather {
 }
 
 /// A proxy to one server; it ends with all its connections when it is dropped.
-#[derive(Debug)]
 pub struct Proxy {
     port: u16,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     upstream: String,
+    watcher: Option<Watcher>,
     sky: Mutex<Sky>,
 }
+
+/// Told what a client has sent, and on which connection, before it passes.
+type Watcher = Box<dyn Fn(usize, &[u8]) + Send + Sync>;
 
 #[derive(Debug)]
 struct Sky {
@@ -53,10 +55,20 @@ struct Sky {
 impl Proxy {
     /// A proxy to `host:port`, in clear weather. The server may come later.
     pub fn to(upstream: &str) -> Self {
+        Self::open(upstream, None)
+    }
+
+    /// As [`Self::to`], with somebody who is told what clients send.
+    pub fn watched(upstream: &str, watcher: impl Fn(usize, &[u8]) + Send + Sync + 'static) -> Self {
+        Self::open(upstream, Some(Box::new(watcher)))
+    }
+
+    fn open(upstream: &str, watcher: Option<Watcher>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("address").port();
         let sky = Sky { weather: Weather::Clear, over: false, accepted: 0, open: BTreeMap::new() };
-        let shared = Arc::new(Shared { upstream: upstream.to_owned(), sky: Mutex::new(sky) });
+        let sky = Mutex::new(sky);
+        let shared = Arc::new(Shared { upstream: upstream.to_owned(), watcher, sky });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accepting.accept(&listener));
         Self { port, shared }
@@ -139,17 +151,20 @@ impl Shared {
             sky.open.insert(id, [twin(&client), twin(&server)]);
         }
         std::thread::scope(|scope| {
-            scope.spawn(|| self.pump(&client, &server, false));
-            self.pump(&server, &client, true);
+            scope.spawn(|| self.pump(id, &client, &server, false));
+            self.pump(id, &server, &client, true);
         });
         self.sky().open.remove(&id);
     }
 
-    fn pump(&self, mut from: &TcpStream, mut to: &TcpStream, replies: bool) {
+    fn pump(&self, id: usize, mut from: &TcpStream, mut to: &TcpStream, replies: bool) {
         let mut buffer = vec![0; READ_BYTES];
         let mut deaf = false;
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             let mut rest = &buffer[..length];
+            if let Some(watcher) = self.watcher.as_ref().filter(|_| !replies) {
+                watcher(id, rest);
+            }
             while !rest.is_empty() && !deaf {
                 let weather = self.sky().weather;
                 let passing = match weather {

@@ -1,0 +1,131 @@
+//! From append to counted, and from tick to acknowledged, at 10, 50 and 90 % of what the service
+//! carries beside broker, load and Redis on this machine; and the bare round trip at the same load.
+//! Whoever appends writes its clock into the record, to the millisecond.
+
+use std::time::{Duration, Instant};
+
+use crate::args::Args;
+use crate::backlog::Backlog;
+use crate::follow;
+use crate::harness::service::Service;
+use crate::histogram::Histogram;
+use crate::process::Counters;
+use crate::report::Report;
+use crate::spread::Spread;
+use crate::stream::Stream;
+use crate::world::{Program, World, figures, trades};
+
+const NAME: &str = "latency";
+/// Per cent of what it carries.
+const LOADS: [f64; 3] = [10.0, 50.0, 90.0];
+/// Far above what any machine carries.
+const FLAT_OUT: f64 = 1e9;
+/// The first seconds of a load are not the steady state.
+const SETTLE: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Report) {
+    let backlog = Backlog::usual(0);
+    let topic = trades(NAME);
+    backlog.fill(&world.kafka, &topic);
+    let stream = Stream::of(backlog.tokens);
+    let lasts = Duration::from_secs(args.seconds);
+    let carries = {
+        let service = world.service(program, NAME, &[]);
+        service.ready();
+        let mut rate = 0.0;
+        stream.pour(&world.kafka, &topic, FLAT_OUT, || rate = counted_rate(&service, lasts));
+        rate
+    };
+    world.forget();
+    let mut rows = Vec::new();
+    for percent in LOADS {
+        let rate = carries * percent / 100.0;
+        rows.push(load(world, program, &stream, percent, rate, lasts, report));
+    }
+    world.delete(&topic);
+    let columns = [
+        "load",
+        "trades/s",
+        "counted p50 ms",
+        "p99",
+        "bare p50 ms",
+        "p99",
+        "p50 ÷ bare",
+        "p99 ÷ bare",
+        "tick p50 ms",
+        "p99",
+        "µs CPU a trade",
+    ];
+    let title =
+        format!("Append → counted and tick → acknowledged; it carries {carries:.0} trades/s:");
+    report.table(&title, &columns, &rows);
+}
+
+fn load(
+    world: &World,
+    program: &Program,
+    stream: &Stream,
+    percent: f64,
+    rate: f64,
+    lasts: Duration,
+    report: &mut Report,
+) -> Vec<String> {
+    let topic = trades(NAME);
+    let (counted, ticks, cpu_us) = {
+        let service = world.service(program, NAME, &[("START_FROM", "latest")]);
+        service.ready();
+        let mut seen = None;
+        stream.pour(&world.kafka, &topic, rate, || seen = Some(watch(&service, lasts)));
+        seen.unwrap()
+    };
+    world.forget();
+    let mut bare = None;
+    stream.pour(&world.kafka, &topic, rate, || {
+        std::thread::sleep(SETTLE);
+        bare = Some(follow::run(&world.kafka.address(), &topic, lasts.as_secs()));
+    });
+    let bare = bare.unwrap();
+    let at = |histogram: &Histogram, quantile| histogram.quantile_ms(quantile).unwrap_or(f64::NAN);
+    let (p50, p99) = (at(&counted, 0.5), at(&counted, 0.99));
+    let mut ratio = |of: &str, ratio: f64| {
+        report.ratio(format!("latency at {percent} %: {of} ÷ bare"), Spread::of([ratio]))
+    };
+    vec![
+        format!("{percent} %"),
+        format!("{rate:.0}"),
+        format!("{p50:.1}"),
+        format!("{p99:.1}"),
+        format!("{:.1}", bare.median_ms),
+        format!("{:.1}", bare.p99_ms),
+        // A clock of whole milliseconds cannot tell less than one.
+        ratio("median", p50 / bare.median_ms.max(1.0)),
+        ratio("p99", p99 / bare.p99_ms.max(1.0)),
+        format!("{:.0}", at(&ticks, 0.5)),
+        format!("{:.0}", at(&ticks, 0.99)),
+        format!("{cpu_us:.2}"),
+    ]
+}
+
+/// What a steady load comes to: both histograms, and the CPU time of a trade, all included.
+fn watch(service: &Service, lasts: Duration) -> (Histogram, Histogram, f64) {
+    std::thread::sleep(SETTLE);
+    let read = || {
+        let counted = figures(service).unwrap()["trades_counted_total"];
+        let histograms = ["count_latency_seconds", "publish_tick_seconds"];
+        (histograms.map(|name| Histogram::of(service, name)), counted, Counters::of(&service.pid))
+    };
+    let ([counted, ticks], trades, before) = read();
+    std::thread::sleep(lasts);
+    let ([counted_now, ticks_now], trades_now, now) = read();
+    let cpu_us = (now.cpu - before.cpu).as_secs_f64() * 1e6 / (trades_now - trades);
+    (counted_now.since(&counted), ticks_now.since(&ticks), cpu_us)
+}
+
+/// Trades a second, counted over a while.
+fn counted_rate(service: &Service, lasts: Duration) -> f64 {
+    let counted = || figures(service).unwrap()["trades_counted_total"];
+    std::thread::sleep(SETTLE);
+    let (begun, before) = (Instant::now(), counted());
+    std::thread::sleep(lasts);
+    (counted() - before) / begun.elapsed().as_secs_f64()
+}

@@ -1,0 +1,113 @@
+//! A steady load: so many trades a second, in arrays, to every partition of a topic, each of the
+//! second in which it goes out. Made beforehand but for the time, so that the load itself costs
+//! little of the cores that the service is measured on.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use rskafka::client::partition::Compression;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::backlog::{ARRAY, Backlog, record};
+use crate::harness::topic::{Topic, now};
+use crate::support::kafka::KafkaBroker;
+
+/// Records made beforehand.
+pub(crate) struct Stream {
+    templates: Vec<Template>,
+}
+
+struct Template {
+    value: String,
+    times: Vec<usize>,
+}
+
+impl Stream {
+    /// Of so many tokens, each of them in it.
+    pub(crate) fn of(tokens: usize) -> Self {
+        let backlog = Backlog { tokens, ..Backlog::usual(0) };
+        let template = |first: usize| {
+            let value = backlog.value(first..first + ARRAY, 0);
+            let times = value.match_indices(EPOCH).map(|(at, _)| at).collect();
+            Template { value, times }
+        };
+        Self { templates: (0..tokens.max(LEAST)).step_by(ARRAY).map(template).collect() }
+    }
+
+    /// Produces `rate` trades a second while `meanwhile` lasts; how many that were.
+    pub(crate) fn pour(
+        &self,
+        broker: &KafkaBroker,
+        name: &str,
+        rate: f64,
+        meanwhile: impl FnOnce(),
+    ) -> u64 {
+        let partitions = Topic::reach(&broker.config(), name).count();
+        let (on, sent) = (AtomicBool::new(true), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for partition in 0..partitions {
+                let (on, sent, rate) = (&on, &sent, rate / partitions as f64);
+                scope.spawn(move || {
+                    let topic = Topic::reach(&broker.config(), name);
+                    let count = self.produce(&topic, partition, rate, on);
+                    sent.fetch_add(count, SeqCst);
+                });
+            }
+            let _off = Off(&on);
+            meanwhile();
+        });
+        sent.into_inner()
+    }
+
+    fn produce(&self, topic: &Topic, partition: usize, rate: f64, on: &AtomicBool) -> u64 {
+        let begun = Instant::now();
+        let (mut sent, mut next) = (0, partition);
+        for turn in 1_u32.. {
+            std::thread::sleep((begun + TURN * turn).saturating_duration_since(Instant::now()));
+            if !on.load(SeqCst) {
+                break;
+            }
+            let second = OffsetDateTime::from_unix_timestamp(now().timestamp()).unwrap();
+            let time = second.format(&Rfc3339).unwrap();
+            let due = begun.elapsed().as_secs_f64() * rate;
+            let mut batch = Vec::new();
+            while (sent as f64) < due && batch.len() < MOST_RECORDS {
+                batch.push(record(self.templates[next].at(&time)));
+                next = (next + topic.count()) % self.templates.len();
+                sent += ARRAY as u64;
+            }
+            if !batch.is_empty() {
+                topic.produce(partition, batch, Compression::Snappy);
+            }
+        }
+        sent
+    }
+}
+
+impl Template {
+    fn at(&self, time: &str) -> String {
+        let mut value = self.value.clone();
+        for place in &self.times {
+            value.replace_range(*place..*place + time.len(), time);
+        }
+        value
+    }
+}
+
+/// Ends the load, also where what was measured meanwhile did not come.
+struct Off<'a>(&'a AtomicBool);
+
+impl Drop for Off<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, SeqCst);
+    }
+}
+
+const EPOCH: &str = "1970-01-01T00:00:00Z";
+/// As collectors send: often, and little at a time.
+const TURN: Duration = Duration::from_millis(10);
+/// Some 1 MB before the codec; brokers take no more in a batch, even where it saves nothing.
+const MOST_RECORDS: usize = 60;
+/// Trades made beforehand at least.
+const LEAST: usize = 10_000;
