@@ -158,6 +158,8 @@
 //!   budget         how many tokens and panes are held
 //!   chunks         lists that grow by little
 //!   compact        a pane in half the bytes
+//!   decimal        decimal text in and out
+//!   digits         digits, eight at a time
 //!   held           what is held of one token
 //!   history        a token's last hour in steps
 //!   look           what a shard says between ticks
@@ -174,6 +176,7 @@
 //!   time           event time and wall time
 //!   token          hash, shard, output partition
 //!   trade          one valid trade
+//!   wide           products of 256 bits, divided by powers of ten
 //!   window         the configured windows
 //! ```
 //!

@@ -24,11 +24,11 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &str)] = &[
     (
         "domain/",
-        "ethnum foldhash hashbrown itoa memfn num_bigint rust_decimal serde thiserror time",
+        "foldhash hashbrown itoa memfn num_bigint rust_decimal serde thiserror time",
     ),
     (
         "wire/",
-        "bytes crc32fast ethnum hashbrown itoa memchr num_bigint rust_decimal ryu serde \
+        "bytes crc32fast hashbrown itoa memchr num_bigint rust_decimal ryu serde \
          serde_json thiserror time zmij",
     ),
 ];

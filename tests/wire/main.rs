@@ -7,6 +7,7 @@ mod checkpoint;
 mod hostile;
 mod naive;
 mod scan;
+mod time;
 mod trade;
 
 use std::path::Path;
