@@ -61,6 +61,11 @@ impl Token {
         self.older.iter().copied().chain(self.newest)
     }
 
+    /// Brings its list of panes near: both ends of it.
+    pub(crate) fn prefetch_places(&self) {
+        self.older.front().into_iter().chain(self.older.back()).for_each(memfn::prefetch);
+    }
+
     /// Where the pane of a second stands.
     pub(crate) fn place(&self, second: Second) -> Option<PaneRef> {
         let newest = self.newest.filter(|newest| newest.second() >= second)?;

@@ -11,6 +11,7 @@ mod held;
 pub mod history;
 mod look;
 pub mod name;
+mod near;
 pub mod pane;
 pub mod position;
 pub mod price;
