@@ -357,7 +357,7 @@ mod tests {
         let mut shard = Shard::new(windows, budget, Second(0), Second(i64::MIN));
         trade_all(&mut shard, 2_000, 1..61);
         let loud = bytes(&shard);
-        let least = 2_000 * (192 + 4 * 64) + 120_000 * 84;
+        let least = 2_000 * (176 + 4 * 64) + 120_000 * 84;
         assert!(loud > least && loud < least * 5 / 4, "{loud} bytes where {least} are needed");
         trade_all(&mut shard, 10, 61..181);
         let quiet = bytes(&shard);
