@@ -164,6 +164,7 @@
 //!   history        a token's last hour in steps
 //!   look           what a shard says between ticks
 //!   name           symbols and names
+//!   near           what will be touched, asked for in time
 //!   pane           one token's trades of one second
 //!   position       partition, offset, index
 //!   price          prices as written

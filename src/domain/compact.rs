@@ -49,6 +49,7 @@ struct Bits80 {
 
 impl Compact {
     /// The same pane, if it fits.
+    #[inline]
     pub(crate) fn of(pane: &Pane) -> Option<Self> {
         let Sums { sell, buy, usd } = pane.sums;
         let volume = |volume: i128| Bits80::of(volume.cast_unsigned());
@@ -86,24 +87,27 @@ impl Compact {
     }
 
     /// As `Pane::merge`, if the result fits; else nothing has changed.
+    #[inline]
     pub(crate) fn merge(&mut self, other: &Self) -> bool {
-        self.merged(other).is_some_and(|merged| {
-            *self = merged;
-            true
-        })
-    }
-
-    fn merged(&self, other: &Self) -> Option<Self> {
         let ([sell, buy, usd], [sells, buys]) = (self.volumes, self.counts);
         let ([more_sell, more_buy, more_usd], [more_sells, more_buys]) =
             (other.volumes, other.counts);
-        let (first, last) = (self.first, self.last);
-        Some(Self {
-            volumes: [sell.plus(more_sell)?, buy.plus(more_buy)?, usd.plus(more_usd)?],
-            counts: [sells.checked_add(more_sells)?, buys.checked_add(more_buys)?],
-            first: if other.first.order() < first.order() { other.first } else { first },
-            last: if other.last.order() > last.order() { other.last } else { last },
-        })
+        let volumes = (sell.plus(more_sell), buy.plus(more_buy), usd.plus(more_usd));
+        let counts = (sells.checked_add(more_sells), buys.checked_add(more_buys));
+        let ((Some(sell), Some(buy), Some(usd)), (Some(sells), Some(buys))) = (volumes, counts)
+        else {
+            return false;
+        };
+        // Field by field: what was just written in parts is slow to read as a whole.
+        self.volumes = [sell, buy, usd];
+        self.counts = [sells, buys];
+        if other.first.order() < self.first.order() {
+            self.first = other.first;
+        }
+        if other.last.order() > self.last.order() {
+            self.last = other.last;
+        }
+        true
     }
 }
 

@@ -13,6 +13,7 @@ mod held;
 pub mod history;
 mod look;
 pub mod name;
+mod near;
 pub mod pane;
 pub mod position;
 pub mod price;

@@ -6,11 +6,6 @@
 //! - A token's windows are the sums of its panes with `end − D < pane ≤ end`, at every moment.
 //! - A pane lives while the longest window holds it, or will: `end − longest < pane`.
 //! - The figures depend on which trades were absorbed, not on the order in which they came.
-//!
-//! At many tokens what a trade costs is the way to memory: its token and its newest pane are
-//! elsewhere for every trade. So whoever absorbs many calls [`prefetch_token`](Shard::prefetch_token)
-//! for each some trades ahead, then [`prefetch_pane`](Shard::prefetch_pane); and folding walks each
-//! chunk of panes twice, first to bring the tokens near.
 
 use std::sync::Arc;
 
@@ -156,21 +151,6 @@ impl Shard {
         Outcome::Counted
     }
 
-    /// Brings the token near that a trade of this hash will touch: some trades ahead.
-    pub fn prefetch_token(&self, hash: TokenHash) {
-        if let Some(token) = self.tokens.guess(hash) {
-            memfn::prefetch(&token.address);
-            memfn::prefetch(&token.total);
-        }
-    }
-
-    /// Brings the pane near that it will touch: once the token is, and fewer trades ahead.
-    pub fn prefetch_pane(&self, hash: TokenHash) {
-        if let Some(newest) = self.tokens.guess(hash).and_then(Token::newest) {
-            self.panes.prefetch(newest);
-        }
-    }
-
     /// How many tokens it holds: few lie in the processor's cache, and need no prefetching.
     #[must_use]
     pub fn tokens(&self) -> usize {
@@ -216,6 +196,7 @@ impl Shard {
     pub fn due(&mut self, mut each: impl FnMut(&Aggregate<'_>)) {
         let mut figures = Vec::with_capacity(self.windows.count());
         for slot in 0..self.tokens.slots() {
+            self.prefetch_due(slot);
             let Some(token) = self.tokens.get(slot) else { continue };
             if token.closing || token.newest_until(self.end).is_some() {
                 self.tell(slot, token, &mut figures, &mut each);
@@ -382,7 +363,7 @@ mod tests {
         let mut shard = Shard::new(windows, budget, Second(0), Second(i64::MIN));
         trade_all(&mut shard, 2_000, 1..61);
         let loud = bytes(&shard);
-        let least = 2_000 * (192 + 4 * 64) + 120_000 * 84;
+        let least = 2_000 * (176 + 4 * 64) + 120_000 * 84;
         assert!(loud > least && loud < least * 5 / 4, "{loud} bytes where {least} are needed");
         trade_all(&mut shard, 10, 61..181);
         let quiet = bytes(&shard);

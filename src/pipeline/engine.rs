@@ -84,14 +84,14 @@ impl Engine {
         absorbed.clear();
         let mut last = None;
         let many = self.shards.iter().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
-        let (mut tokens, mut panes) = (batch.hashes(), batch.hashes());
+        let (mut tokens, mut panes) = (batch.places(), batch.places());
         if many {
-            self.prefetch(&mut tokens, TOKENS_AHEAD, Shard::prefetch_token);
+            self.prefetch(&mut tokens, TOKENS_AHEAD, |shard, hash, _| shard.prefetch_token(hash));
             self.prefetch(&mut panes, PANES_AHEAD, Shard::prefetch_pane);
         }
         for (at, (position, written, trade)) in batch.trades().enumerate() {
             if many {
-                self.prefetch(&mut tokens, 1, Shard::prefetch_token);
+                self.prefetch(&mut tokens, 1, |shard, hash, _| shard.prefetch_token(hash));
                 self.prefetch(&mut panes, 1, Shard::prefetch_pane);
             }
             match self.absorb_one(position, &trade) {
@@ -111,16 +111,16 @@ impl Engine {
         &self.absorbed
     }
 
-    /// Brings near what the next `count` of these hashes will touch.
+    /// Brings near what the next `count` trades will touch.
     fn prefetch(
         &self,
-        hashes: &mut impl Iterator<Item = TokenHash>,
+        places: &mut impl Iterator<Item = (TokenHash, Second)>,
         count: usize,
-        near: fn(&Shard, TokenHash),
+        near: fn(&Shard, TokenHash, Second),
     ) {
-        for hash in hashes.take(count) {
+        for (hash, second) in places.take(count) {
             if let Some(shard) = self.shard_of(hash) {
-                near(shard, hash);
+                near(shard, hash, second);
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::domain::amount::Amount;
 use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::price::Price;
 use crate::domain::reject::Reason;
-use crate::domain::time::{EventTime, WallMs};
+use crate::domain::time::{EventTime, Second, WallMs};
 use crate::domain::token::TokenHash;
 use crate::domain::trade::{Side, Trade};
 use crate::pool::{Pool, Pooled, Reusable};
@@ -344,9 +344,9 @@ impl Routed {
 }
 
 impl Batch {
-    /// The hashes of its trades' tokens, in log order.
-    pub fn hashes(&self) -> impl Iterator<Item = TokenHash> {
-        self.list.trades.iter().map(|routed| routed.hash)
+    /// Where its trades count: their tokens' hashes and their seconds, in log order.
+    pub fn places(&self) -> impl Iterator<Item = (TokenHash, Second)> {
+        self.list.trades.iter().map(|routed| (routed.hash, routed.at.second))
     }
 
     /// Its trades with their positions and their records' timestamps, in log order.

@@ -22,6 +22,9 @@ const BATCH: u32 = 4_096;
 const TRADES_PER_SECOND: u32 = 20_000;
 const WINDOWS: [u32; 5] = [60, 300, 900, 1_800, 3_600];
 
+/// A trade as a batch has it.
+type Traded = (String, TokenHash, Position, EventTime);
+
 /// All shards, and trades at random.
 struct Market {
     shards: Vec<Shard>,
@@ -49,48 +52,49 @@ impl Market {
     }
 
     /// Tokens at random, at the pace of [`TRADES_PER_SECOND`].
-    fn batch(&mut self) -> Vec<(usize, Position, EventTime)> {
+    fn batch(&mut self) -> Vec<Traded> {
         let made = (0..BATCH).map(|_| {
             self.trades += 1;
-            let offset = Offset(self.trades.into());
-            let position = Position { partition: Partition(3), offset, index: 0 };
-            let second = Second(START + i64::from(self.trades / TRADES_PER_SECOND));
-            let nanos = self.trades % 1_000 * 1_000_000;
-            (self.draw(self.addresses.len()), position, EventTime { second, nanos })
+            let token = self.draw(self.addresses.len());
+            self.traded(token, self.trades, self.trades / TRADES_PER_SECOND)
         });
         made.collect()
+    }
+
+    fn traded(&self, token: usize, offset: u32, second: u32) -> Traded {
+        let offset = Offset(offset.into());
+        let position = Position { partition: Partition(3), offset, index: 0 };
+        let (address, hash) = self.addresses[token].clone();
+        (address, hash, position, at(second))
     }
 
     /// Every token has traded, so that from here on only panes are new.
     fn warm(&mut self) {
         for token in 0..self.addresses.len() {
-            self.absorb(&[(token, Position::default(), at(0))]);
+            self.absorb(&[self.traded(token, 0, 0)]);
         }
     }
 
     /// With prefetching, as an engine does it.
-    fn absorb_ahead(&mut self, batch: &[(usize, Position, EventTime)]) {
-        let near = |market: &Self, at: usize, near: fn(&Shard, TokenHash)| {
-            if let Some((token, ..)) = batch.get(at) {
-                let hash = market.addresses[*token].1;
-                near(&market.shards[usize::from(hash.shard().0)], hash);
+    fn absorb_ahead(&mut self, batch: &[Traded]) {
+        let near = |market: &Self, at: usize, near: fn(&Shard, TokenHash, Second)| {
+            if let Some((_, hash, _, time)) = batch.get(at) {
+                near(&market.shards[usize::from(hash.shard().0)], *hash, time.second);
             }
         };
-        (0..16).for_each(|at| near(self, at, Shard::prefetch_token));
+        (0..16).for_each(|at| near(self, at, |shard, hash, _| shard.prefetch_token(hash)));
         (0..8).for_each(|at| near(self, at, Shard::prefetch_pane));
         for (at, trade) in batch.iter().enumerate() {
-            near(self, at + 16, Shard::prefetch_token);
+            near(self, at + 16, |shard, hash, _| shard.prefetch_token(hash));
             near(self, at + 8, Shard::prefetch_pane);
             self.absorb(std::slice::from_ref(trade));
         }
     }
 
-    fn absorb(&mut self, batch: &[(usize, Position, EventTime)]) {
-        for &(token, position, at) in batch {
-            let (address, hash) = &self.addresses[token];
-            let outcome = self.shards[usize::from(hash.shard().0)]
-                .absorb(position, &trade(address, *hash, at));
-            assert_eq!(outcome, Outcome::Counted);
+    fn absorb(&mut self, batch: &[Traded]) {
+        for (address, hash, position, at) in batch {
+            let shard = &mut self.shards[usize::from(hash.shard().0)];
+            assert_eq!(shard.absorb(*position, &trade(address, *hash, *at)), Outcome::Counted);
         }
     }
 
@@ -98,10 +102,8 @@ impl Market {
     fn live(&mut self, seconds: u32, trades: u32) -> u64 {
         for second in 0..seconds {
             for number in 0..trades {
-                let offset = Offset((second * trades + number).into());
-                let position = Position { partition: Partition(3), offset, index: 0 };
                 let token = self.draw(self.addresses.len());
-                self.absorb(&[(token, position, at(second))]);
+                self.absorb(&[self.traded(token, second * trades + number, second)]);
             }
             self.advance(second);
         }
@@ -157,7 +159,7 @@ fn absorb(bencher: Bencher, tokens: u32) {
     bencher
         .counter(ItemsCount::new(BATCH))
         .with_inputs(|| market.borrow_mut().batch())
-        .bench_local_values(|batch| market.borrow_mut().absorb(&batch));
+        .bench_local_refs(|batch| market.borrow_mut().absorb(batch));
 }
 
 #[divan::bench(args = TOKENS, sample_count = 300, sample_size = 1)]
@@ -168,7 +170,7 @@ fn absorb_ahead(bencher: Bencher, tokens: u32) {
     bencher
         .counter(ItemsCount::new(BATCH))
         .with_inputs(|| market.borrow_mut().batch())
-        .bench_local_values(|batch| market.borrow_mut().absorb_ahead(&batch));
+        .bench_local_refs(|batch| market.borrow_mut().absorb_ahead(batch));
 }
 
 /// A second's panes folded in, and taken away again by each window, and dropped.
@@ -181,7 +183,7 @@ fn fold_and_expire(bencher: Bencher, windows: u32) {
             let mut market = Market::new(50_000, &windows);
             for second in 0..6 {
                 for token in 0..50_000 {
-                    market.absorb(&[(token, Position::default(), at(second))]);
+                    market.absorb(&[market.traded(token, 0, second)]);
                 }
             }
             market
@@ -238,7 +240,7 @@ fn bytes_held() {
         for second in minute * 60 - 59..=minute * 60 {
             for _ in 0..TRADES_PER_SECOND {
                 let token = market.draw(50_000);
-                market.absorb(&[(token, Position::default(), at(second))]);
+                market.absorb(&[market.traded(token, 0, second)]);
             }
             market.advance(second);
             market.shards.iter_mut().for_each(Shard::clear_changes);
