@@ -19,7 +19,7 @@ use aggregator_service::ports::{Fetched, Records};
 use bytes::{Bytes, BytesMut};
 use divan::{Bencher, counter::ItemsCount};
 use kafka_protocol::records::{
-    Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Record,
+    Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record,
     RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
 
@@ -139,7 +139,8 @@ fn record(first: usize, size: usize) -> Record {
         producer_id: NO_PRODUCER_ID,
         producer_epoch: NO_PRODUCER_EPOCH,
         timestamp_type: TimestampType::Creation,
-        sequence: 0,
+        // The encoder makes one batch of records whose numbers follow each other.
+        sequence: i32::try_from(offset).unwrap().wrapping_add(NO_SEQUENCE),
         offset,
         timestamp: NOW.0 + offset / 100,
         key: None,
