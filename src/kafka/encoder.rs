@@ -234,7 +234,7 @@ mod tests {
             value: (number % 5 > 0).then(|| noise.collect()),
             headers: ["a", "b", "c"]
                 .iter()
-                .take((number % 4) as usize)
+                .take(usize::try_from(number % 4).unwrap())
                 .map(|n| header(n))
                 .collect(),
             timestamp: WallMs(1_750_000_000_000 - number * 977),

@@ -272,9 +272,10 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
-    /// Folds what has become old enough, so that the tick has little left to do.
+    /// Folds what has become old enough, so that the tick has little left to do. Not while one is
+    /// under way: its end stays, however long it takes.
     fn fold(&mut self, now: WallMs) {
-        if self.caught_up.is_none() {
+        if self.caught_up.is_none() && self.tick.is_none() {
             self.engine.advance(now.minus(FOLD_AFTER).second());
         }
     }

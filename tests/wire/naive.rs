@@ -107,7 +107,10 @@ proptest! {
         let items = windows.iter().zip(&all).map(|(window, one)| item(window, one, end));
         let items: Vec<_> = items.collect();
         let expected = format!(
-            r#"{{"token":{},"symbol":{},"name":{},"aggregate_data":[{}],"generated_at":"{}","version":"1.0"}}"#,
+            concat!(
+                r#"{{"token":{},"symbol":{},"name":{},"aggregate_data":[{}],"#,
+                r#""generated_at":"{}","version":"1.0"}}"#
+            ),
             quoted(&token), quoted(&symbol), quoted(&name), items.join(","),
             time(generated_at.div_euclid(1_000)),
         );
