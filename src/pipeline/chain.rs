@@ -34,6 +34,7 @@ pub struct Chain {
     flushed_at: WallMs,
     /// What was appended since everything was written: panes, and [`ENTRY_PANES`] for each entry.
     appended: usize,
+    short_log: usize,
 }
 
 /// An entry takes as long to load as about so many panes.
@@ -41,13 +42,14 @@ pub(super) const ENTRY_PANES: usize = 32;
 /// So many times what lives may have been appended. Each time it is reached costs what writing all
 /// costs, so writing becomes at most half as much again; loading at most three times the state.
 const LONG_LOG: usize = 2;
-/// What was appended is never looked at below this: it loads in some milliseconds.
-const SHORT_LOG: usize = 16_384;
+/// What may always have been appended: that much of every shard loads within 100 ms.
+pub const SHORT_LOG: usize = 16_384;
 
 impl Chain {
-    /// A chain that continues from `sequence`, read at `now`.
+    /// A chain that continues from `sequence`, read at `now`. What was appended to it does not
+    /// matter up to `short_log`.
     #[must_use]
-    pub const fn new(shard: ShardId, sequence: u64, now: WallMs) -> Self {
+    pub const fn new(shard: ShardId, sequence: u64, now: WallMs, short_log: usize) -> Self {
         Self {
             shard,
             acknowledged: sequence,
@@ -55,6 +57,7 @@ impl Chain {
             rewrite: false,
             flushed_at: now,
             appended: 0,
+            short_log,
         }
     }
 
@@ -67,7 +70,7 @@ impl Chain {
     /// Has the next flush carry everything, if more was appended than is good beside `live` panes.
     /// Says whether it does.
     pub fn compact(&mut self, live: usize) -> bool {
-        let long = self.appended > LONG_LOG * live + SHORT_LOG;
+        let long = self.appended > LONG_LOG * live + self.short_log;
         self.rewrite |= long && self.pending.is_none();
         self.rewrite
     }
@@ -155,7 +158,7 @@ mod tests {
     use super::*;
 
     fn chain() -> Chain {
-        Chain::new(ShardId(7), 4, WallMs(0))
+        Chain::new(ShardId(7), 4, WallMs(0), SHORT_LOG)
     }
 
     fn encoded(blobs: &[Bytes], panes: usize) -> Encoded {

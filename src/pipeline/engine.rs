@@ -17,8 +17,9 @@ use crate::domain::trade::Trade;
 use crate::sabotage::Bug;
 use crate::wire::checkpoint::{self, PaneAt};
 
-/// A snapshot is written in parts of about this many panes: some megabytes each.
-const SNAPSHOT_PANES: usize = 50_000;
+/// A snapshot is written in parts of this many panes, up to 400 kB each: the first page of a load,
+/// 16 entries of unknown size, is then some megabytes.
+const SNAPSHOT_PANES: usize = 4_096;
 
 /// So many trades ahead their tokens are brought near: as many as a processor can wait for at once.
 const TOKENS_AHEAD: usize = 16;

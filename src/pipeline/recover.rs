@@ -57,6 +57,8 @@ pub struct Recovery {
     pub max_future_skew: Duration,
     /// Where to read from without a checkpoint.
     pub start_from: StartFrom,
+    /// How long a shard's changelog may always be.
+    pub short_log: usize,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
 }
@@ -160,7 +162,7 @@ impl Recovery {
         // one, what was active since its last tick still owes a closing message.
         let oldest = now.second().plus(-i64::from(self.windows.longest()));
         let shard = |floor| Shard::new(self.windows.clone(), self.budget.clone(), oldest, floor);
-        let chain = Chain::new(id, sequence, now);
+        let chain = Chain::new(id, sequence, now, self.short_log);
         let fresh = |chain| Recovered {
             shard: shard(oldest),
             chain,
@@ -345,13 +347,14 @@ mod tests {
             budget: Arc::new(Budget::new(1, 1)),
             max_future_skew: Duration::ZERO,
             start_from: StartFrom::Earliest,
+            short_log: 0,
             shared: Arc::new(shared),
         };
         let mut recovered = expected.map(|offset| {
             let (windows, budget) = (recovery.windows.clone(), Arc::clone(&recovery.budget));
             let mut shard = Shard::new(windows, budget, Second(0), Second(0));
             shard.restart(partition, Offset(offset));
-            let chain = Chain::new(ShardId(0), 1, WallMs(0));
+            let chain = Chain::new(ShardId(0), 1, WallMs(0), 0);
             Recovered {
                 shard,
                 chain,

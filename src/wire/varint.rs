@@ -90,22 +90,16 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned number below 2¹²⁸.
+    #[inline]
     pub(super) fn unsigned(&mut self) -> Result<u128, CodecError> {
-        if let Some(short) = self.short() {
-            return Ok(u128::from(short));
+        match self.short() {
+            Some(short) => Ok(u128::from(short)),
+            None => self.long(),
         }
-        if let Some((word, rest)) = self.0.split_first_chunk() {
-            let mut rest = Reader(rest);
-            if let Some(high) = rest.short() {
-                self.0 = rest.0;
-                let low = gather(u64::from_le_bytes(*word));
-                return Ok(u128::from(low) | (u128::from(high) << WORD_BITS));
-            }
-        }
-        self.byte_by_byte()
     }
 
     /// A number of at most 8 bytes, where as many bytes are left.
+    #[inline]
     fn short(&mut self) -> Option<u64> {
         let (first, rest) = self.0.split_first()?;
         if *first < 0x80 {
@@ -122,7 +116,16 @@ impl<'a> Reader<'a> {
         Some(gather(word & (ends ^ ends.wrapping_sub(1))))
     }
 
-    fn byte_by_byte(&mut self) -> Result<u128, CodecError> {
+    /// What is no short one: mostly 9 to 16 bytes, else at the end, longer still, or damaged.
+    #[inline(never)]
+    fn long(&mut self) -> Result<u128, CodecError> {
+        if let Some((word, rest)) = self.0.split_first_chunk() {
+            let (word, mut rest) = (u64::from_le_bytes(*word), Reader(rest));
+            if let Some(high) = rest.short() {
+                self.0 = rest.0;
+                return Ok(u128::from(gather(word)) | (u128::from(high) << WORD_BITS));
+            }
+        }
         let mut value = 0_u128;
         for shift in (0..u128::BITS).step_by(7) {
             let byte = self.byte()?;

@@ -40,7 +40,7 @@ const SECONDS: usize = 3_000;
 /// Flushes of each shard in each second: the default `CHECKPOINT_INTERVAL`.
 const FLUSHES: usize = 4;
 /// Panes in a part of a snapshot.
-const PART: usize = 50_000;
+const PART: usize = 4_096;
 
 fn main() {
     let panes: usize = variable("LOAD_PANES").map_or(10_000_000, |text| text.parse().unwrap());
