@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Another build of it, drained in turns with the first: the ratio of the two is printed.
     #[arg(long)]
     pub(crate) against: Option<PathBuf>,
-    /// Trades of a backlog.
+    /// Trades of a backlog, a multiple of 1,000: whole batches.
     #[arg(long, default_value_t = 5_000_000)]
     pub(crate) trades: usize,
     /// Runs of what is measured in turns; other cells get one in five of them, at least one.

@@ -80,6 +80,9 @@ pub(crate) struct Drained {
 /// All cells, or those that were asked for.
 pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Report) {
     let other = args.against.as_deref().map(Program::at);
+    // The broker's own compiler is at work in the first seconds: nothing of them is kept.
+    let warm = Cell::of("warm-up".to_owned(), Backlog::usual(args.trades.min(WARM)), false, 1);
+    drop(drain(world, program, None, warm));
     let cells = cells(args).into_iter().filter(|cell| cell.name.contains(&args.only));
     let drained: Vec<_> = cells.map(|cell| drain(world, program, other.as_ref(), cell)).collect();
     print(&drained, report);
@@ -144,7 +147,7 @@ pub(crate) fn drain(
             world.forget();
         }
         for (floor, costs) in Floor::ALL.into_iter().zip(&mut floors) {
-            costs.push(floor::run(floor, &kafka.address(), &trades(name), cell.backlog.trades));
+            costs.push(floor::run(floor, &kafka.address(), &trades(name), cell.backlog));
         }
         if cell.live {
             world.delete(&trades(name));
@@ -272,6 +275,8 @@ fn wall(cost: &Cost) -> f64 {
     cost.wall.as_secs_f64()
 }
 
+/// Trades that warm the broker up at most.
+const WARM: usize = 1_000_000;
 const CODECS: [(&str, Compression); 4] = [
     ("snappy", Compression::Snappy),
     ("lz4", Compression::Lz4),

@@ -13,21 +13,22 @@ use rskafka::client::{Client, ClientBuilder};
 use serde::Deserialize;
 
 use crate::args::{Floor, FloorOrder};
+use crate::backlog::Backlog;
 use crate::process::{Cost, Counters};
 
 /// As much as the service asks for.
 pub(crate) const FETCH_BYTES: i32 = 4 << 20;
 pub(crate) const MAX_WAIT_MS: i32 = 500;
 
-/// Runs a floor as a process of its own: what it cost, having read so many trades.
-pub(crate) fn run(floor: Floor, broker: &str, topic: &str, trades: usize) -> Cost {
+/// Runs a floor over a backlog of whole arrays, as a process of its own.
+pub(crate) fn run(floor: Floor, broker: &str, topic: &str, backlog: Backlog) -> Cost {
     let order = ["floor", floor.name(), broker, topic];
     let program = std::env::current_exe().unwrap();
     let done = said(&program, &order);
     let (read, cost): (usize, Cost) = serde_json::from_str(&done).unwrap();
-    if floor != Floor::Bare {
-        assert_eq!(read, trades, "trades that a floor has read");
-    }
+    // One that does not parse counts records.
+    let inside = if floor == Floor::Bare { backlog.array } else { 1 };
+    assert_eq!(read * inside, backlog.trades, "what the floor {} has read", floor.name());
     cost
 }
 

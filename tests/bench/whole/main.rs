@@ -52,6 +52,7 @@ fn main() {
 }
 
 fn measure(args: &Args) {
+    assert!(args.trades.is_multiple_of(backlog::BATCH), "--trades is no multiple of 1,000");
     let program = Program::of(args);
     println!("{}", machine::describe(&program));
     let world = World::start();

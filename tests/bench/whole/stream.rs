@@ -63,23 +63,21 @@ impl Stream {
     fn produce(&self, topic: &Topic, partition: usize, rate: f64, on: &AtomicBool) -> u64 {
         let begun = Instant::now();
         let (mut sent, mut next) = (0, partition);
-        for turn in 1_u32.. {
-            std::thread::sleep((begun + TURN * turn).saturating_duration_since(Instant::now()));
-            if !on.load(SeqCst) {
-                break;
+        while on.load(SeqCst) {
+            let due = begun.elapsed().as_secs_f64() * rate;
+            if sent as f64 >= due {
+                std::thread::sleep(TURN);
+                continue;
             }
             let second = OffsetDateTime::from_unix_timestamp(now().timestamp()).unwrap();
             let time = second.format(&Rfc3339).unwrap();
-            let due = begun.elapsed().as_secs_f64() * rate;
             let mut batch = Vec::new();
             while (sent as f64) < due && batch.len() < MOST_RECORDS {
                 batch.push(record(self.templates[next].at(&time)));
                 next = (next + topic.count()) % self.templates.len();
                 sent += ARRAY as u64;
             }
-            if !batch.is_empty() {
-                topic.produce(partition, batch, Compression::Snappy);
-            }
+            topic.produce(partition, batch, Compression::Snappy);
         }
         sent
     }
