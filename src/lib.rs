@@ -147,6 +147,8 @@
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
 //!   budget         how many tokens and panes are held
+//!   decimal        decimal text in and out
+//!   digits         digits, eight at a time
 //!   history        a token's last hour in steps
 //!   look           what a shard says between ticks
 //!   name           symbols and names
@@ -161,6 +163,7 @@
 //!   time           event time and wall time
 //!   token          hash, shard, output partition
 //!   trade          one valid trade
+//!   wide           products of 256 bits, divided by powers of ten
 //!   window         the configured windows
 //! ```
 //!

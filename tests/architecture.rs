@@ -25,10 +25,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 /// Pure folders, and the only crates that their `use` lines may name.
 const CRATES: &[(&str, &str)] = &[
-    ("domain/", "ethnum foldhash hashbrown itoa num_bigint rust_decimal serde thiserror time"),
+    ("domain/", "foldhash hashbrown itoa num_bigint rust_decimal serde thiserror time"),
     (
         "wire/",
-        "bytes crc32fast ethnum hashbrown itoa memchr num_bigint rust_decimal ryu serde \
+        "bytes crc32fast hashbrown itoa memchr num_bigint rust_decimal ryu serde \
          serde_json thiserror time",
     ),
 ];

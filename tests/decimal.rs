@@ -24,7 +24,18 @@ fn texts() -> impl Strategy<Value = String> {
         "[0-9]{1,40}e-[0-9]{1,3}",
         "1000000000000000(\\.0{1,50}[01])?",
         "0\\.0{0,250}[0-9]{1,45}",
+        // Where 64 bits end, and what is read at once.
+        "1844674407370955161[0-9](e-[1-9])?",
+        "[0-9]{18,20}e-[0-9]{1,2}",
+        "[0-9]{1,3}\\.[0-9]{15,21}",
+        "[0-9]{1,2}\\.[0-9]{34,38}",
     ]
+}
+
+/// Numbers next to the ends of 64 bits and of their powers of ten.
+fn at_an_edge() -> impl Strategy<Value = u128> {
+    let edges = vec![1 << 32, 10_u128.pow(18), 10_u128.pow(19), 1 << 64, 10_u128.pow(27)];
+    (prop::sample::select(edges), 0..5_u128).prop_map(|(edge, more)| edge - 2 + more)
 }
 
 fn exact(text: &str) -> BigDecimal {
@@ -103,13 +114,19 @@ proptest! {
 
     #[test]
     fn a_product_is_rounded_once_and_its_limit_is_exact(
-        amount in prop_oneof![0..=10_i128.pow(36), 0..=10_i128.pow(20), 0..=i128::MAX],
+        amount in prop_oneof![
+            0..=10_i128.pow(36),
+            0..=10_i128.pow(20),
+            0..=i128::MAX,
+            at_an_edge().prop_map(|edge| edge.cast_signed()),
+        ],
         mantissa in prop_oneof![
             0..10_u128.pow(28),
             0..10_u128.pow(9),
             (0..28_u32).prop_map(|digits| 10_u128.pow(digits) / 2),
+            at_an_edge(),
         ],
-        scale in prop_oneof![0..=255_u8, 0..=40_u8, 60..=70_u8],
+        scale in prop_oneof![0..=255_u8, 0..=40_u8, 60..=70_u8, 17..=20_u8, 36..=39_u8, 56..=58_u8],
     ) {
         let price = Price::from_parts(mantissa, scale).expect("28 digits");
         let value = BigDecimal::from_bigint(amount.into(), AMOUNT_SCALE) * of_price(price);

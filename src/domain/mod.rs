@@ -4,6 +4,8 @@
 pub mod aggregate;
 pub mod amount;
 pub mod budget;
+pub(crate) mod decimal;
+pub(crate) mod digits;
 pub mod history;
 mod look;
 pub mod name;
@@ -18,4 +20,5 @@ mod table;
 pub mod time;
 pub mod token;
 pub mod trade;
+mod wide;
 pub mod window;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use num_bigint::BigUint;
 
-use super::amount::{DecimalError, Scanned, write_plain};
+use super::decimal::{DecimalError, Scanned, write_plain};
 
 /// Significant digits that a price keeps.
 pub const PRICE_DIGITS: u32 = 28;
@@ -27,7 +27,10 @@ impl Price {
         if mantissa >= 10_u128.pow(PRICE_DIGITS) {
             return None;
         }
-        Some(Self::pack(mantissa, scale))
+        match u64::try_from(mantissa) {
+            Ok(mantissa) => Some(Self::shortest_of_few(mantissa, scale)),
+            Err(_) => Self::shortest(mantissa, i64::from(scale)),
+        }
     }
 
     /// Reads decimal text; `limit` is the largest price allowed, in USD.
@@ -35,31 +38,49 @@ impl Price {
     /// # Errors
     /// The text is no decimal, negative, above `limit`, or finer than 255 fractional digits.
     pub fn parse(text: &[u8], limit: u64) -> Result<Self, DecimalError> {
-        let scanned = Scanned::read(text)?;
-        if scanned.digits == 0 {
-            return Ok(Self::ZERO);
-        }
+        Self::scanned(Scanned::read(text)?, limit)
+    }
+
+    /// As [`Price::parse`], of text that has been read.
+    #[inline]
+    pub(crate) fn scanned(scanned: Scanned, limit: u64) -> Result<Self, DecimalError> {
         if scanned.exceeds(limit) {
             return Err(DecimalError::AboveLimit);
         }
-        let surplus = i64::from((scanned.digits.ilog10() + 1).saturating_sub(PRICE_DIGITS));
+        if let (Ok(digits), Ok(scale)) =
+            (u64::try_from(scanned.digits), u8::try_from(scanned.exponent.saturating_neg()))
+        {
+            return Ok(Self::shortest_of_few(digits, scale));
+        }
+        let Some(log) = scanned.digits.checked_ilog10() else { return Ok(Self::ZERO) };
+        let surplus = i64::from((log + 1).saturating_sub(PRICE_DIGITS));
         // At least 0: a value with a positive exponent is written out, and fits, being in limits.
         let scale = scanned.exponent.saturating_add(surplus).saturating_neg().max(0);
-        let mut mantissa = scanned.rounded(scale).ok_or(DecimalError::AboveLimit)?;
-        let mut scale = scale;
-        while scale > 0 && mantissa.is_multiple_of(10) {
-            mantissa /= 10;
-            scale -= 1;
-        }
-        Ok(Self::pack(mantissa, u8::try_from(scale).map_err(|_| DecimalError::TooFine)?))
+        let mantissa = scanned.rounded(scale).ok_or(DecimalError::AboveLimit)?;
+        Self::shortest(mantissa, scale).ok_or(DecimalError::TooFine)
     }
 
-    fn pack(mut mantissa: u128, mut scale: u8) -> Self {
+    /// Without trailing zeros; `None` where it is too fine all the same.
+    fn shortest(mut mantissa: u128, mut scale: i64) -> Option<Self> {
         while scale > 0 && mantissa.is_multiple_of(10) {
             mantissa /= 10;
             scale -= 1;
         }
-        Self((u128::from(scale) << MANTISSA_BITS) | mantissa)
+        u8::try_from(scale).ok().map(|scale| Self::packed(mantissa, scale))
+    }
+
+    /// As [`Price::shortest`], of what prices usually have: 64 bits divide far faster than 128.
+    #[inline]
+    fn shortest_of_few(mut mantissa: u64, mut scale: u8) -> Self {
+        while scale > 0 && mantissa.is_multiple_of(10) {
+            mantissa /= 10;
+            scale -= 1;
+        }
+        Self::packed(u128::from(mantissa), scale)
+    }
+
+    const fn packed(mantissa: u128, scale: u8) -> Self {
+        Self(((scale as u128) << MANTISSA_BITS) | mantissa)
     }
 
     /// The digits, as an integer below 10²⁸.

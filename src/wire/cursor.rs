@@ -1,6 +1,12 @@
 //! A place in JSON text, for readers that know what must stand there. Every answer is `None` where
 //! something else stands there, or where only a complete JSON reader could be sure.
 
+use crate::domain::decimal::Scanned;
+use crate::domain::digits::{self, repeated};
+use crate::domain::time::EventTime;
+
+use super::time;
+
 /// What is left of the text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'v> {
@@ -21,11 +27,13 @@ impl<'v> Cursor<'v> {
         self.rest.get(..self.rest.len().checked_sub(later.rest.len())?)
     }
 
+    #[inline]
     pub(super) fn pass(&mut self, bytes: usize) -> Option<()> {
         self.rest = self.rest.get(bytes..)?;
         Some(())
     }
 
+    #[inline]
     pub(super) fn eat(&mut self, byte: u8) -> bool {
         match self.rest.split_first() {
             Some((first, rest)) if *first == byte => {
@@ -36,59 +44,105 @@ impl<'v> Cursor<'v> {
         }
     }
 
+    #[inline]
     pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
         self.eat(byte).then_some(())
     }
 
     /// Passes what JSON allows between two words.
+    #[inline]
     pub(super) fn blanks(&mut self) {
-        while let Some((b' ' | b'\t' | b'\n' | b'\r', rest)) = self.rest.split_first() {
-            self.rest = rest;
+        if self.rest.first().is_some_and(|byte| *byte <= b' ') {
+            self.rest = behind_blanks(self.rest);
         }
     }
 
     /// The next 16 bytes, the first one lowest; zeros behind the end.
+    #[inline]
     pub(super) fn peek_16(&self) -> u128 {
-        if let Some(bytes) = self.rest.first_chunk() {
-            return u128::from_le_bytes(*bytes);
-        }
-        self.rest.iter().rev().fold(0, |bytes, byte| (bytes << 8) | u128::from(*byte))
+        self.rest.first_chunk().map_or_else(|| last_16(self.rest), |it| u128::from_le_bytes(*it))
     }
 
     /// Passes a string that is not empty and has no escapes: what stands between its quotes,
     /// which is valid UTF-8.
+    #[inline(always)]
     pub(super) fn text(&mut self) -> Option<&'v [u8]> {
-        let inner = self.rest.strip_prefix(b"\"")?;
-        let end = inner.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
-        let (text, rest) = inner.split_at_checked(end)?;
-        let usual = !text.is_empty() && (text.is_ascii() || std::str::from_utf8(text).is_ok());
-        self.rest = rest.strip_prefix(b"\"").filter(|_| usual)?;
+        self.expect(b'"')?;
+        let mut end = plain(self.rest);
+        if !self.rest.get(end)?.is_ascii() {
+            end = end_of_utf8(self.rest)?;
+        }
+        let (text, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest;
+        self.expect(b'"').filter(|()| end > 0)?;
         Some(text)
     }
 
     /// Passes a decimal: a string, or a JSON number not below 0.
-    pub(super) fn decimal(&mut self) -> Option<&'v [u8]> {
-        if self.rest.first() == Some(&b'"') { self.text() } else { self.number() }
+    #[inline(always)]
+    pub(super) fn decimal(&mut self) -> Option<Scanned> {
+        let quoted = self.eat(b'"');
+        if !quoted && matches!(self.rest, [b'0', b'0'..=b'9', ..]) {
+            return None;
+        }
+        let (decimal, rest) = Scanned::usual(self.rest)?;
+        self.rest = rest;
+        (!quoted || self.eat(b'"')).then_some(decimal)
     }
 
-    /// Passes `digits[.digits][e[±]digits]`.
-    fn number(&mut self) -> Option<&'v [u8]> {
-        let start = *self;
-        if !self.eat(b'0') {
-            self.digits()?;
-        }
-        if self.eat(b'.') {
-            self.digits()?;
-        }
-        if self.eat(b'e') || self.eat(b'E') {
-            let _ = self.eat(b'+') || self.eat(b'-');
-            self.digits()?;
-        }
-        start.up_to(self)
+    /// Passes a string that is a time.
+    #[inline(always)]
+    pub(super) fn time(&mut self) -> Option<EventTime> {
+        self.expect(b'"')?;
+        let (at, rest) = time::usual(self.rest)?;
+        self.rest = rest;
+        self.expect(b'"')?;
+        Some(at)
     }
+}
 
-    fn digits(&mut self) -> Option<()> {
-        let count = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.pass(count).filter(|()| count > 0)
+// Apart from the common way, and of slices: a cursor stays in registers.
+
+fn behind_blanks(mut text: &[u8]) -> &[u8] {
+    while let Some((b' ' | b'\t' | b'\n' | b'\r', rest)) = text.split_first() {
+        text = rest;
     }
+    text
+}
+
+#[cold]
+fn last_16(text: &[u8]) -> u128 {
+    text.iter().rev().fold(0, |bytes, byte| (bytes << 8) | u128::from(*byte))
+}
+
+/// How many bytes stand before the first that is not plain: a quote, a backslash, a control
+/// character, or no ASCII.
+#[inline]
+fn plain(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks();
+    for (before, word) in words.iter().enumerate() {
+        let odd = odd_bytes(u64::from_le_bytes(*word));
+        if odd != 0 {
+            return 8 * before + odd.trailing_zeros() as usize / 8;
+        }
+    }
+    // Behind the end stand zeros, which are not plain.
+    8 * words.len() + odd_bytes(digits::word(rest)).trailing_zeros() as usize / 8
+}
+
+/// The highest bit of each byte that is not plain. Only what stands behind a first one may be
+/// wrong.
+#[inline]
+const fn odd_bytes(word: u64) -> u64 {
+    let quote = (word ^ repeated(b'"')).wrapping_sub(repeated(1));
+    let backslash = (word ^ repeated(b'\\')).wrapping_sub(repeated(1));
+    let control = word.wrapping_sub(repeated(b' '));
+    (quote | backslash | control | word) & repeated(0x80)
+}
+
+/// Where a string ends that is not all ASCII, and valid.
+#[cold]
+fn end_of_utf8(text: &[u8]) -> Option<usize> {
+    let end = text.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+    std::str::from_utf8(text.get(..end)?).is_ok().then_some(end)
 }

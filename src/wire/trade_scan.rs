@@ -11,13 +11,13 @@
 //! stood there last, and reading it again is one comparison of 16 bytes.
 
 use crate::domain::amount::Amount;
+use crate::domain::decimal::Scanned;
 use crate::domain::price::Price;
-use crate::domain::time::{EventTime, Second};
+use crate::domain::time::EventTime;
 use crate::domain::token::TokenHash;
-use crate::domain::trade::{MAX_TOKEN_BYTES, Side, Trade};
+use crate::domain::trade::{MAX_TOKEN_BYTES, Trade};
 
 use super::cursor::Cursor;
-use super::time;
 use super::trade_fields::{MAX_QUANTITY, MAX_VALUE, side};
 
 /// Reads usual values; remembers the order of the last object's fields.
@@ -37,6 +37,7 @@ impl Scanner {
     /// Hands every trade of `value` to `each`: its place in the array (0 for a single object), its
     /// bytes (of a single object the whole value), and what it says. `false`: the value is not
     /// usual, or holds a trade after `latest`; what `each` was told is then to be forgotten.
+    #[inline]
     pub fn scan<'v>(
         &mut self,
         value: &'v [u8],
@@ -54,60 +55,40 @@ impl Scanner {
     ) -> Option<()> {
         let mut cursor = Cursor::new(value);
         cursor.blanks();
-        if cursor.eat(b'[') {
-            self.array(&mut cursor, latest, each)?;
-        } else {
-            let trade = self.object(&mut cursor, latest)?;
-            each(0, value, trade);
+        let is_array = cursor.eat(b'[');
+        cursor.blanks();
+        let is_empty = is_array && cursor.eat(b']');
+        for index in 0..if is_empty { 0 } else { u32::MAX } {
+            let start = cursor;
+            let trade = self.object(&mut cursor)?;
+            if latest.is_some_and(|latest| trade.at > latest) {
+                return None;
+            }
+            each(index, if is_array { start.up_to(&cursor)? } else { value }, trade);
+            cursor.blanks();
+            if !is_array || cursor.eat(b']') {
+                break;
+            }
+            cursor.expect(b',')?;
+            cursor.blanks();
         }
         cursor.blanks();
         cursor.is_at_end().then_some(())
     }
 
-    /// What stands behind the opening bracket.
-    fn array<'v>(
-        &mut self,
-        cursor: &mut Cursor<'v>,
-        latest: Option<EventTime>,
-        each: &mut impl FnMut(u32, &'v [u8], Trade<'v>),
-    ) -> Option<()> {
-        cursor.blanks();
-        if cursor.eat(b']') {
-            return Some(());
-        }
-        let mut index = 0_u32;
-        loop {
-            let start = *cursor;
-            let trade = self.object(cursor, latest)?;
-            each(index, start.up_to(cursor)?, trade);
-            cursor.blanks();
-            if cursor.eat(b']') {
-                return Some(());
-            }
-            cursor.expect(b',')?;
-            cursor.blanks();
-            index = index.checked_add(1)?;
-        }
-    }
-
-    fn object<'v>(
-        &mut self,
-        cursor: &mut Cursor<'v>,
-        latest: Option<EventTime>,
-    ) -> Option<Trade<'v>> {
-        let mut fields = Fields::NOTHING;
+    #[inline(always)]
+    fn object<'v>(&mut self, cursor: &mut Cursor<'v>) -> Option<Trade<'v>> {
+        let mut fields = Fields::default();
         let mut before = b'{';
         for place in &mut self.order {
             cursor.expect(before)?;
             cursor.blanks();
-            let name = name(cursor, place)?;
-            cursor.blanks();
-            fields.read(name, cursor)?;
+            fields.read(place, cursor)?;
             cursor.blanks();
             before = b',';
         }
         cursor.expect(b'}')?;
-        fields.trade(latest)
+        fields.trade()
     }
 }
 
@@ -120,121 +101,115 @@ impl Default for Scanner {
 /// Fields of a trade.
 const FIELDS: usize = 8;
 
+/// Where a field's value is kept, by its kind: few kinds are few ways through the program.
 #[derive(Clone, Copy, Debug)]
 enum Field {
-    Token,
-    Wallet,
-    Side,
-    Native,
-    Quantity,
-    Price,
-    At,
-    Hash,
+    Text(usize),
+    Decimal(usize),
+    Time,
 }
+
+const TOKEN: Field = Field::Text(0);
+const SIDE: Field = Field::Text(1);
+// Of these two it is enough that they are there.
+const WALLET: Field = Field::Text(2);
+const HASH: Field = Field::Text(2);
+const NATIVE: Field = Field::Decimal(0);
+const QUANTITY: Field = Field::Decimal(1);
+const PRICE: Field = Field::Decimal(2);
+const TIME: Field = Field::Time;
 
 /// A field's name with its quotes and the colon, as a number of 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Name {
-    field: Field,
-    len: usize,
     bytes: u128,
     mask: u128,
+    len: usize,
+    field: Field,
+    /// One bit for each field.
+    bit: u8,
 }
 
 impl Name {
-    const fn new(field: Field, text: &str) -> Self {
+    const fn new(number: u8, field: Field, text: &str) -> Self {
         let mut bytes = 0;
         let mut rest = text.as_bytes();
         while let Some((last, before)) = rest.split_last() {
             bytes = (bytes << 8) | *last as u128;
             rest = before;
         }
-        Self { field, len: text.len(), bytes, mask: u128::MAX >> (128 - 8 * text.len()) }
+        let mask = u128::MAX >> (128 - 8 * text.len());
+        Self { bytes, mask, len: text.len(), field, bit: 1 << number }
     }
 }
 
 /// The contract's names, first one spelling of all, then the other.
 const NAMES: [Name; 2 * FIELDS] = [
-    Name::new(Field::Token, "\"Token\":"),
-    Name::new(Field::Wallet, "\"Wallet\":"),
-    Name::new(Field::Side, "\"SellBuy\":"),
-    Name::new(Field::Native, "\"NativeAmount\":"),
-    Name::new(Field::Quantity, "\"TokenAmount\":"),
-    Name::new(Field::Price, "\"PriceUsd\":"),
-    Name::new(Field::At, "\"TransTime\":"),
-    Name::new(Field::Hash, "\"TxHash\":"),
-    Name::new(Field::Token, "\"token\":"),
-    Name::new(Field::Wallet, "\"wallet\":"),
-    Name::new(Field::Side, "\"sell_buy\":"),
-    Name::new(Field::Native, "\"native_amount\":"),
-    Name::new(Field::Quantity, "\"token_amount\":"),
-    Name::new(Field::Price, "\"price_usd\":"),
-    Name::new(Field::At, "\"trans_time\":"),
-    Name::new(Field::Hash, "\"tx_hash\":"),
+    Name::new(0, TOKEN, "\"Token\":"),
+    Name::new(1, WALLET, "\"Wallet\":"),
+    Name::new(2, SIDE, "\"SellBuy\":"),
+    Name::new(3, NATIVE, "\"NativeAmount\":"),
+    Name::new(4, QUANTITY, "\"TokenAmount\":"),
+    Name::new(5, PRICE, "\"PriceUsd\":"),
+    Name::new(6, TIME, "\"TransTime\":"),
+    Name::new(7, HASH, "\"TxHash\":"),
+    Name::new(0, TOKEN, "\"token\":"),
+    Name::new(1, WALLET, "\"wallet\":"),
+    Name::new(2, SIDE, "\"sell_buy\":"),
+    Name::new(3, NATIVE, "\"native_amount\":"),
+    Name::new(4, QUANTITY, "\"token_amount\":"),
+    Name::new(5, PRICE, "\"price_usd\":"),
+    Name::new(6, TIME, "\"trans_time\":"),
+    Name::new(7, HASH, "\"tx_hash\":"),
 ];
 
-/// The name at the cursor: most likely the one that stood at this `place` before.
-fn name(cursor: &mut Cursor<'_>, place: &mut Name) -> Option<Field> {
-    let found = cursor.peek_16();
-    if found & place.mask != place.bytes {
-        *place = *NAMES.iter().find(|name| found & name.mask == name.bytes)?;
-    }
-    cursor.pass(place.len)?;
-    Some(place.field)
-}
-
 /// What was read of one object.
+#[derive(Default)]
 struct Fields<'v> {
-    /// One bit for each field.
+    /// Bits of the names.
     seen: u8,
-    token: &'v str,
-    side: Side,
-    native: Amount,
-    quantity: Amount,
-    price: Price,
+    texts: [Option<&'v [u8]>; 3],
+    decimals: [Scanned; 3],
     at: EventTime,
 }
 
 impl<'v> Fields<'v> {
-    const NOTHING: Self = Self {
-        seen: 0,
-        token: "",
-        side: Side::Buy,
-        native: Amount::ZERO,
-        quantity: Amount::ZERO,
-        price: Price::ZERO,
-        at: EventTime { second: Second(0), nanos: 0 },
-    };
-
-    /// Reads the value at the cursor.
-    fn read(&mut self, field: Field, cursor: &mut Cursor<'v>) -> Option<()> {
-        self.seen |= 1 << field as u8;
-        match field {
-            Field::Token => {
-                let text = cursor.text().filter(|text| text.len() <= MAX_TOKEN_BYTES)?;
-                self.token = std::str::from_utf8(text).ok()?;
-            }
-            Field::Wallet | Field::Hash => {
-                cursor.text()?;
-            }
-            Field::Side => self.side = side(cursor.text()?)?,
-            Field::Native => self.native = Amount::parse(cursor.decimal()?, MAX_VALUE).ok()?,
-            Field::Quantity => {
-                self.quantity = Amount::parse(cursor.decimal()?, MAX_QUANTITY).ok()?;
-            }
-            Field::Price => self.price = Price::parse(cursor.decimal()?, MAX_VALUE).ok()?,
-            Field::At => self.at = time::parse(std::str::from_utf8(cursor.text()?).ok()?)?,
+    /// Reads a name, most likely the one that stood at this `place` before, and its value.
+    #[inline(always)]
+    fn read(&mut self, place: &mut Name, cursor: &mut Cursor<'v>) -> Option<()> {
+        let found = cursor.peek_16();
+        if found & place.mask != place.bytes {
+            *place = *name(found)?;
+        }
+        cursor.pass(place.len)?;
+        cursor.blanks();
+        self.seen |= place.bit;
+        match place.field {
+            Field::Text(at) => *self.texts.get_mut(at)? = Some(cursor.text()?),
+            Field::Decimal(at) => *self.decimals.get_mut(at)? = cursor.decimal()?,
+            Field::Time => self.at = cursor.time()?,
         }
         Some(())
     }
 
-    /// The trade, if each field was there once: there were as many as there are fields.
-    fn trade(self, latest: Option<EventTime>) -> Option<Trade<'v>> {
-        let Self { seen, token, side, native, quantity, price, at } = self;
-        if seen != u8::MAX || latest.is_some_and(|latest| at > latest) {
-            return None;
-        }
+    /// The trade, if each field was there once: as many were read as there are fields.
+    #[inline(always)]
+    fn trade(self) -> Option<Trade<'v>> {
+        let Self { seen, texts: [token, side_text, _], decimals, at } = self;
+        let token = token.filter(|token| seen == u8::MAX && token.len() <= MAX_TOKEN_BYTES)?;
+        let token = std::str::from_utf8(token).ok()?;
+        let side = side(side_text?)?;
+        let [native, quantity, price] = decimals;
+        let native = Amount::scanned(native, MAX_VALUE).ok()?;
+        let quantity = Amount::scanned(quantity, MAX_QUANTITY).ok()?;
+        let price = Price::scanned(price, MAX_VALUE).ok()?;
         let usd = quantity.times(price, MAX_VALUE).ok()?;
         Some(Trade { token, hash: TokenHash::of(token), side, native, usd, price, at })
     }
+}
+
+/// The name that 16 bytes begin with.
+#[cold]
+fn name(found: u128) -> Option<&'static Name> {
+    NAMES.iter().find(|name| found & name.mask == name.bytes)
 }

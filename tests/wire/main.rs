@@ -6,6 +6,7 @@ mod aggregate;
 mod checkpoint;
 mod hostile;
 mod scan;
+mod time;
 mod trade;
 
 use std::path::Path;
