@@ -48,7 +48,7 @@ impl Market {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        usize::try_from(self.random >> 32).unwrap() * below >> 32
+        (usize::try_from(self.random >> 32).unwrap() * below) >> 32
     }
 
     /// Tokens at random, at the pace of [`TRADES_PER_SECOND`].
