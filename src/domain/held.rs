@@ -1,6 +1,6 @@
-//! What a shard holds of one token, in three lines of a processor's cache: the first finds it and
-//! its newest pane, the second says whether a trade still fits. The third is for a new second, a
-//! late trade and the tick. Sums of windows stand in the table, window by window.
+//! What a shard holds of one token, in the order in which it is touched: what finds it and its
+//! newest pane, then whether a trade still fits, then what is for a new second, a late trade and
+//! the tick. Sums of windows stand in the table, window by window.
 
 use std::collections::VecDeque;
 

@@ -48,7 +48,7 @@ impl Market {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        usize::try_from(self.random >> 32).unwrap() * below >> 32
+        (usize::try_from(self.random >> 32).unwrap() * below) >> 32
     }
 
     /// Tokens at random, at the pace of [`TRADES_PER_SECOND`].
@@ -143,7 +143,7 @@ fn trade(token: &str, hash: TokenHash, at: EventTime) -> Trade<'_> {
     Trade {
         token,
         hash,
-        side: if at.nanos % 2_000_000 == 0 { Side::Buy } else { Side::Sell },
+        side: if at.nanos.is_multiple_of(2_000_000) { Side::Buy } else { Side::Sell },
         native: Amount::from_units(1_234_567_890_000_000_000),
         usd: Amount::from_units(241_234_567_890_123_456_789),
         price: Price::from_parts(123_456_789_012, 17).unwrap(),
@@ -229,7 +229,7 @@ fn saved(shard: &Shard) -> Vec<(String, Second, Pane)> {
 /// 24 million panes.
 #[divan::bench(sample_count = 1, sample_size = 1)]
 fn bytes_held() {
-    let minutes = std::env::var("PANES_MINUTES").ok().and_then(|text| text.parse().ok());
+    let minutes = minutes();
     let mut market = Market::new(50_000, &WINDOWS);
     let empty = resident();
     market.warm();
@@ -253,4 +253,9 @@ fn bytes_held() {
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4_096
+}
+
+#[allow(clippy::disallowed_methods, reason = "a benchmark has no configuration")]
+fn minutes() -> Option<u32> {
+    std::env::var("PANES_MINUTES").ok().and_then(|text| text.parse().ok())
 }
