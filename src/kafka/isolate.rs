@@ -65,8 +65,8 @@ impl Aborted {
 }
 
 impl Batches {
-    /// What stands at `from`: records, unreadable ranges, and where to go on. `None` where the broker
-    /// sent a part of a batch only.
+    /// What stands at `from`: records, unreadable ranges, and where to go on. `None` where the
+    /// broker sent a part of a batch only.
     #[must_use]
     pub fn read(self, from: Offset) -> Option<Fetched> {
         self.read_within(from, BODIES_BYTES)

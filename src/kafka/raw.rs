@@ -1,7 +1,7 @@
 //! A connection of our own to a partition's leader, to fetch (see `fetch`) and to produce (why, say
-//! `log` and `producer`): requests by the codecs of `kafka-protocol`, TLS and SASL as configured, no delay.
-//! One request at a time; a connection on which a request failed or was cancelled must be dropped,
-//! because an answer may still be on its way. Never looks inside record batches.
+//! `log` and `producer`): requests by the codecs of `kafka-protocol`, TLS and SASL as configured,
+//! no delay. One request at a time; a connection on which a request failed or was cancelled must be
+//! dropped, because an answer may still be on its way. Never looks inside record batches.
 
 use std::fmt;
 use std::io;
