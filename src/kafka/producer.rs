@@ -195,7 +195,7 @@ fn silent(limit: Duration) -> KafkaError {
 
 impl Encoders {
     fn encode(&self, messages: &[Message]) -> Result<Bytes, KafkaError> {
-        let mut encoder = self.lock().pop().unwrap_or_else(Encoder::new);
+        let mut encoder = self.lock().pop().unwrap_or_default();
         let batch = encoder.encode(messages);
         self.lock().push(encoder);
         batch
