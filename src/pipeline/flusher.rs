@@ -129,13 +129,6 @@ impl<C: Checkpoint> Flusher<C> {
         if self.shards.iter().all(|shard| shard.chain.pending().is_none()) {
             self.covers = now;
         }
-        if !self.hurried && !self.failing {
-            for (at, shard) in self.shards.iter_mut().enumerate() {
-                if shard.chain.compact(engine.live_panes(at)) {
-                    break; // one at a time: all of a shard takes a while to write
-                }
-            }
-        }
         let mut places = Vec::new();
         let mut flushes = Vec::new();
         for at in 0..self.shards.len() {
