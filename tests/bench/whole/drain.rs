@@ -2,8 +2,8 @@
 //! turns, on the same topic.
 //!
 //! In the *backlog* cells the service starts over a full topic: as after an outage. It publishes
-//! nothing until it has read everything, so in the *live* cells it is ready first, then halted while
-//! the backlog is written, and reads it at a tick a second, checkpointing all the while.
+//! nothing until it has read everything, so in the *live* cells it is ready first, then halted
+//! while the backlog is written, and reads it at a tick a second, checkpointing all the while.
 
 use std::time::Instant;
 

@@ -1,5 +1,6 @@
 //! The service's histograms as `/metrics` tells them: what came between two readings, and its
-//! quantiles. Bounds are powers of two; between them a quantile is interpolated, as Prometheus does.
+//! quantiles. Bounds are powers of two; between them a quantile is interpolated, as Prometheus
+//! does.
 
 use crate::harness::service::Service;
 

@@ -15,7 +15,9 @@ use crate::stream::Stream;
 use crate::world::{Program, World, figures, trades, until_counted};
 
 /// Active tokens, and a time between ticks that leaves room between them.
-const SIZES: [(usize, &str); 3] = [(1_000, "1s"), (10_000, "2s"), (100_000, "5s")];
+const SIZES: [(usize, u64); 3] = [(1_000, 1), (10_000, 2), (100_000, 5)];
+/// Ticks that are measured at least.
+const TICKS: u64 = 4;
 /// No tick while it is measured.
 const NEVER: &str = "24h";
 /// The steady load while pauses are looked for.
@@ -25,7 +27,10 @@ pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Re
     let lasts = Duration::from_secs(args.seconds);
     let rows: Vec<_> = SIZES
         .iter()
-        .map(|(tokens, interval)| size(world, program, *tokens, interval, lasts, report))
+        .map(|(tokens, seconds)| {
+            let lasts = lasts.max(Duration::from_secs(seconds * TICKS));
+            size(world, program, *tokens, &format!("{seconds}s"), lasts, report)
+        })
         .collect();
     let columns = [
         "tokens",
@@ -55,7 +60,12 @@ fn size(
     backlog.fill(&world.kafka, &topic);
     let start = |interval: &str, proxied: bool| {
         let broker = if proxied { world.proxied() } else { world.kafka.address() };
-        let more = [("AGGREGATE_PUBLISH_INTERVAL", interval), ("KAFKA_BROKERS", &broker)];
+        // Where nothing comes in, a fetch waits at the broker: that is no pause.
+        let more = [
+            ("AGGREGATE_PUBLISH_INTERVAL", interval),
+            ("KAFKA_BROKERS", &broker),
+            ("TOKEN_INFO_TOPIC", ""),
+        ];
         let service = world.service(program, &name, &more);
         service.ready();
         service

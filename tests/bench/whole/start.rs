@@ -71,6 +71,8 @@ fn loaded(world: &World, program: &Program, args: &Args, report: &mut Report) {
     let service = world.service(program, "load", &usual);
     let took = ready(&service, begun);
     let cost = Counters::ZERO.until_now(&service.pid, took);
+    // The figure follows within seconds.
+    service.until("its panes", || figures(&service).unwrap()["panes"] > 0.5);
     let figures = figures(&service).unwrap();
     let stored = world.redis.command("INFO memory");
     let stored = stored.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
