@@ -251,7 +251,8 @@ mod tests {
                 naive.merge(&other);
                 let merged = compact.merge(&more);
                 prop_assert_eq!(merged, fits(&naive));
-                prop_assert_eq!(compact, if merged { Compact::of(&naive).unwrap() } else { before });
+                let expected = if merged { Compact::of(&naive).unwrap() } else { before };
+                prop_assert_eq!(compact, expected);
             }
         }
     }

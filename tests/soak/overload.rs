@@ -25,8 +25,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// its way to the view (1.7 kB each with its key and headers).
 const OF_A_TOKEN: usize = 500 + 3 * 1_700;
 
-/// Bytes of a pane at most: itself in a second that is open (2 × 84), its places in the token's
-/// list and among the changes (4 × 8), its checkpoint entry and that entry's copy on its way (2 × 110).
+/// Bytes of a pane at most: itself in a second that is open (2 × 84), its places in the list of its
+/// token and among the changes (4 × 8), its checkpoint entry and that entry's copy on its way
+/// (2 × 110).
 const OF_A_PANE: usize = 2 * 84 + 4 * 8 + 2 * 110;
 
 /// Bytes of one fetch at most: 1 MB of Snappy, and five times as much unpacked.
