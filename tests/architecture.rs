@@ -22,10 +22,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 
 /// Pure folders, and the only crates that their `use` lines may name.
 const CRATES: &[(&str, &str)] = &[
-    (
-        "domain/",
-        "foldhash hashbrown itoa memfn num_bigint rust_decimal serde thiserror time",
-    ),
+    ("domain/", "foldhash hashbrown itoa memfn num_bigint rust_decimal serde thiserror time"),
     (
         "wire/",
         "bytes crc32fast hashbrown itoa memchr num_bigint rust_decimal ryu serde \

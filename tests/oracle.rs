@@ -13,7 +13,7 @@ use aggregator_service::domain::reject::Reason;
 use aggregator_service::domain::shard::{Outcome, Shard};
 use aggregator_service::domain::time::{Second, WallMs};
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::wire::aggregate::{TokenNames, encode};
+use aggregator_service::wire::aggregate::{Form, TokenNames};
 use aggregator_service::wire::checkpoint::{self, PaneAt};
 use aggregator_service::wire::trade::{Element, decode};
 use proptest::prelude::*;
@@ -110,7 +110,7 @@ fn published(shard: &mut Shard, windows: &Windows) -> BTreeMap<String, Value> {
     let mut messages = BTreeMap::new();
     shard.due(|aggregate| {
         let mut out = Vec::new();
-        encode(&mut out, aggregate, windows, TokenNames::default(), WallMs(0));
+        Form::new(windows).write(&mut out, aggregate, TokenNames::default(), WallMs(0));
         let mut message: Value = serde_json::from_slice(&out).unwrap();
         messages.insert(aggregate.token.to_owned(), message["aggregate_data"].take());
     });

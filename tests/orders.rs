@@ -108,7 +108,6 @@ impl World {
                 windows: Windows::new([("10s", 10), ("20s", 20)].map(window).to_vec()).unwrap(),
                 publish_interval: Duration::from_secs(interval),
                 checkpoint_interval: Duration::from_millis(250),
-                short_log: 1_000,
                 max_future_skew: Duration::from_secs(300),
                 start_from: StartFrom::Window,
                 batching: Batching { size: 4, timeout: Duration::from_millis(100) },

@@ -31,7 +31,6 @@ use crate::domain::reject::Reason;
 use crate::gauges;
 use crate::http::{self, Facts, HttpState, Setting};
 use crate::metrics::Metrics;
-use crate::pipeline::chain::SHORT_LOG;
 use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
 use crate::pipeline::outbox::Batching;
@@ -193,7 +192,6 @@ pub fn settings(config: &Config) -> Settings {
         windows: config.windows.clone(),
         publish_interval: config.publish_interval,
         checkpoint_interval: config.checkpoint_interval,
-        short_log: SHORT_LOG,
         max_future_skew: config.max_future_skew,
         start_from: config.start_from,
         batching: Batching {

@@ -1,11 +1,6 @@
 //! A shard's chain of flushes: each presents the sequence number that it continues from. One is in
 //! flight at a time; after an error the very same one is sent again, since it may have taken
 //! effect; newer panes go into the next. Pure.
-//!
-//! What is appended makes the changelog longer to load, whatever of it still counts: a pane stands
-//! there once for each flush that it changed in, and each entry has a cost of its own. So when it
-//! has grown far past what lives, the next flush carries everything and takes its place. Loading
-//! then takes as long as the state is large, not as long as it was in use.
 
 use super::engine::Encoded;
 use crate::domain::time::{Second, WallMs};
@@ -32,47 +27,13 @@ pub struct Chain {
     pending: Option<Flush>,
     rewrite: bool,
     flushed_at: WallMs,
-    /// What was appended since everything was written: panes, and [`ENTRY_PANES`] for each entry.
-    appended: usize,
-    short_log: usize,
 }
 
-/// An entry takes as long to load as about so many panes.
-pub(super) const ENTRY_PANES: usize = 32;
-/// So many times what lives may have been appended. Each time it is reached costs what writing all
-/// costs, so writing becomes at most half as much again; loading at most three times the state.
-const LONG_LOG: usize = 2;
-/// What may always have been appended: that much of every shard loads within 100 ms.
-pub const SHORT_LOG: usize = 16_384;
-
 impl Chain {
-    /// A chain that continues from `sequence`, read at `now`. What was appended to it does not
-    /// matter up to `short_log`.
+    /// A chain that continues from `sequence`, read at `now`.
     #[must_use]
-    pub const fn new(shard: ShardId, sequence: u64, now: WallMs, short_log: usize) -> Self {
-        Self {
-            shard,
-            acknowledged: sequence,
-            pending: None,
-            rewrite: false,
-            flushed_at: now,
-            appended: 0,
-            short_log,
-        }
-    }
-
-    /// The same chain, whose changelog holds so much that does not count any more.
-    #[must_use]
-    pub fn having_appended(self, appended: usize) -> Self {
-        Self { appended, ..self }
-    }
-
-    /// Has the next flush carry everything, if more was appended than is good beside `live` panes.
-    /// Says whether it does.
-    pub fn compact(&mut self, live: usize) -> bool {
-        let long = self.appended > LONG_LOG * live + self.short_log;
-        self.rewrite |= long && self.pending.is_none();
-        self.rewrite
+    pub const fn new(shard: ShardId, sequence: u64, now: WallMs) -> Self {
+        Self { shard, acknowledged: sequence, pending: None, rewrite: false, flushed_at: now }
     }
 
     /// The same chain, whose next flush carries everything.
@@ -108,14 +69,10 @@ impl Chain {
     /// everything if it [`wants_everything`](Self::wants_everything).
     pub fn begin(&mut self, encoded: Encoded, trim: Second) -> &Flush {
         debug_assert!(self.pending.is_none(), "one flush in flight per shard");
-        let Encoded { mut blobs, newest, panes } = encoded;
+        let Encoded { mut blobs, newest } = encoded;
         let body = match (self.rewrite, blobs.pop()) {
-            (false, Some(blob)) if blobs.is_empty() => {
-                self.appended += panes + ENTRY_PANES;
-                FlushBody::Append(blob)
-            }
+            (false, Some(blob)) if blobs.is_empty() => FlushBody::Append(blob),
             (_, last) => {
-                self.appended = 0;
                 blobs.extend(last);
                 FlushBody::Snapshot(blobs)
             }
@@ -158,22 +115,22 @@ mod tests {
     use super::*;
 
     fn chain() -> Chain {
-        Chain::new(ShardId(7), 4, WallMs(0), SHORT_LOG)
+        Chain::new(ShardId(7), 4, WallMs(0))
     }
 
-    fn encoded(blobs: &[Bytes], panes: usize) -> Encoded {
-        Encoded { blobs: blobs.to_vec(), newest: Second(1), panes }
+    fn encoded(blobs: &[Bytes]) -> Encoded {
+        Encoded { blobs: blobs.to_vec(), newest: Second(1) }
     }
 
     #[test]
     fn a_flush_stays_pending_until_its_verdict_and_the_next_continues_from_it() {
         let mut chain = chain();
-        let first = chain.begin(encoded(&[Bytes::from_static(b"a")], 1), Second(0)).clone();
+        let first = chain.begin(encoded(&[Bytes::from_static(b"a")]), Second(0)).clone();
         assert_eq!((first.previous, first.sequence), (4, 5));
         assert_eq!(chain.pending(), Some(&first));
         assert_eq!(chain.settle(Verdict::Duplicate, WallMs(9)), Step::Done);
         assert_eq!((chain.pending(), chain.flushed_at()), (None, WallMs(9)));
-        let second = chain.begin(encoded(&[Bytes::new()], 1), Second(0));
+        let second = chain.begin(encoded(&[Bytes::new()]), Second(0));
         assert_eq!((second.previous, second.sequence), (5, 6));
     }
 
@@ -181,40 +138,14 @@ mod tests {
     fn after_a_loss_everything_is_written_once() {
         for verdict in [Verdict::Gap, Verdict::Lost] {
             let mut chain = chain();
-            chain.begin(encoded(&[Bytes::from_static(b"a")], 1), Second(0));
+            chain.begin(encoded(&[Bytes::from_static(b"a")]), Second(0));
             assert_eq!(chain.settle(verdict, WallMs(1)), Step::Rewrite);
             assert!(chain.wants_everything() && chain.pending().is_none());
             let parts = vec![Bytes::from_static(b"all")];
-            let flush = chain.begin(encoded(&parts, 1), Second(0));
+            let flush = chain.begin(encoded(&parts), Second(0));
             assert_eq!(flush.body, FlushBody::Snapshot(parts));
             assert_eq!(chain.settle(Verdict::Ok, WallMs(2)), Step::Done);
             assert!(!chain.wants_everything());
         }
-    }
-
-    #[test]
-    fn what_was_appended_stays_in_proportion_to_what_lives() {
-        for (live, panes) in [(0, 0), (0, 1_000), (100_000, 50), (1_000_000, 100_000)] {
-            let mut chain = chain();
-            let (mut appended, mut written) = (0, 0);
-            for _ in 0..10_000 {
-                let everything = chain.compact(live);
-                assert_eq!(everything, appended > LONG_LOG * live + SHORT_LOG, "as soon as so");
-                let panes = if everything { live } else { panes };
-                let flush = chain.begin(encoded(&[Bytes::new()], panes), Second(0));
-                assert_eq!(matches!(flush.body, FlushBody::Snapshot(_)), everything);
-                assert_eq!(chain.compact(live), everything, "not while one is on its way");
-                assert_eq!(chain.settle(Verdict::Ok, WallMs(0)), Step::Done);
-                appended = if everything { 0 } else { appended + panes + ENTRY_PANES };
-                written += usize::from(everything);
-            }
-            assert!(written > 0, "{live} live panes, {panes} at a time");
-        }
-    }
-
-    #[test]
-    fn a_changelog_that_was_found_long_is_written_anew() {
-        assert!(!chain().having_appended(SHORT_LOG + 10).compact(5));
-        assert!(chain().having_appended(SHORT_LOG + 11).compact(5));
     }
 }

@@ -45,8 +45,6 @@ pub struct Encoded {
     /// The second of the newest pane in them, and never before the last published one: entries are
     /// trimmed by it, and carry positions.
     pub newest: Second,
-    /// How many panes there are in them.
-    pub panes: usize,
 }
 
 /// What became of a batch's trades.
@@ -248,12 +246,6 @@ impl Engine {
         self.shards.iter().map(|shard| shard.next_offset(partition)).min().unwrap_or_default()
     }
 
-    /// How many live panes the shard at a place holds.
-    #[must_use]
-    pub fn live_panes(&self, at: usize) -> usize {
-        self.shards.get(at).map_or(0, Shard::live_panes)
-    }
-
     /// The checkpoint entry of what changed in the shard at a place.
     pub fn encode_changes(
         &mut self,
@@ -265,12 +257,11 @@ impl Engine {
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
         let changes = shard.changes().take(half.unwrap_or(usize::MAX)).map(pane_at);
-        let mut encoded = Encoded { blobs: Vec::new(), newest: published, panes: 0 };
-        let changes = changes.inspect(|pane| encoded.passes(pane));
+        let mut newest = published;
+        let changes = changes.inspect(|pane| newest = newest.max(pane.second));
         let blob = checkpoint::encode(&positions, published, latest, changes);
-        encoded.blobs.push(blob.into());
         shard.clear_changes();
-        Some(encoded)
+        Some(Encoded { blobs: vec![blob.into()], newest })
     }
 
     /// The checkpoint entries of all that the shard at a place holds.
@@ -285,26 +276,21 @@ impl Engine {
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
         let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);
-        let mut encoded = Encoded { blobs: Vec::new(), newest: published, panes: 0 };
+        let (mut blobs, mut newest) = (Vec::new(), published);
         loop {
-            let before = encoded.panes;
-            let part = panes.by_ref().take(SNAPSHOT_PANES).inspect(|pane| encoded.passes(pane));
+            let mut taken = 0;
+            let part = panes.by_ref().take(SNAPSHOT_PANES).inspect(|pane| {
+                newest = newest.max(pane.second);
+                taken += 1;
+            });
             let blob = checkpoint::encode(&positions, published, latest, part);
-            let taken = encoded.panes - before;
-            if taken > 0 || encoded.blobs.is_empty() {
-                encoded.blobs.push(blob.into());
+            if taken > 0 || blobs.is_empty() {
+                blobs.push(blob.into());
             }
             if taken < SNAPSHOT_PANES {
-                return Some(encoded);
+                return Some(Encoded { blobs, newest });
             }
         }
-    }
-}
-
-impl Encoded {
-    fn passes(&mut self, pane: &PaneAt<'_>) {
-        self.newest = self.newest.max(pane.second);
-        self.panes += 1;
     }
 }
 

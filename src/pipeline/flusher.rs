@@ -321,7 +321,7 @@ mod tests {
         let shared = Shared { clock: Arc::new(AtStart), metrics, status: Arc::clone(&status) };
         let verdicts = [None, Some(Verdict::Ok), Some(Verdict::Lost), Some(Verdict::Ok)];
         let checkpoint = Arc::new(Scripted(std::sync::Mutex::new(verdicts.to_vec())));
-        let chains = vec![Chain::new(ShardId(0), 0, WallMs(0), 1_000)];
+        let chains = vec![Chain::new(ShardId(0), 0, WallMs(0))];
         let mut flusher =
             Flusher::new(checkpoint, None, Arc::new(shared), 0, windows, IDLE_INTERVAL, chains);
         // What a flush covers that is begun at each of these moments, once it is answered.

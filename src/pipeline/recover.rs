@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::chain::{Chain, ENTRY_PANES};
+use super::chain::Chain;
 use super::shared::CLOCK_WAIT;
 use crate::domain::budget::Budget;
 use crate::domain::position::{Offset, Partition, StartFrom};
@@ -57,8 +57,6 @@ pub struct Recovery {
     pub max_future_skew: Duration,
     /// Where to read from without a checkpoint.
     pub start_from: StartFrom,
-    /// How long a shard's changelog may always be.
-    pub short_log: usize,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
 }
@@ -162,7 +160,7 @@ impl Recovery {
         // one, what was active since its last tick still owes a closing message.
         let oldest = now.second().plus(-i64::from(self.windows.longest()));
         let shard = |floor| Shard::new(self.windows.clone(), self.budget.clone(), oldest, floor);
-        let chain = Chain::new(id, sequence, now, self.short_log);
+        let chain = Chain::new(id, sequence, now);
         let fresh = |chain| Recovered {
             shard: shard(oldest),
             chain,
@@ -186,8 +184,7 @@ impl Recovery {
                 drop(loaded);
                 Ok(Recovered { handled, ..fresh(chain.rewriting()) })
             }
-            Ok(Reach { published, latest, appended }) => {
-                let chain = chain.having_appended(appended);
+            Ok(Reach { published, latest }) => {
                 loaded.open(published);
                 loaded.advance(oldest);
                 // The clock may be set back before the first tick: its windows end here already.
@@ -232,8 +229,6 @@ fn ahead(latest: Second, now: WallMs) -> bool {
 struct Reach {
     published: Second,
     latest: Second,
-    /// What stands there beside what lives: panes, and [`ENTRY_PANES`] for each entry.
-    appended: usize,
 }
 
 /// Sets a shard's position of one partition: where the checkpoint says, as far as that still
@@ -264,14 +259,12 @@ async fn load<C: Checkpoint>(
 ) -> Result<Reach, CheckpointError> {
     let mut cursor = None;
     let mut reach: Option<Reach> = None;
-    let mut stored = 0_usize;
     loop {
         let page = checkpoint.load(id, cursor).await?;
         let skipped = page.cursor.is_some() && Bug::PageSkipped.on();
         for blob in &page.blobs {
             // An error ends the load, and what was restored goes with the shard.
             let entry = checkpoint::decode(blob, |pane| {
-                stored += 1;
                 if !skipped {
                     shard.restore(pane.token, pane.second, &pane.pane);
                 }
@@ -281,12 +274,10 @@ async fn load<C: Checkpoint>(
             for (partition, next) in positions {
                 shard.restart(partition, next);
             }
-            stored += ENTRY_PANES;
-            let before = reach.unwrap_or(Reach { published, latest, appended: 0 });
+            let before = reach.unwrap_or(Reach { published, latest });
             reach = Some(Reach {
                 published: before.published.max(published),
                 latest: before.latest.max(latest),
-                appended: stored.saturating_sub(shard.live_panes()),
             });
         }
         match page.cursor {
@@ -347,14 +338,13 @@ mod tests {
             budget: Arc::new(Budget::new(1, 1)),
             max_future_skew: Duration::ZERO,
             start_from: StartFrom::Earliest,
-            short_log: 0,
             shared: Arc::new(shared),
         };
         let mut recovered = expected.map(|offset| {
             let (windows, budget) = (recovery.windows.clone(), Arc::clone(&recovery.budget));
             let mut shard = Shard::new(windows, budget, Second(0), Second(0));
             shard.restart(partition, Offset(offset));
-            let chain = Chain::new(ShardId(0), 1, WallMs(0), 0);
+            let chain = Chain::new(ShardId(0), 1, WallMs(0));
             Recovered {
                 shard,
                 chain,

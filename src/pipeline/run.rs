@@ -36,8 +36,6 @@ pub struct Settings {
     pub publish_interval: Duration,
     /// Time between flushes.
     pub checkpoint_interval: Duration,
-    /// How long a shard's changelog may always be: see [`chain`](super::chain).
-    pub short_log: usize,
     /// How far ahead of its record a trade may be.
     pub max_future_skew: Duration,
     /// Where to read from without a checkpoint.
@@ -169,7 +167,6 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
             budget: Arc::clone(&self.budget),
             max_future_skew: self.settings.max_future_skew,
             start_from: self.settings.start_from,
-            short_log: self.settings.short_log,
             shared: Arc::clone(&self.shared),
         };
         let mut recovered = recovery.shards(&self.checkpoint).await?;

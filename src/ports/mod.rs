@@ -218,7 +218,7 @@ pub struct Flush {
 pub enum FlushBody {
     /// One entry, appended to the changelog.
     Append(Bytes),
-    /// The shard's whole state in parts: replaces a changelog that was lost or has grown long.
+    /// The shard's whole state in parts: replaces the changelog, after `Gap` or `Lost`.
     Snapshot(Vec<Bytes>),
 }
 

@@ -1,6 +1,6 @@
 //! How long the service takes from its start to ready over a large checkpoint, printed: panes per
 //! second, the bytes that Redis holds, CPU, memory. Once as a changelog of many small flushes, once
-//! as a snapshot: what a changelog becomes that has grown. Asserts nothing of time.
+//! as a snapshot: what is written after a loss. Asserts nothing of time.
 //!
 //! `cargo bench --bench load`; `LOAD_BINARY` names another build (the static one), `LOAD_PANES`
 //! another size than 10,000,000 panes, `LOAD_SHAPE` one of `changelog` and `snapshot` alone.

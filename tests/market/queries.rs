@@ -11,7 +11,7 @@ use aggregator_service::domain::ranking::{Order, Place, Ranking, Search, Sort};
 use aggregator_service::domain::time::Second;
 use aggregator_service::domain::token::TokenHash;
 use aggregator_service::ports::{Listing, Market, NotAnswered, Row};
-use aggregator_service::wire::aggregate::{TokenNames, encode};
+use aggregator_service::wire::aggregate::{Form, TokenNames};
 use bigdecimal::BigDecimal;
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ fn message(row: &Row, world: &World) -> String {
     let aggregate = Aggregate { token, hash: TokenHash::of(token), end: *end, windows };
     let mut out = Vec::new();
     let now = world.shared.clock.now();
-    encode(&mut out, &aggregate, &world.windows, TokenNames { symbol, name }, now);
+    Form::new(&world.windows).write(&mut out, &aggregate, TokenNames { symbol, name }, now);
     String::from_utf8(out).unwrap()
 }
 

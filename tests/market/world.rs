@@ -114,7 +114,6 @@ impl World {
                 windows: self.windows.clone(),
                 publish_interval: Duration::from_secs(interval),
                 checkpoint_interval: Duration::from_millis(250),
-                short_log: 1_000,
                 max_future_skew: Duration::from_secs(300),
                 start_from: StartFrom::Window,
                 batching: Batching { size: 50, timeout: Duration::from_millis(100) },

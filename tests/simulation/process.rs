@@ -22,9 +22,6 @@ use crate::ports::{SimLog, SimProducer};
 use crate::store::SimCheckpoint;
 use crate::world::{BATCH, SPANS, TICK, World};
 
-/// Some entries: changelogs are written anew now and then, by whoever has them.
-const SHORT_LOG: usize = 200;
-
 /// How long a stop may take: twice its deadline.
 const STOP_TENTHS: u32 = 600;
 
@@ -141,7 +138,6 @@ fn settings(world: &World) -> Settings {
         windows: Windows::new(SPANS.map(window).to_vec()).unwrap(),
         publish_interval: Duration::from_secs(TICK.unsigned_abs()),
         checkpoint_interval: Duration::from_millis(250),
-        short_log: SHORT_LOG,
         max_future_skew: world.max_future_skew,
         start_from: StartFrom::Window,
         batching: Batching { size: BATCH, timeout: Duration::from_millis(100) },
