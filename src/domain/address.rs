@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn addresses_of_every_length_are_kept_as_they_are() {
         for length in 0..=128 {
-            let address = "ä".repeat(length / 2) + &"x".repeat(length % 2);
+            let address = "ä".repeat(length / 2) + "x".repeat(length % 2).as_str();
             let kept = Address::of(&address);
             assert_eq!((kept.as_str(), kept.as_bytes()), (&*address, address.as_bytes()));
             assert_eq!(matches!(kept, Address::Short { .. }), length <= 46, "{length}");

@@ -41,9 +41,9 @@ pub(crate) struct Scanned {
 }
 
 impl Scanned {
-    /// What stands at the beginning of a text, and the text behind it: `digits[.digits][e[±]digits]`
-    /// with a digit on both sides of the point, [`USUAL_DIGITS`] at most, read eight at a time.
-    /// `None`: not of this form.
+    /// What stands at the beginning of a text, and the text behind it:
+    /// `digits[.digits][e[±]digits]` with a digit on both sides of the point, [`USUAL_DIGITS`] at
+    /// most, read eight at a time. `None`: not of this form.
     #[inline(always)]
     pub(crate) fn usual(text: &[u8]) -> Option<(Self, &[u8])> {
         let (mut digits, mut rest) = append(0, text)?;

@@ -101,7 +101,7 @@ struct PointJson {
     sells: u64,
 }
 
-/// One token's aggregate, as [`Form`] writes it.
+/// One token's aggregate, as it is published.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes what is written as text")]
 pub(super) struct Message {

@@ -121,17 +121,21 @@ fn object(number: usize) -> String {
     let mut text = String::new();
     write!(
         text,
-        r#"{{"Token":"{}","Wallet":"{number:B>44}","SellBuy":"{}","NativeAmount":"0.{number:0>9}","#,
+        r#"{{"Token":"{}","Wallet":"{number:B>44}","SellBuy":"{}","#,
         token(number),
         if number.is_multiple_of(3) { "sell" } else { "buy" }
     )
     .expect("memory");
     write!(
         text,
-        r#""TokenAmount":"{}","PriceUsd":"{}","TransTime":"{}","TxHash":"{number:C>88}"}}"#,
+        concat!(
+            r#""NativeAmount":"0.{number:0>9}","TokenAmount":"{}","PriceUsd":"{}","#,
+            r#""TransTime":"{}","TxHash":"{number:C>88}"}}"#
+        ),
         quantity(number),
         price(number),
-        moment(number)
+        moment(number),
+        number = number
     )
     .expect("memory");
     text
