@@ -25,7 +25,7 @@ const CRATES: &[(&str, &str)] = &[
     ("domain/", "foldhash hashbrown itoa memfn num_bigint rust_decimal serde thiserror time"),
     (
         "wire/",
-        "bytes crc32fast hashbrown itoa memchr num_bigint rust_decimal ryu serde \
+        "bytes crc32fast hashbrown itoa memchr memfn num_bigint rust_decimal ryu serde \
          serde_json thiserror time zmij",
     ),
 ];

@@ -256,8 +256,16 @@ impl Admin {
         let mut coordinator = Self::connect(config, &address).await?;
         let group = StrBytes::from_string(group.to_owned()).into();
         let request = DescribeGroupsRequest::default().with_groups(vec![group]);
-        let answer = coordinator.ask(&request, DESCRIBE_GROUPS_VERSION).await?;
-        let group = answer.groups.into_iter().next().ok_or_else(held_back)?;
+        let group = loop {
+            let answer = coordinator.ask(&request, DESCRIBE_GROUPS_VERSION).await?;
+            let group = answer.groups.into_iter().next().ok_or_else(held_back)?;
+            // Whoever asks gives up in the end.
+            let said = ProtocolError::new(group.error_code);
+            if !matches!(said, Some(ProtocolError::CoordinatorLoadInProgress)) {
+                break group;
+            }
+            tokio::time::sleep(LOADING_PAUSE).await;
+        };
         if is_forbidden(group.error_code) {
             return Ok(None);
         }
@@ -346,6 +354,9 @@ const RIGHTS_NOT_TOLD: i32 = i32::MIN;
 
 /// Kafka's number for topics among the things that have settings.
 pub(super) const TOPIC_RESOURCE: i8 = 2;
+
+/// A broker that has just begun to coordinate reads its groups first.
+const LOADING_PAUSE: Duration = Duration::from_millis(100);
 
 /// Kafka's number for groups among the things that have a coordinator.
 const GROUP_KEY: i8 = 0;

@@ -365,7 +365,10 @@ impl Batch {
     fn token(&self, place: Place) -> Option<&str> {
         match place.range_from(self.records.end()) {
             Some(range) => self.list.escaped.get(range),
-            None => std::str::from_utf8(self.records.bytes(place)?).ok(),
+            None => {
+                let bytes = self.records.bytes(place)?;
+                memfn::ascii(bytes).or_else(|| std::str::from_utf8(bytes).ok())
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! memcpy, memmove, memset, memcmp and bcmp for the static build: musl's own take some 35 ns for
 //! any small copy. Compiled on every x86_64 target under other names, so that they are tested;
-//! exported under C's names with musl only. Beside them a prefetch, safe to call. The project's
-//! only `unsafe` code.
+//! exported under C's names with musl only. Beside them what is safe to call: a prefetch, ASCII as
+//! text. The project's only `unsafe` code.
 //!
 //! Small sizes are two overlapping accesses, all loads before all stores, so they are right for
 //! overlapping ranges too. Middle sizes loop over 64 bytes. Large ones leave it to the processor
@@ -10,6 +10,7 @@
 // A loop here must not be compiled to a call of the function that it is part of.
 #![no_builtins]
 
+mod ascii;
 #[cfg(target_arch = "x86_64")]
 mod compare;
 #[cfg(target_arch = "x86_64")]
@@ -20,6 +21,7 @@ mod prefetch;
 #[cfg(target_arch = "x86_64")]
 mod transfer;
 
+pub use ascii::ascii;
 #[cfg(target_arch = "x86_64")]
 pub use compare::compare;
 #[cfg(target_arch = "x86_64")]
