@@ -33,6 +33,9 @@ pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 /// What is kept of the workers' batches: those of some 200,000 trades.
 const KEPT_BYTES: usize = 20 << 20;
 
+/// So many trades ahead a token's text is brought near: another core has read it from the fetch.
+const TEXTS_AHEAD: usize = 8;
+
 /// How records are read.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -113,6 +116,8 @@ struct RoutedTrade {
     price: Price,
     at: EventTime,
 }
+
+const _: () = assert!(size_of::<RoutedTrade>() <= 96, "a batch is read from memory");
 
 impl Router {
     /// Reads records of `topic`, which dead letters name, for so many workers over which the shards
@@ -351,7 +356,13 @@ impl Batch {
 
     /// Its trades with their positions and their records' timestamps, in log order.
     pub fn trades(&self) -> impl Iterator<Item = (Position, Option<WallMs>, Trade<'_>)> {
-        self.list.trades.iter().filter_map(|routed| {
+        let mut ahead = self.list.trades.iter().skip(TEXTS_AHEAD);
+        self.list.trades.iter().filter_map(move |routed| {
+            let text = ahead.next().and_then(|later| self.records.bytes(later.token));
+            text.into_iter()
+                .flat_map(|text| [text.first(), text.last()])
+                .flatten()
+                .for_each(memfn::prefetch);
             let RoutedTrade { token, record, index, hash, side, native, usd, price, at, .. } =
                 *routed;
             let record = self.records.get(usize::try_from(record).ok()?)?;
@@ -365,10 +376,7 @@ impl Batch {
     fn token(&self, place: Place) -> Option<&str> {
         match place.range_from(self.records.end()) {
             Some(range) => self.list.escaped.get(range),
-            None => {
-                let bytes = self.records.bytes(place)?;
-                memfn::ascii(bytes).or_else(|| std::str::from_utf8(bytes).ok())
-            }
+            None => memfn::text(self.records.bytes(place)?),
         }
     }
 }
@@ -389,14 +397,4 @@ fn part_of(whole: &[u8], part: &[u8], place: Place) -> Option<Place> {
     let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     let within = start + part.len() <= whole.len();
     within.then(|| Place::at(usize::try_from(place.start).unwrap_or(0) + start, part.len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_routed_trade_is_small() {
-        assert!(size_of::<RoutedTrade>() <= 96, "{} bytes", size_of::<RoutedTrade>());
-    }
 }

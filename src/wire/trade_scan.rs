@@ -197,7 +197,7 @@ impl<'v> Fields<'v> {
     fn trade(self) -> Option<Trade<'v>> {
         let Self { seen, texts: [token, side_text, _], decimals, at } = self;
         let token = token.filter(|token| seen == u8::MAX && token.len() <= MAX_TOKEN_BYTES)?;
-        let token = memfn::ascii(token).or_else(|| std::str::from_utf8(token).ok())?;
+        let token = memfn::text(token)?;
         let side = side(side_text?)?;
         let [native, quantity, price] = decimals;
         let native = Amount::scanned(native, MAX_VALUE).ok()?;

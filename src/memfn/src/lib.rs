@@ -1,6 +1,6 @@
 //! memcpy, memmove, memset, memcmp and bcmp for the static build: musl's own take some 35 ns for
 //! any small copy. Compiled on every x86_64 target under other names, so that they are tested;
-//! exported under C's names with musl only. Beside them what is safe to call: a prefetch, ASCII as
+//! exported under C's names with musl only. Beside them what is safe to call: a prefetch, bytes as
 //! text. The project's only `unsafe` code.
 //!
 //! Small sizes are two overlapping accesses, all loads before all stores, so they are right for
@@ -10,7 +10,6 @@
 // A loop here must not be compiled to a call of the function that it is part of.
 #![no_builtins]
 
-mod ascii;
 #[cfg(target_arch = "x86_64")]
 mod compare;
 #[cfg(target_arch = "x86_64")]
@@ -18,15 +17,16 @@ mod exported;
 #[cfg(target_arch = "x86_64")]
 mod fill;
 mod prefetch;
+mod text;
 #[cfg(target_arch = "x86_64")]
 mod transfer;
 
-pub use ascii::ascii;
 #[cfg(target_arch = "x86_64")]
 pub use compare::compare;
 #[cfg(target_arch = "x86_64")]
 pub use fill::fill;
 pub use prefetch::prefetch;
+pub use text::text;
 #[cfg(target_arch = "x86_64")]
 pub use transfer::{copy, shift};
 
