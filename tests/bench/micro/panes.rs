@@ -153,24 +153,22 @@ fn trade(token: &str, hash: TokenHash, at: EventTime) -> Trade<'_> {
 
 #[divan::bench(args = TOKENS, sample_count = 300, sample_size = 1)]
 fn absorb(bencher: Bencher, tokens: u32) {
-    let mut market = Market::new(tokens, &WINDOWS);
-    market.warm();
-    let market = std::cell::RefCell::new(market);
-    bencher
-        .counter(ItemsCount::new(BATCH))
-        .with_inputs(|| market.borrow_mut().batch())
-        .bench_local_refs(|batch| market.borrow_mut().absorb(batch));
+    absorbing(bencher, tokens, Market::absorb);
 }
 
 #[divan::bench(args = TOKENS, sample_count = 300, sample_size = 1)]
 fn absorb_ahead(bencher: Bencher, tokens: u32) {
+    absorbing(bencher, tokens, Market::absorb_ahead);
+}
+
+fn absorbing(bencher: Bencher, tokens: u32, absorb: fn(&mut Market, &[Traded])) {
     let mut market = Market::new(tokens, &WINDOWS);
     market.warm();
     let market = std::cell::RefCell::new(market);
     bencher
         .counter(ItemsCount::new(BATCH))
         .with_inputs(|| market.borrow_mut().batch())
-        .bench_local_refs(|batch| market.borrow_mut().absorb_ahead(batch));
+        .bench_local_refs(|batch| absorb(&mut market.borrow_mut(), batch));
 }
 
 /// A second's panes folded in, and taken away again by each window, and dropped.
