@@ -26,7 +26,7 @@ const CRATES: &[(&str, &str)] = &[
     (
         "wire/",
         "bytes crc32fast hashbrown itoa memchr memfn num_bigint rust_decimal ryu serde \
-         serde_json thiserror time zmij",
+         serde_json thiserror time",
     ),
 ];
 

@@ -3,6 +3,7 @@
 //! published. Asserts, never repairs.
 #![allow(dead_code, reason = "no test binary uses all of it")]
 
+mod fields;
 pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod notes;

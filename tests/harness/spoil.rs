@@ -3,20 +3,10 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::fields::NAMES;
+
 /// An element's fields in the contract's order: name and raw JSON.
 pub(crate) type Fields = Vec<(&'static str, String)>;
-
-/// The contract's names, in its order. Old producers write the first, new ones the second.
-pub(crate) const NAMES: [[&str; 2]; 8] = [
-    ["Token", "token"],
-    ["Wallet", "wallet"],
-    ["SellBuy", "sell_buy"],
-    ["NativeAmount", "native_amount"],
-    ["TokenAmount", "token_amount"],
-    ["PriceUsd", "price_usd"],
-    ["TransTime", "trans_time"],
-    ["TxHash", "tx_hash"],
-];
 
 const TOKEN: usize = 0;
 const SIDE: usize = 2;

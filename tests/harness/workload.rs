@@ -14,7 +14,8 @@ use rskafka::record::Record;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::spoil::{self, Fields, NAMES};
+use super::fields::NAMES;
+use super::spoil::{self, Fields};
 use super::topic::{Topic, now};
 use crate::support::oracle::Told;
 

@@ -4,6 +4,8 @@
 
 mod aggregate;
 mod checkpoint;
+#[path = "../harness/fields.rs"]
+mod fields;
 mod hostile;
 mod naive;
 mod scan;

@@ -8,21 +8,10 @@ use aggregator_service::wire::trade_scan::Scanner;
 use proptest::prelude::*;
 
 use crate::VALID;
+use crate::fields::NAMES;
 
 /// 2025-01-08T10:35:00.5Z.
 const LATEST: EventTime = EventTime { second: Second(1_736_332_500), nanos: 500_000_000 };
-
-/// The contract's names; old producers write the first, new ones the second.
-const NAMES: [[&str; 2]; 8] = [
-    ["Token", "token"],
-    ["Wallet", "wallet"],
-    ["SellBuy", "sell_buy"],
-    ["NativeAmount", "native_amount"],
-    ["TokenAmount", "token_amount"],
-    ["PriceUsd", "price_usd"],
-    ["TransTime", "trans_time"],
-    ["TxHash", "tx_hash"],
-];
 
 /// Whether `scanner` takes the value. Panics where it takes it for something else than the general
 /// reader does: trades, places and bytes.
