@@ -36,7 +36,8 @@ pub async fn admitted(client: &Client, config: &RedisConfig) -> Result<(), Redis
         }
         answer => answer?,
     }
-    let run = Run { keys: vec![format!("{}admission", config.key_prefix)], args: Vec::new() };
+    let keys = vec![format!("{}admission", config.key_prefix).into()];
+    let run = Run { keys, args: Vec::new() };
     let answer = ADMISSION.run(client, &[run]).await.into_iter().next();
     answer.map_or(Ok(()), |answer| match answer {
         Ok(_) => Ok(()),

@@ -64,7 +64,7 @@ impl RedisCheckpoint {
     }
 
     fn run(&self, shard: ShardId, args: Vec<Value>) -> Run {
-        let keys = vec![self.key(shard, "meta"), self.key(shard, "log")];
+        let keys = vec![self.key(shard, "meta").into(), self.key(shard, "log").into()];
         Run { keys, args }
     }
 
@@ -160,7 +160,7 @@ impl RedisCheckpoint {
             Value::from(number.to_string()),
         ];
         let mut run = self.run(flush.shard, args);
-        run.keys.push(key.to_owned());
+        run.keys.push(key.into());
         verdict(&one(REPLACE.run(&self.client, &[run]).await)?)
     }
 
@@ -180,7 +180,7 @@ impl RedisCheckpoint {
 impl Checkpoint for RedisCheckpoint {
     async fn claim(&self, shard: ShardId) -> Result<u64, CheckpointError> {
         let args = vec![Value::from(self.token.as_str()), Value::from(FORMAT)];
-        let run = Run { keys: vec![self.key(shard, "meta")], args };
+        let run = Run { keys: vec![self.key(shard, "meta").into()], args };
         let answer = one(CLAIM.run(&self.client, &[run]).await).map_err(unreachable(shard))?;
         let unexpected = || unreachable(shard)(SendError::unexpected(&answer));
         let words: Vec<String> = answer.clone().convert().map_err(|_| unexpected())?;

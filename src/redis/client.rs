@@ -63,6 +63,11 @@ impl Client {
             .ok_or_else(|| RedisError::Unanswered("no maxmemory_policy in INFO".to_owned()))
     }
 
+    /// Whether it is a Redis Cluster, where keys lie in slots.
+    pub(super) fn is_clustered(&self) -> bool {
+        self.lock().client.is_clustered()
+    }
+
     async fn ask(&self, call: Call) -> Result<Value, RedisError> {
         match self.send(vec![call]).await.pop() {
             Some(answer) => answer.map_err(|error| RedisError::said(error.to_string())),

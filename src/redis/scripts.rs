@@ -19,6 +19,8 @@ pub(super) static APPEND: LazyLock<Script> =
 /// Replaces the changelog by a snapshot.
 pub(super) static REPLACE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("replace.lua")));
+/// Writes messages to the query view.
+pub(super) static VIEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("view.lua")));
 
 /// A script and its hash.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub(super) struct Script {
 /// One run of a script.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
-    pub(super) keys: Vec<String>,
+    pub(super) keys: Vec<Value>,
     pub(super) args: Vec<Value>,
 }
 
@@ -68,8 +70,7 @@ impl Run {
         let count = i64::try_from(self.keys.len()).unwrap_or(i64::MAX);
         let mut args = Vec::with_capacity(2 + self.keys.len() + self.args.len());
         args.extend([Value::from(script), Value::from(count)]);
-        args.extend(self.keys.iter().map(|key| Value::from(key.as_str())));
-        args.extend(self.args.iter().cloned());
+        args.extend(self.keys.iter().chain(&self.args).cloned());
         Call::keyed(command, FIRST_KEY, args)
     }
 }

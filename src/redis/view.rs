@@ -2,10 +2,13 @@
 //! when it would be out of date. Derived and unfenced; the next tick writes it anew, so nothing
 //! is sent again here. Uses a connection of its own, apart from the checkpoint's.
 
+use std::iter;
+
 use bytes::Bytes;
 use fred::types::Value;
 
-use super::client::{Call, Client};
+use super::client::Client;
+use super::scripts::{Run, VIEW};
 use crate::ports::{View, ViewError};
 
 /// The view over one Redis.
@@ -27,23 +30,23 @@ impl RedisView {
         }
     }
 
-    fn set(&self, (address, message): &(Bytes, Bytes)) -> Call {
-        let key = [self.prefix.as_bytes(), address].concat();
-        let args = vec![
-            Value::Bytes(key.into()),
-            Value::from(message.clone()),
-            Value::from("EX"),
-            Value::from(self.ttl_seconds),
-        ];
-        Call::keyed("SET", 0, args)
+    fn run(&self, entries: &[(Bytes, Bytes)]) -> Run {
+        let key = |(address, _): &(Bytes, Bytes)| {
+            Value::Bytes([self.prefix.as_bytes(), address].concat().into())
+        };
+        let messages = entries.iter().map(|(_, message)| Value::from(message.clone()));
+        let args = iter::once(Value::from(self.ttl_seconds)).chain(messages).collect();
+        Run { keys: entries.iter().map(key).collect(), args }
     }
 }
 
 impl View for RedisView {
     async fn store(&self, entries: &[(Bytes, Bytes)]) -> Result<(), ViewError> {
-        for chunk in entries.chunks(CHUNK_ENTRIES) {
-            let calls = chunk.iter().map(|entry| self.set(entry)).collect();
-            let answers = self.client.send(calls).await;
+        // All keys of a run lie in one slot, and each address has its own.
+        let together = if self.client.is_clustered() { 1 } else { TOGETHER };
+        for sent in entries.chunks(SENT_ENTRIES) {
+            let runs: Vec<_> = sent.chunks(together).map(|entries| self.run(entries)).collect();
+            let answers = VIEW.run(&self.client, &runs).await;
             if let Some(error) = answers.into_iter().find_map(Result::err) {
                 return Err(ViewError(error.to_string()));
             }
@@ -53,4 +56,8 @@ impl View for RedisView {
 }
 
 /// Messages in one round trip: more gains nothing and makes neighbours wait.
-const CHUNK_ENTRIES: usize = 500;
+const SENT_ENTRIES: usize = 500;
+
+/// Messages in one run of the script, during which Redis does nothing else: a fifth of a
+/// millisecond.
+const TOGETHER: usize = 100;

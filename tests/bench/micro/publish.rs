@@ -60,6 +60,7 @@ fn outbox(bencher: Bencher) {
         for outgoing in made {
             outbox.push(outgoing.hash.partition(3), outgoing, NOW);
         }
+        CAUSE.tick.into_iter().for_each(|tick| outbox.end_tick(tick));
         for lane in 0..3 {
             while let Next::Send(batch) = outbox.next(lane, NOW.plus(Duration::from_secs(1))) {
                 outbox.acknowledge(&batch);

@@ -27,6 +27,7 @@ pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Re
     let lasts = Duration::from_secs(args.seconds);
     let rows: Vec<_> = SIZES
         .iter()
+        .filter(|(tokens, _)| name(*tokens).contains(&args.only))
         .map(|(tokens, seconds)| {
             let lasts = lasts.max(Duration::from_secs(seconds * TICKS));
             size(world, program, *tokens, &format!("{seconds}s"), lasts, report)
@@ -54,7 +55,7 @@ fn size(
     report: &mut Report,
 ) -> Vec<String> {
     eprintln!("publish: {tokens} tokens");
-    let name = format!("publish-{tokens}");
+    let name = name(tokens);
     let topic = trades(&name);
     let backlog = Backlog { tokens, ..Backlog::usual(tokens * 2) };
     backlog.fill(&world.kafka, &topic);
@@ -103,6 +104,10 @@ fn size(
         format!("{ticking:.0}"),
         format!("{still:.0}"),
     ]
+}
+
+fn name(tokens: usize) -> String {
+    format!("publish-{tokens}")
 }
 
 struct Said {
