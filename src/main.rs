@@ -8,15 +8,13 @@ use aggregator_service::app::{self, Exit};
 use aggregator_service::cli::{self, args::Args, args::Command};
 use aggregator_service::config::Config;
 
-use memfn as _; // linked for its symbols: the static build's memcpy and kin
-
-/// musl's own allocator has one lock and costs half of the throughput. What is free goes back to
-/// the system within seconds; sooner, pages would be given back and taken anew all the time.
+/// musl's own allocator has one lock and costs half of the throughput.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     refuse_huge_pages();
+    memfn::keep_free_memory(KEEP_MS);
     let args = match cli::args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(code) => return ExitCode::from(code),
@@ -64,6 +62,10 @@ fn refuse_huge_pages() {
     // A kernel that cannot: then it is only larger.
     rustix::thread::disable_transparent_huge_pages(true).ok();
 }
+
+/// Longer than from one tick to the next where ticks are so frequent that their cost shows: each
+/// fills memory anew.
+const KEEP_MS: i32 = 10_000;
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()

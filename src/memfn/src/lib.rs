@@ -1,7 +1,7 @@
 //! memcpy, memmove, memset, memcmp and bcmp for the static build: musl's own take some 35 ns for
 //! any small copy. Compiled on every x86_64 target under other names, so that they are tested;
 //! exported under C's names with musl only. Beside them what is safe to call: a prefetch, bytes as
-//! text. The project's only `unsafe` code.
+//! text, a setting of the allocator. The project's only `unsafe` code.
 //!
 //! Small sizes are two overlapping accesses, all loads before all stores, so they are right for
 //! overlapping ranges too. Middle sizes loop over 64 bytes. Large ones leave it to the processor
@@ -16,6 +16,7 @@ mod compare;
 mod exported;
 #[cfg(target_arch = "x86_64")]
 mod fill;
+mod keep;
 mod prefetch;
 mod text;
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +26,7 @@ mod transfer;
 pub use compare::compare;
 #[cfg(target_arch = "x86_64")]
 pub use fill::fill;
+pub use keep::{free_memory_is_kept, keep_free_memory};
 pub use prefetch::prefetch;
 pub use text::text;
 #[cfg(target_arch = "x86_64")]
