@@ -2,7 +2,6 @@
 //! something else stands there, or where only a complete JSON reader could be sure.
 
 use crate::domain::decimal::Scanned;
-use crate::domain::digits::{self, repeated};
 use crate::domain::time::EventTime;
 
 use super::time;
@@ -68,7 +67,7 @@ impl<'v> Cursor<'v> {
     #[inline(always)]
     pub(super) fn text(&mut self) -> Option<&'v [u8]> {
         self.expect(b'"')?;
-        let mut end = plain(self.rest);
+        let mut end = memfn::plain(self.rest);
         if !self.rest.get(end)?.is_ascii() {
             end = end_of_utf8(self.rest)?;
         }
@@ -113,31 +112,6 @@ fn behind_blanks(mut text: &[u8]) -> &[u8] {
 #[cold]
 fn last_16(text: &[u8]) -> u128 {
     text.iter().rev().fold(0, |bytes, byte| (bytes << 8) | u128::from(*byte))
-}
-
-/// How many bytes stand before the first that is not plain: a quote, a backslash, a control
-/// character, or no ASCII.
-#[inline]
-fn plain(text: &[u8]) -> usize {
-    let (words, rest) = text.as_chunks();
-    for (before, word) in words.iter().enumerate() {
-        let odd = odd_bytes(u64::from_le_bytes(*word));
-        if odd != 0 {
-            return 8 * before + odd.trailing_zeros() as usize / 8;
-        }
-    }
-    // Behind the end stand zeros, which are not plain.
-    8 * words.len() + odd_bytes(digits::word(rest)).trailing_zeros() as usize / 8
-}
-
-/// The highest bit of each byte that is not plain. Only what stands behind a first one may be
-/// wrong.
-#[inline]
-const fn odd_bytes(word: u64) -> u64 {
-    let quote = (word ^ repeated(b'"')).wrapping_sub(repeated(1));
-    let backslash = (word ^ repeated(b'\\')).wrapping_sub(repeated(1));
-    let control = word.wrapping_sub(repeated(b' '));
-    (quote | backslash | control | word) & repeated(0x80)
 }
 
 /// Where a string ends that is not all ASCII, and valid.

@@ -17,6 +17,7 @@ mod exported;
 #[cfg(target_arch = "x86_64")]
 mod fill;
 mod keep;
+mod plain;
 mod prefetch;
 mod text;
 #[cfg(target_arch = "x86_64")]
@@ -27,6 +28,7 @@ pub use compare::compare;
 #[cfg(target_arch = "x86_64")]
 pub use fill::fill;
 pub use keep::{free_memory_is_kept, keep_free_memory};
+pub use plain::plain;
 pub use prefetch::prefetch;
 pub use text::text;
 #[cfg(target_arch = "x86_64")]
