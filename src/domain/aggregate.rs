@@ -28,3 +28,11 @@ pub struct Aggregate<'a> {
     /// One item per configured window, in the configured order.
     pub windows: &'a [Figures],
 }
+
+impl Aggregate<'_> {
+    /// Whether nothing is left in any window: the token's last message, for now.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.windows.iter().all(|window| window.sums.trades() == 0)
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::names::SharedNames;
 use super::outgoing::{Cause, Outgoing};
@@ -24,8 +24,12 @@ pub struct Messages {
     pub ttl: Option<Duration>,
 }
 
-/// Messages that are made one after the other: the names are locked once, and each message is
-/// copied out of the same memory, so that it takes no more than its length.
+/// Memory that messages share: some ten of them.
+const CHUNK: usize = 16 << 10;
+
+/// Messages that are made one after the other: the names are locked once, and messages share
+/// memory. One that waits keeps all of its chunk, until the next tick replaces it; so a closing
+/// message, which nothing replaces, has its own.
 #[derive(Debug)]
 pub struct Making<'a> {
     form: &'a Form,
@@ -34,6 +38,7 @@ pub struct Making<'a> {
     cause: Cause,
     now: WallMs,
     text: Vec<u8>,
+    chunk: BytesMut,
 }
 
 impl Messages {
@@ -41,19 +46,28 @@ impl Messages {
     #[must_use]
     pub fn begin(&self, cause: Cause, now: WallMs) -> Making<'_> {
         let Self { form, names, ttl } = self;
-        Making { form, names: names.read(), ttl: *ttl, cause, now, text: Vec::new() }
+        let (text, chunk) = (Vec::new(), BytesMut::new());
+        Making { form, names: names.read(), ttl: *ttl, cause, now, text, chunk }
     }
 }
 
 impl Making<'_> {
     /// The message of an aggregate.
     pub fn make(&mut self, aggregate: &Aggregate<'_>) -> Outgoing {
-        let Self { form, names, ttl, cause, now, text } = self;
+        let Self { form, names, ttl, cause, now, text, chunk } = self;
         let known = names.get(aggregate.token);
         let names = known.map(|known| TokenNames { symbol: &known.symbol, name: &known.name });
         text.clear();
         form.write(text, aggregate, names.unwrap_or_default(), *now);
-        let value = Bytes::copy_from_slice(text);
+        let value = if aggregate.is_closing() {
+            Bytes::copy_from_slice(text)
+        } else {
+            if chunk.capacity() < text.len() {
+                *chunk = BytesMut::with_capacity(CHUNK.max(text.len()));
+            }
+            chunk.extend_from_slice(text);
+            chunk.split().freeze()
+        };
         let key = aggregate::key(&value, aggregate.token);
         let headers = aggregate::headers(key.clone(), *ttl, *now);
         let message = Message { key: Some(key), value: Some(value), headers, timestamp: *now };

@@ -110,8 +110,7 @@ impl<C: Checkpoint> Worker<C> {
         let end = self.engine.count().min(*shard + STEP_SHARDS);
         while outgoing.len() < STEP_MESSAGES && *shard < end {
             self.engine.due(*shard, |aggregate| {
-                let closing = aggregate.windows.iter().all(|window| window.sums.trades() == 0);
-                if closing && Bug::ClosingForgotten.on() {
+                if aggregate.is_closing() && Bug::ClosingForgotten.on() {
                     return;
                 }
                 outgoing.push((aggregate.hash.partition(lanes), making.make(aggregate)));
