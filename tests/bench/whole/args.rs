@@ -50,6 +50,13 @@ pub(crate) struct Args {
     pub(crate) child: Option<Child>,
 }
 
+impl Args {
+    /// Whether a cell of this name is to be measured.
+    pub(crate) fn wants(&self, cell: &str) -> bool {
+        cell.contains(&self.only)
+    }
+}
+
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
