@@ -76,9 +76,8 @@ struct Drained {
     ticks_ms: Vec<f64>,
 }
 
-/// All cells, or those that were asked for. The main ones get all runs, the others one in five.
+/// All cells, or those that were asked for.
 pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Report) {
-    let few = (args.runs / 5).max(1);
     let usual = Backlog::usual(args.trades);
     let shapes = [("singles", 1), ("arrays", ARRAY)];
     let mut cells = Vec::new();
@@ -89,17 +88,16 @@ pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Re
     for (shape, array) in shapes {
         for partitions in [3, 12] {
             for (name, codec) in CODECS {
-                let main = partitions == 3 && matches!(codec, Compression::Snappy);
-                let runs = if main { args.runs } else { few };
+                let (name, live) = (format!("{shape}-{partitions}-{name}"), false);
                 let backlog = Backlog { array, partitions, codec, ..usual };
-                cells.push(Cell::of(format!("{shape}-{partitions}-{name}"), backlog, false, runs));
+                cells.push(Cell::of(name, backlog, live, args.runs));
             }
         }
     }
     let tokens = |tokens| Backlog { tokens, ..usual };
     cells.push(Cell::of("live-50k-tokens", tokens(50_000), true, args.runs));
     cells.push(Cell::of("50k-tokens", tokens(50_000), false, args.runs));
-    cells.push(Cell::of("1m-tokens", tokens(1_000_000), false, few));
+    cells.push(Cell::of("1m-tokens", tokens(1_000_000), false, args.runs));
     cells.push(Cell::of("hot-token", Backlog { hot: true, ..usual }, false, args.runs));
     measure("Reading a backlog, CPU time of the process:", cells, (world, program), args, report);
 }
