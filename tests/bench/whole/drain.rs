@@ -172,19 +172,19 @@ impl Drained {
         let rate = |costs: &[Cost]| {
             format!("{:.2} M", Spread::of(costs.iter().map(|it| trades / wall_s(it) / 1e6)))
         };
-        let mut over = |of: &str, base: &[Cost], figure: fn(&Cost) -> f64| {
-            let ratio = Spread::of_pairs(&service, base, figure);
-            report.ratio(format!("{}: {of}", cell.name), ratio)
+        let over = |base: &[Cost], figure: Figure| Spread::of_pairs(&service, base, figure);
+        let mut kept = |of: &str, figure: Figure| {
+            report.ratio(format!("{}: {of} ÷ borrowed", cell.name), over(&borrowed, figure))
         };
         let mut row = vec![
             cell.name.clone(),
             micros(&service).to_string(),
-            over("CPU ÷ bare", &bare, cpu_s),
-            over("CPU ÷ borrowed", &borrowed, cpu_s),
-            over("CPU ÷ owned", &owned, cpu_s),
+            over(&bare, cpu_s).to_string(),
+            kept("CPU", cpu_s),
+            over(&owned, cpu_s).to_string(),
             rate(&service),
             rate(&borrowed),
-            over("time ÷ borrowed", &borrowed, wall_s),
+            kept("time", wall_s),
             format!("{:.0}", Spread::of(service.iter().map(|cost| cost.peak_kb as f64 / 1e3))),
             match ticks_ms.is_empty() {
                 true => "–".to_owned(),
@@ -193,12 +193,15 @@ impl Drained {
         ];
         if !other.is_empty() {
             row.push(micros(&other).to_string());
-            row.push(Spread::of_pairs(&service, &other, cpu_s).to_string());
-            row.push(Spread::of_pairs(&service, &other, wall_s).to_string());
+            row.push(over(&other, cpu_s).to_string());
+            row.push(over(&other, wall_s).to_string());
         }
         row
     }
 }
+
+/// One thing that work has cost.
+type Figure = fn(&Cost) -> f64;
 
 fn cpu_s(cost: &Cost) -> f64 {
     cost.cpu.as_secs_f64()
