@@ -40,8 +40,8 @@ struct Shared {
     sky: Mutex<Sky>,
 }
 
-/// Told what a client has sent, and on which connection, before it passes.
-type Watcher = Box<dyn Fn(usize, &[u8]) + Send + Sync>;
+/// Told what is about to pass: the connection, whether it is of a reply, the bytes.
+type Watcher = Box<dyn Fn(usize, bool, &[u8]) + Send + Sync>;
 
 #[derive(Debug)]
 struct Sky {
@@ -58,8 +58,11 @@ impl Proxy {
         Self::open(upstream, None)
     }
 
-    /// As [`Self::to`], with somebody who is told what clients send.
-    pub fn watched(upstream: &str, watcher: impl Fn(usize, &[u8]) + Send + Sync + 'static) -> Self {
+    /// As [`Self::to`], with somebody who is told what passes.
+    pub fn watched(
+        upstream: &str,
+        watcher: impl Fn(usize, bool, &[u8]) + Send + Sync + 'static,
+    ) -> Self {
         Self::open(upstream, Some(Box::new(watcher)))
     }
 
@@ -162,8 +165,8 @@ impl Shared {
         let mut deaf = false;
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             let mut rest = &buffer[..length];
-            if let Some(watcher) = self.watcher.as_ref().filter(|_| !replies) {
-                watcher(id, rest);
+            if let Some(watcher) = &self.watcher {
+                watcher(id, replies, rest);
             }
             while !rest.is_empty() && !deaf {
                 let weather = self.sky().weather;

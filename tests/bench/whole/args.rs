@@ -21,12 +21,12 @@ pub(crate) struct Args {
     /// Trades of a backlog, a multiple of 1,000: whole batches.
     #[arg(long, default_value_t = 5_000_000)]
     pub(crate) trades: usize,
-    /// Runs of what is measured in turns; other cells get one in five of them, at least one.
+    /// Runs of what is measured in turns.
     #[arg(long, default_value_t = 5)]
     pub(crate) runs: usize,
-    /// Only cells whose name holds this.
-    #[arg(long, default_value = "")]
-    pub(crate) only: String,
+    /// Only cells whose name holds one of these, which stand between commas.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// Seconds of each steady load.
     #[arg(long, default_value_t = 20)]
     pub(crate) seconds: u64,
@@ -48,6 +48,13 @@ pub(crate) struct Args {
     /// A process of the bench's own.
     #[command(subcommand)]
     pub(crate) child: Option<Child>,
+}
+
+impl Args {
+    /// Whether a cell of this name is to be measured.
+    pub(crate) fn wants(&self, cell: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| cell.contains(part))
+    }
 }
 
 /// What can be measured.

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::args::{Floor, FloorOrder};
 use crate::backlog::Backlog;
-use crate::process::{Cost, Counters};
+use crate::process::Cost;
 
 /// As much as the service asks for.
 pub(crate) const FETCH_BYTES: i32 = 4 << 20;
@@ -46,7 +46,7 @@ pub(crate) fn perform(order: &FloorOrder) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let read = runtime.block_on(read(order));
     let pid = std::process::id().to_string();
-    let cost = Counters::ZERO.until_now(&pid, begun.elapsed());
+    let cost = Cost::since(Duration::ZERO, &pid, begun.elapsed());
     println!("{}", serde_json::to_string(&(read, cost)).unwrap());
 }
 

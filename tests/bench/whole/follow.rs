@@ -14,6 +14,7 @@ use crate::harness::topic::now;
 /// How old records were, in milliseconds.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Ages {
+    pub(crate) mean_ms: f64,
     pub(crate) median_ms: f64,
     pub(crate) p99_ms: f64,
 }
@@ -41,7 +42,8 @@ pub(crate) fn perform(order: &FollowOrder) {
     });
     ages.sort_unstable();
     let at = |percent: usize| ages[(ages.len() - 1) * percent / 100] as f64;
-    let ages = Ages { median_ms: at(50), p99_ms: at(99) };
+    let mean_ms = ages.iter().sum::<i64>() as f64 / ages.len() as f64;
+    let ages = Ages { mean_ms, median_ms: at(50), p99_ms: at(99) };
     println!("{}", serde_json::to_string(&ages).unwrap());
 }
 

@@ -1,5 +1,5 @@
-//! When the service asks the broker for more: the longest time between two requests to fetch on one
-//! connection, as a proxy before the broker sees them.
+//! How long the service pauses between an answer to a fetch and its next fetch on that connection,
+//! as a proxy before the broker sees both: what the broker waits for is not in it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,31 +11,32 @@ pub(crate) struct Gaps(Arc<Mutex<Noted>>);
 
 #[derive(Debug, Default)]
 struct Noted {
-    last_by_connection: BTreeMap<usize, Instant>,
-    longest: Duration,
+    answered_by_connection: BTreeMap<usize, Instant>,
+    pauses: Vec<Duration>,
 }
 
 impl Gaps {
-    /// Notes what a client has sent on a connection.
-    pub(crate) fn note(&self, connection: usize, sent: &[u8]) {
+    /// Notes what passes on a connection: a piece of an answer, or a request.
+    pub(crate) fn note(&self, connection: usize, answer: bool, piece: &[u8]) {
+        let (mut noted, now) = (self.0.lock().unwrap(), Instant::now());
+        if answer {
+            noted.answered_by_connection.insert(connection, now);
         // Length, then the kind of request.
-        if sent.get(4..6) != Some(&FETCH) {
-            return;
-        }
-        let mut noted = self.0.lock().unwrap();
-        let now = Instant::now();
-        if let Some(before) = noted.last_by_connection.insert(connection, now) {
-            noted.longest = noted.longest.max(now - before);
+        } else if piece.get(4..6) == Some(&FETCH) {
+            let answered = noted.answered_by_connection.remove(&connection);
+            noted.pauses.extend(answered.map(|at| now - at));
         }
     }
 
-    /// The longest one while something goes on.
-    pub(crate) fn longest_while(&self, meanwhile: impl FnOnce()) -> Duration {
+    /// The longest one while something goes on, and what 999 of 1,000 are within, in milliseconds.
+    pub(crate) fn while_ms(&self, meanwhile: impl FnOnce()) -> [f64; 2] {
         *self.0.lock().unwrap() = Noted::default();
         meanwhile();
-        let noted = self.0.lock().unwrap();
-        assert!(!noted.last_by_connection.is_empty(), "nobody fetched through the proxy");
-        noted.longest
+        let mut pauses = std::mem::take(&mut self.0.lock().unwrap().pauses);
+        assert!(pauses.len() >= 1_000, "{} fetches went through the proxy", pauses.len());
+        pauses.sort_unstable();
+        let last = pauses.len() - 1;
+        [last, last * 999 / 1_000].map(|at| pauses[at].as_secs_f64() * 1e3)
     }
 }
 

@@ -3,62 +3,49 @@
 
 use crate::args::Args;
 use crate::backlog::Backlog;
-use crate::drain::{Cell, drain};
+use crate::drain::{Cell, measure};
 use crate::report::Report;
 use crate::world::{Program, World};
 
 /// Trades of each cell at most: the cells are many.
-const MOST: usize = 2_000_000;
+const MOST: usize = 1_000_000;
 
 pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Report) {
     let cells = cells(args.trades.min(MOST));
-    let rows = cells.into_iter().filter(|cell| cell.name.contains(&args.only)).map(|cell| {
-        let drained = drain(world, program, None, cell);
-        drained.growth_row(report)
-    });
-    let rows: Vec<_> = rows.collect();
-    let columns = ["what grows", "µs CPU a trade", "÷ borrowed", "trades/s", "peak MB"];
-    report.table("Growth, one thing at a time:", &columns, &rows);
+    measure("Growth, one thing at a time:", cells, (world, program), args, report);
 }
 
 fn cells(trades: usize) -> Vec<Cell> {
     let usual = Backlog::usual(trades);
+    // One that publishes and checkpoints meanwhile is live.
+    let cell = |name, live, backlog| Cell::of(name, backlog, live, 1);
     let mut cells = Vec::new();
     for (name, tokens) in [("1k", 1_000), ("10k", 10_000), ("100k", 100_000), ("1m", 1_000_000)] {
-        cells.push(cell(format!("tokens-{name}"), Backlog { tokens, ..usual }));
+        cells.push(cell(format!("tokens-{name}"), false, Backlog { tokens, ..usual }));
     }
     for partitions in [1, 4, 16, 64] {
-        cells.push(cell(format!("partitions-{partitions}"), Backlog { partitions, ..usual }));
+        let backlog = Backlog { partitions, ..usual };
+        cells.push(cell(format!("partitions-{partitions}"), false, backlog));
     }
     for windows in [1, 5, 20] {
         let names: Vec<_> = (1..=windows).map(|at| format!("{}s", 600 + at * 180)).collect();
-        let windows = ("TIME_WINDOWS", names.join(","));
-        cells.push(Cell { more: vec![windows], ..live(format!("windows-{}", names.len()), usual) });
+        let more = vec![("TIME_WINDOWS", names.join(","))];
+        cells.push(Cell { more, ..cell(format!("windows-{windows}"), true, usual) });
     }
     for (length, covered) in [("1m", 20), ("1h", 1_800), ("24h", 43_200)] {
         // The trades lie in the younger half of the window.
-        cells.push(Cell {
-            more: vec![("TIME_WINDOWS", length.to_owned())],
-            ..live(format!("length-{length}"), Backlog { covered, ..usual })
-        });
+        let more = vec![("TIME_WINDOWS", length.to_owned())];
+        let backlog = Backlog { covered, ..usual };
+        cells.push(Cell { more, ..cell(format!("length-{length}"), true, backlog) });
     }
     for interval in ["1s", "30s", "5m"] {
-        cells.push(Cell {
-            more: vec![("AGGREGATE_PUBLISH_INTERVAL", interval.to_owned())],
-            ..live(format!("interval-{interval}"), Backlog { tokens: 10_000, ..usual })
-        });
+        let more = vec![("AGGREGATE_PUBLISH_INTERVAL", interval.to_owned())];
+        let backlog = Backlog { tokens: 10_000, ..usual };
+        cells.push(Cell { more, ..cell(format!("interval-{interval}"), true, backlog) });
     }
     for cores in [1, 2] {
-        cells.push(Cell { cores: Some(cores), ..cell(format!("cores-{cores}"), usual) });
+        let cores_alone = Some(cores);
+        cells.push(Cell { cores: cores_alone, ..cell(format!("cores-{cores}"), false, usual) });
     }
     cells
-}
-
-fn cell(name: String, backlog: Backlog) -> Cell {
-    Cell::of(name, backlog, false, 1)
-}
-
-/// At a service that publishes and checkpoints meanwhile.
-fn live(name: String, backlog: Backlog) -> Cell {
-    Cell::of(name, backlog, true, 1)
 }

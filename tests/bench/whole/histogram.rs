@@ -1,12 +1,14 @@
-//! The service's histograms as `/metrics` tells them: what came between two readings, and its
-//! quantiles. Bounds are powers of two; between them a quantile is interpolated, as Prometheus
-//! does.
+//! The service's histograms as `/metrics` tells them: what came between two readings, its mean,
+//! and its quantiles, which are interpolated between two bounds, as Prometheus does.
 
 use crate::harness::service::Service;
 
-/// Cumulated counts by upper bound in seconds.
+/// Cumulated counts by upper bound in seconds, and the sum of all values.
 #[derive(Clone, Debug)]
-pub(crate) struct Histogram(Vec<(f64, f64)>);
+pub(crate) struct Histogram {
+    buckets: Vec<(f64, f64)>,
+    sum: f64,
+}
 
 impl Histogram {
     /// As it stands now.
@@ -20,23 +22,32 @@ impl Histogram {
         };
         let buckets: Vec<_> = text.lines().filter_map(bucket).collect();
         assert!(!buckets.is_empty(), "{name} is not in\n{text}");
-        Self(buckets)
+        let sum = format!("aggregator_{name}_sum ");
+        let sum = text.lines().find_map(|line| line.strip_prefix(&sum)).unwrap();
+        Self { buckets, sum: sum.parse().unwrap() }
     }
 
     /// What came since.
     pub(crate) fn since(&self, before: &Self) -> Self {
-        let pairs = self.0.iter().zip(&before.0);
-        Self(pairs.map(|((bound, now), (_, before))| (*bound, now - before)).collect())
+        let pairs = self.buckets.iter().zip(&before.buckets);
+        let buckets = pairs.map(|((bound, now), (_, before))| (*bound, now - before)).collect();
+        Self { buckets, sum: self.sum - before.sum }
     }
 
-    /// In milliseconds; nothing where nothing came.
-    pub(crate) fn quantile_ms(&self, quantile: f64) -> Option<f64> {
-        let (_, all) = *self.0.last()?;
+    /// In milliseconds.
+    pub(crate) fn mean_ms(&self) -> f64 {
+        self.sum * 1e3 / self.buckets[self.buckets.len() - 1].1
+    }
+
+    /// In milliseconds; at least one value has come.
+    pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
+        let (_, all) = self.buckets[self.buckets.len() - 1];
         let rank = quantile * all;
-        let at = self.0.iter().position(|(_, count)| *count >= rank && *count > 0.0)?;
-        let (low, below) = if at == 0 { (0.0, 0.0) } else { self.0[at - 1] };
-        let (high, count) = self.0[at];
+        let found = self.buckets.iter().position(|(_, count)| *count >= rank && *count > 0.0);
+        let at = found.expect("a value");
+        let (low, below) = if at == 0 { (0.0, 0.0) } else { self.buckets[at - 1] };
+        let (high, count) = self.buckets[at];
         let high = if high.is_finite() { high } else { low };
-        Some(1e3 * (low + (high - low) * (rank - below) / (count - below)))
+        1e3 * (low + (high - low) * (rank - below) / (count - below))
     }
 }

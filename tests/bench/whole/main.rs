@@ -56,7 +56,7 @@ fn measure(args: &Args) {
     let program = Program::of(args);
     println!("{}", machine::describe(&program));
     let world = World::start();
-    let mut report = Report::new(args.markdown);
+    let mut report = Report::new(args.markdown, args.save.clone());
     let parts = if args.parts.is_empty() { Part::value_variants() } else { &args.parts };
     for part in parts {
         let measure = match part {
@@ -71,8 +71,5 @@ fn measure(args: &Args) {
     if let Some(path) = &args.compare {
         println!("\nagainst {}:", path.display());
         baseline::compare(path, &report.ratios).iter().for_each(|line| println!("{line}"));
-    }
-    if let Some(path) = &args.save {
-        baseline::save(path, &report.ratios);
     }
 }

@@ -1,142 +1,140 @@
-//! Publishing: what a message costs, how long a tick takes to its last acknowledgement, and whether
-//! fetching goes on meanwhile, at a thousand to a hundred thousand active tokens. The service
-//! reaches the broker through a proxy that notes when it asks for more.
+//! Publishing: what a message costs, how long a tick takes to its last acknowledgement, alone and
+//! beside a steady load, and whether fetching goes on meanwhile, at a thousand to a hundred
+//! thousand active tokens.
 
 use std::time::Duration;
 
 use crate::args::Args;
 use crate::backlog::Backlog;
 use crate::harness::service::Service;
+use crate::harness::topic::now;
 use crate::histogram::Histogram;
-use crate::process::Counters;
+use crate::process::cpu;
 use crate::report::Report;
 use crate::spread::Spread;
 use crate::stream::Stream;
 use crate::world::{Program, World, figures, trades, until_counted};
 
-/// Active tokens, and a time between ticks that leaves room between them.
-const SIZES: [(usize, u64); 3] = [(1_000, 1), (10_000, 2), (100_000, 5)];
+/// Active tokens, and seconds between ticks: half of that is more than a tick takes.
+const SIZES: [(usize, u64); 3] = [(1_000, 2), (10_000, 2), (100_000, 5)];
 /// Ticks that are measured at least.
 const TICKS: u64 = 4;
 /// No tick while it is measured.
 const NEVER: &str = "24h";
-/// The steady load while pauses are looked for.
+/// The steady load.
 const RATE: f64 = 50_000.0;
+/// *µs CPU a message* is all that a tick costs the process, beyond what it takes when nothing
+/// happens: folding, the message's text, Snappy, the requests to the broker, the view's write.
+const COLUMNS: [&str; 12] = [
+    "cell",
+    "interval",
+    "messages",
+    "µs CPU a message",
+    "tick → acknowledged: mean ms",
+    "p99",
+    "loaded: mean ms",
+    "p99",
+    "longest pause of fetching ms",
+    "999 of 1,000",
+    "without ticks ms",
+    "999 of 1,000",
+];
 
 pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Report) {
-    let lasts = Duration::from_secs(args.seconds);
-    let rows: Vec<_> = SIZES
-        .iter()
-        .filter(|(tokens, _)| name(*tokens).contains(&args.only))
-        .map(|(tokens, seconds)| {
-            let lasts = lasts.max(Duration::from_secs(seconds * TICKS));
-            size(world, program, *tokens, &format!("{seconds}s"), lasts, report)
-        })
-        .collect();
-    let columns = [
-        "tokens",
-        "interval",
-        "messages",
-        "µs CPU a message",
-        "tick → last ack p50 ms",
-        "p99",
-        "longest pause ms",
-        "without ticks",
-    ];
-    report.table("Publishing, and fetching at 50,000 trades/s meanwhile:", &columns, &rows);
+    report.table("Publishing, alone and at 50,000 trades/s:", &COLUMNS);
+    for (tokens, seconds) in SIZES {
+        let name = format!("publish-{tokens}");
+        if args.wants(&name) {
+            eprintln!("{name}");
+            let ticks = args.seconds.div_ceil(seconds).max(TICKS);
+            size(world, program, &name, (tokens, seconds, ticks), report);
+        }
+    }
 }
 
 fn size(
     world: &World,
     program: &Program,
-    tokens: usize,
-    interval: &str,
-    lasts: Duration,
+    name: &str,
+    (tokens, seconds, ticks): (usize, u64, u64),
     report: &mut Report,
-) -> Vec<String> {
-    eprintln!("publish: {tokens} tokens");
-    let name = name(tokens);
-    let topic = trades(&name);
+) {
+    let (topic, interval) = (trades(name), format!("{seconds}s"));
     let backlog = Backlog { tokens, ..Backlog::usual(tokens * 2) };
     backlog.fill(&world.kafka, &topic);
-    let start = |interval: &str, proxied: bool| {
-        let broker = if proxied { world.proxied() } else { world.kafka.address() };
-        // Where nothing comes in, a fetch waits at the broker: that is no pause.
+    let start = |interval: &str, broker: &str| {
+        // Where nothing comes in, a fetch waits at the broker: nothing but trades is to be fetched.
         let more = [
             ("AGGREGATE_PUBLISH_INTERVAL", interval),
-            ("KAFKA_BROKERS", &broker),
+            ("KAFKA_BROKERS", broker),
             ("TOKEN_INFO_TOPIC", ""),
         ];
-        let service = world.service(program, &name, &more);
+        let service = world.service(program, name, &more);
         service.ready();
         service
     };
-    let idle = {
-        let service = start(NEVER, false);
-        until_counted(&service, backlog.trades);
-        cpu_over(&service, lasts / 2).as_secs_f64() / (lasts / 2).as_secs_f64()
-    };
-    let said = said(&start(interval, false), lasts);
-    let cpu_us = (said.cpu.as_secs_f64() - idle * lasts.as_secs_f64()) * 1e6 / said.messages;
+    let service = start(&interval, &world.kafka.address());
+    until_counted(&service, backlog.trades);
+    let (messages, cpu_us, alone) = said(&service, Duration::from_secs(seconds), ticks);
+    drop(service);
     let stream = Stream::of(tokens);
-    let pause = |interval| {
-        let service = start(interval, true);
-        let mut longest = Duration::ZERO;
+    let under_load = |interval: &str| {
+        let service = start(interval, &world.proxied());
+        let (before, mut pauses) = (Histogram::of(&service, TICK), [f64::NAN; 2]);
         stream.pour(&world.kafka, &topic, RATE, || {
-            longest = world.gaps.longest_while(|| std::thread::sleep(lasts));
+            let lasts = Duration::from_secs(seconds * ticks);
+            pauses = world.gaps.while_ms(|| std::thread::sleep(lasts));
         });
-        drop(service);
-        longest.as_secs_f64() * 1e3
+        (Histogram::of(&service, TICK).since(&before), pauses)
     };
-    let (ticking, still) = (pause(interval), pause(NEVER));
+    let (loaded, [longest, most]) = under_load(&interval);
+    let (_, [still_longest, still_most]) = under_load(NEVER);
     world.forget();
     world.delete(&topic);
-    let tick = |quantile| said.ticks.quantile_ms(quantile).unwrap_or(f64::NAN);
-    let ratio = Spread::of([ticking / still]);
-    report.ratio(format!("publish {tokens}: pause ÷ without ticks"), ratio);
-    vec![
-        tokens.to_string(),
-        interval.to_owned(),
-        format!("{}", said.messages),
-        format!("{cpu_us:.2}"),
-        format!("{:.0}", tick(0.5)),
-        format!("{:.0}", tick(0.99)),
-        format!("{ticking:.0}"),
-        format!("{still:.0}"),
-    ]
+    report.ratio(format!("{name}: pause ÷ without ticks"), Spread::of([longest / still_longest]));
+    let mut row = vec![name.to_owned(), interval, messages.to_string(), format!("{cpu_us:.2}")];
+    let ticks = [&alone, &loaded].map(|ticks| [ticks.mean_ms(), ticks.quantile_ms(0.99)]);
+    let figures = ticks.into_iter().chain([[longest, most], [still_longest, still_most]]);
+    row.extend(figures.flatten().map(|ms| format!("{ms:.0}")));
+    report.row(row);
 }
 
-fn name(tokens: usize) -> String {
-    format!("publish-{tokens}")
-}
-
-struct Said {
-    messages: f64,
-    cpu: Duration,
-    ticks: Histogram,
-}
-
-/// What is published in a while that begins with the end of a tick.
-fn said(service: &Service, lasts: Duration) -> Said {
-    let ticks = || figures(service).unwrap()["publish_tick_seconds_count"];
-    let before = ticks();
-    service.until("a tick", || ticks() > before);
+/// How many messages come of so many ticks, the CPU time of one in µs, and the ticks. In the second
+/// half of an interval nothing is published: what that half costs is taken off the first one.
+/// Nobody asks for figures meanwhile.
+fn said(service: &Service, interval: Duration, ticks: u64) -> (f64, f64, Histogram) {
     let read = || {
         let messages = figures(service).unwrap()["messages_published_total"];
-        (Histogram::of(service, "publish_tick_seconds"), messages, Counters::of(&service.pid))
+        (messages, Histogram::of(service, TICK))
     };
-    let (ticks, messages, counters) = read();
-    std::thread::sleep(lasts);
-    let (ticks_now, messages_now, now) = read();
-    Said {
-        messages: messages_now - messages,
-        cpu: now.cpu - counters.cpu,
-        ticks: ticks_now.since(&ticks),
+    service.until("a tick", || figures(service).unwrap()["publish_tick_seconds_count"] > 0.5);
+    until(interval, interval / 2);
+    let (messages, before) = read();
+    let (mut busy, mut idle) = (Duration::ZERO, Duration::ZERO);
+    until(interval, interval - MARGIN);
+    let mut at_begin = cpu(&service.pid);
+    for _ in 0..ticks {
+        until(interval, interval / 2 - MARGIN);
+        let at_half = cpu(&service.pid);
+        until(interval, interval - MARGIN);
+        let at_end = cpu(&service.pid);
+        busy += at_half - at_begin;
+        idle += at_end - at_half;
+        at_begin = at_end;
     }
+    let (messages_now, ticks) = read();
+    let messages = messages_now - messages;
+    (messages, (busy.as_secs_f64() - idle.as_secs_f64()) * 1e6 / messages, ticks.since(&before))
 }
 
-fn cpu_over(service: &Service, lasts: Duration) -> Duration {
-    let before = Counters::of(&service.pid);
-    std::thread::sleep(lasts);
-    Counters::of(&service.pid).cpu - before.cpu
+/// Sleeps until the wall clock is so far behind a multiple of the interval, as ticks are.
+fn until(interval: Duration, behind: Duration) {
+    let interval_ms = i64::try_from(interval.as_millis()).unwrap();
+    let behind_ms = i64::try_from(behind.as_millis()).unwrap();
+    let wait_ms = (behind_ms - now().timestamp_millis()).rem_euclid(interval_ms);
+    std::thread::sleep(Duration::from_millis(wait_ms.try_into().unwrap()));
 }
+
+/// Before a tick, so that all of it is counted.
+const MARGIN: Duration = Duration::from_millis(50);
+const TICK: &str = "publish_tick_seconds";

@@ -1,20 +1,25 @@
-//! What is printed and what is kept: tables, aligned or in Markdown, and the ratios by name.
-//! Decides nothing.
+//! What is printed and what is kept: tables, aligned or in Markdown, row by row as they come, and
+//! the ratios by name. A run that is cut off has lost nothing. Decides nothing.
 
-use crate::baseline::Ratios;
+use std::path::PathBuf;
+
+use crate::baseline::{self, Ratios};
 use crate::spread::Spread;
 
 /// What a run of the bench has to say.
 #[derive(Debug)]
 pub(crate) struct Report {
     markdown: bool,
+    /// Where the ratios are kept.
+    save: Option<PathBuf>,
     /// Less is better in each.
     pub(crate) ratios: Ratios,
+    widths: Vec<usize>,
 }
 
 impl Report {
-    pub(crate) fn new(markdown: bool) -> Self {
-        Self { markdown, ratios: Ratios::new() }
+    pub(crate) fn new(markdown: bool, save: Option<PathBuf>) -> Self {
+        Self { markdown, save, ratios: Ratios::new(), widths: Vec::new() }
     }
 
     /// Keeps a ratio, of which less is better, and answers how it looks.
@@ -23,27 +28,34 @@ impl Report {
         ratio.to_string()
     }
 
-    /// Prints a table: what it is about, the columns, the rows.
-    pub(crate) fn table(&self, title: &str, columns: &[&str], rows: &[Vec<String>]) {
-        let head = columns.iter().map(|column| (*column).to_owned()).collect();
-        let rule = columns.iter().map(|_| "---".to_owned()).collect();
-        let lines: Vec<Vec<String>> = if self.markdown {
-            [head, rule].into_iter().chain(rows.iter().cloned()).collect()
-        } else {
-            [head].into_iter().chain(rows.iter().cloned()).collect()
-        };
+    /// Begins a table: what it is about, and its columns.
+    pub(crate) fn table(&mut self, title: &str, columns: &[&str]) {
+        self.widths = columns.iter().map(|column| column.chars().count().max(NARROW)).collect();
         println!("\n{title}\n");
-        for line in &lines {
-            println!("{}", self.line(line, &lines));
+        self.print(columns.iter().map(|column| (*column).to_owned()).collect());
+        if self.markdown {
+            self.print(vec!["---".to_owned(); columns.len()]);
         }
     }
 
-    fn line(&self, line: &[String], lines: &[Vec<String>]) -> String {
-        if self.markdown {
-            return format!("| {} |", line.join(" | "));
+    /// A row of the table that was begun last; what it says is kept at once.
+    pub(crate) fn row(&self, cells: Vec<String>) {
+        assert_eq!(cells.len(), self.widths.len(), "a cell for each column");
+        self.print(cells);
+        if let Some(path) = &self.save {
+            baseline::save(path, &self.ratios);
         }
-        let wide = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap();
-        let cells = line.iter().enumerate().map(|(at, cell)| format!("{cell:<0$}", wide(at)));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    }
+
+    fn print(&self, cells: Vec<String>) {
+        if self.markdown {
+            println!("| {} |", cells.join(" | "));
+            return;
+        }
+        let cells = cells.iter().zip(&self.widths).map(|(cell, wide)| format!("{cell:<wide$}"));
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
 }
+
+/// Room for a median with its range.
+const NARROW: usize = 16;

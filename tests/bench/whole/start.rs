@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::args::Args;
 use crate::backlog::Backlog;
 use crate::harness::service::{PATIENCE, Service};
-use crate::process::{Counters, status_kb};
+use crate::process::{Cost, cpu, status_kb};
 use crate::report::Report;
 use crate::spread::Spread;
 use crate::world::{Program, World, figures, trades, until_counted};
@@ -14,13 +14,17 @@ use crate::world::{Program, World, figures, trades, until_counted};
 const TOKENS: usize = 50_000;
 
 pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Report) {
-    empty(world, program, args, report);
-    loaded(world, program, args, report);
+    if args.wants("start-empty") {
+        empty(world, program, args, report);
+    }
+    if args.wants("start-loaded") {
+        loaded(world, program, args, report);
+    }
 }
 
 /// Over an empty topic and an empty Redis. The first start of all creates the topics and is not
 /// measured.
-fn empty(world: &World, program: &Program, args: &Args, report: &Report) {
+fn empty(world: &World, program: &Program, args: &Args, report: &mut Report) {
     let usual = [("AGGREGATE_PUBLISH_INTERVAL", "30s")];
     let start = || {
         world.forget();
@@ -37,9 +41,9 @@ fn empty(world: &World, program: &Program, args: &Args, report: &Report) {
     let (begun, service) = start();
     ready(&service, begun);
     let lasts = Duration::from_secs(args.seconds);
-    let before = Counters::of(&service.pid);
+    let before = cpu(&service.pid);
     std::thread::sleep(lasts);
-    let share = (Counters::of(&service.pid).cpu - before.cpu).as_secs_f64() / lasts.as_secs_f64();
+    let share = (cpu(&service.pid) - before).as_secs_f64() / lasts.as_secs_f64();
     let kb = |name| format!("{:.1}", status_kb(&service.pid, name) as f64 / 1e3);
     let row = vec![
         format!("{:.0}", Spread::of(ready_ms)),
@@ -48,12 +52,13 @@ fn empty(world: &World, program: &Program, args: &Args, report: &Report) {
         format!("{:.2}", share * 100.0),
     ];
     let columns = ["start → ready ms", "resident MB", "of it its own MB", "idle: % of a core"];
-    report.table("Empty start, then idling over 3 partitions:", &columns, &[row]);
+    report.table("Empty start, then idling over 3 partitions:", &columns);
+    report.row(row);
 }
 
 /// A service absorbs a backlog in which each trade is a pane, stops, and starts again.
 fn loaded(world: &World, program: &Program, args: &Args, report: &mut Report) {
-    eprintln!("start: a checkpoint of {} panes", args.panes);
+    eprintln!("start-loaded: {} panes", args.panes);
     let topic = trades("load");
     let usual = [("AGGREGATE_PUBLISH_INTERVAL", "30s")];
     let backlog = Backlog { tokens: TOKENS, ..Backlog::usual(args.panes) };
@@ -70,7 +75,7 @@ fn loaded(world: &World, program: &Program, args: &Args, report: &mut Report) {
     let begun = Instant::now();
     let service = world.service(program, "load", &usual);
     let took = ready(&service, begun);
-    let cost = Counters::ZERO.until_now(&service.pid, took);
+    let cost = Cost::since(Duration::ZERO, &service.pid, took);
     // The figure follows within seconds.
     service.until("its panes", || figures(&service).unwrap()["panes"] > 0.5);
     let figures = figures(&service).unwrap();
@@ -80,7 +85,8 @@ fn loaded(world: &World, program: &Program, args: &Args, report: &mut Report) {
     assert!(figures["trades_counted_total"] < 0.5, "it read the log instead of the checkpoint");
     let panes = figures["panes"];
     let peak_mb = cost.peak_kb as f64 / 1e3;
-    let peak = report.ratio("load: peak ÷ before".to_owned(), Spread::of([peak_mb / steady_mb]));
+    let peak =
+        report.ratio("start-loaded: peak ÷ before".to_owned(), Spread::of([peak_mb / steady_mb]));
     let row = vec![
         format!("{panes}"),
         format!("{:.2}", took.as_secs_f64()),
@@ -99,7 +105,8 @@ fn loaded(world: &World, program: &Program, args: &Args, report: &mut Report) {
         "peak MB",
         "÷ before the stop",
     ];
-    report.table("Start over a checkpoint:", &columns, &[row]);
+    report.table("Start over a checkpoint:", &columns);
+    report.row(row);
     drop(service);
     world.forget();
     world.delete(&topic);

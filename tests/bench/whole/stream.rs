@@ -5,11 +5,14 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use rskafka::client::partition::Compression;
+use aggregator_service::domain::position::Partition;
+use aggregator_service::domain::time::WallMs;
+use aggregator_service::kafka::{Cluster, KafkaProducer};
+use aggregator_service::ports::{Message, Producer, Target};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::backlog::{ARRAY, Backlog, record};
+use crate::backlog::{ARRAY, Backlog};
 use crate::harness::topic::{Topic, now};
 use crate::support::kafka::KafkaBroker;
 
@@ -28,7 +31,7 @@ impl Stream {
     pub(crate) fn of(tokens: usize) -> Self {
         let backlog = Backlog { tokens, ..Backlog::usual(0) };
         let template = |first: usize| {
-            let value = backlog.value(first..first + ARRAY, 0);
+            let value = backlog.value(first..first + ARRAY, EPOCH);
             let times = value.match_indices(EPOCH).map(|(at, _)| at).collect();
             Template { value, times }
         };
@@ -43,14 +46,18 @@ impl Stream {
         rate: f64,
         meanwhile: impl FnOnce(),
     ) -> u64 {
-        let partitions = Topic::reach(&broker.config(), name).count();
+        let partitions = Topic::open(broker, name).count();
         let (on, sent) = (AtomicBool::new(true), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for partition in 0..partitions {
                 let (on, sent, rate) = (&on, &sent, rate / partitions as f64);
                 scope.spawn(move || {
-                    let topic = Topic::reach(&broker.config(), name);
-                    let count = self.produce(&topic, partition, rate, on);
+                    let mut runtime = tokio::runtime::Builder::new_current_thread();
+                    let count = runtime.enable_all().build().unwrap().block_on(async {
+                        let cluster = Cluster::connect(broker.config(), PATIENCE).await.unwrap();
+                        let producer = KafkaProducer::new(&cluster, name, None).await.unwrap();
+                        self.produce(&producer, [partition, partitions], rate, on).await
+                    });
                     sent.fetch_add(count, SeqCst);
                 });
             }
@@ -60,24 +67,34 @@ impl Stream {
         sent.into_inner()
     }
 
-    fn produce(&self, topic: &Topic, partition: usize, rate: f64, on: &AtomicBool) -> u64 {
+    /// By the service's own producer: `rskafka`'s would hold each batch back for 40 ms.
+    async fn produce(
+        &self,
+        producer: &KafkaProducer,
+        [partition, partitions]: [usize; 2],
+        rate: f64,
+        on: &AtomicBool,
+    ) -> u64 {
+        let to = Partition(i32::try_from(partition).unwrap());
         let begun = Instant::now();
         let (mut sent, mut next) = (0, partition);
         while on.load(SeqCst) {
             let due = begun.elapsed().as_secs_f64() * rate;
             if sent as f64 >= due {
-                std::thread::sleep(TURN);
+                tokio::time::sleep(TURN).await;
                 continue;
             }
+            let timestamp = WallMs(now().timestamp_millis());
             let second = OffsetDateTime::from_unix_timestamp(now().timestamp()).unwrap();
             let time = second.format(&Rfc3339).unwrap();
             let mut batch = Vec::new();
             while (sent as f64) < due && batch.len() < MOST_RECORDS {
-                batch.push(record(self.templates[next].at(&time)));
-                next = (next + topic.count()) % self.templates.len();
+                let value = Some(self.templates[next].at(&time).into());
+                batch.push(Message { key: None, value, headers: Vec::new(), timestamp });
+                next = (next + partitions) % self.templates.len();
                 sent += ARRAY as u64;
             }
-            topic.produce(partition, batch, Compression::Snappy);
+            producer.produce(Target::Aggregates, to, batch.into()).await.unwrap();
         }
         sent
     }
@@ -102,6 +119,8 @@ impl Drop for Off<'_> {
     }
 }
 
+/// Far above a connection to a broker that is there.
+const PATIENCE: Duration = Duration::from_secs(20);
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 /// As collectors send: often, and little at a time.
 const TURN: Duration = Duration::from_millis(10);

@@ -55,9 +55,10 @@ impl World {
         let [port] = free_ports();
         let gaps = Gaps::default();
         let noting = gaps.clone();
-        let proxy = Proxy::watched(&format!("127.0.0.1:{port}"), move |connection, sent| {
-            noting.note(connection, sent);
-        });
+        let proxy =
+            Proxy::watched(&format!("127.0.0.1:{port}"), move |connection, answer, piece| {
+                noting.note(connection, answer, piece);
+            });
         let kafka = KafkaBroker::start_for_load(&[
             ("+listeners", &format!(",PROXIED://127.0.0.1:{port}")),
             ("+advertised.listeners", &format!(",PROXIED://{}", proxy.addr())),
