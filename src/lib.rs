@@ -162,6 +162,7 @@
 //!   digits         digits, eight at a time
 //!   held           what is held of one token
 //!   history        a token's last hour in steps
+//!   index          from a token's hash to its slot
 //!   look           what a shard says between ticks
 //!   name           symbols and names
 //!   near           what will be touched, asked for in time

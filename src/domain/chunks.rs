@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 /// The first chunk begins with so many, so that a list of one is small too.
 const FEWEST: usize = 4;
+/// A ring grows by so many at least: a token with two panes has one, and there are many of those.
+const RING_STEP: usize = 2;
 /// A ring that has this many places to spare, and more than it uses, gives some back.
 const SPARE: usize = 16;
 
@@ -22,10 +24,13 @@ impl<T, const N: usize> Default for Chunks<T, N> {
 }
 
 impl<T, const N: usize> Chunks<T, N> {
-    /// Adds an item behind all others.
-    pub(crate) fn push(&mut self, item: T) {
+    /// Adds an item behind all others; a chunk of `spare` is used first.
+    pub(crate) fn push(&mut self, item: T, spare: &mut Vec<Vec<T>>) {
         if self.last.len() == N {
             self.full.push(std::mem::take(&mut self.last));
+        }
+        if self.last.is_empty() && self.last.capacity() == 0 {
+            self.last = spare.pop().unwrap_or_default();
         }
         let held = self.last.len();
         if held == self.last.capacity() {
@@ -78,6 +83,32 @@ impl<T, const N: usize> Chunks<T, N> {
         self.full.shrink_to_fit();
     }
 
+    /// As [`tighten`](Self::tighten), but a whole chunk goes to `spare`, and the list of chunks
+    /// stays: it is small beside them.
+    pub(crate) fn tighten_into(&mut self, spare: &mut Vec<Vec<T>>) {
+        if self.last.capacity() < N {
+            self.last.shrink_to_fit();
+        } else if self.last.len() < N {
+            let mut exact = Vec::with_capacity(self.last.len());
+            exact.append(&mut self.last);
+            spare.push(std::mem::replace(&mut self.last, exact));
+        }
+    }
+
+    /// Its whole chunks, emptied, to be used again.
+    pub(crate) fn into_spare(self) -> impl Iterator<Item = Vec<T>> {
+        let whole = self.full.into_iter().chain([self.last]).filter(|chunk| chunk.capacity() == N);
+        whole.map(|mut chunk| {
+            chunk.clear();
+            chunk
+        })
+    }
+
+    /// How many chunks there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.full.len() + 1
+    }
+
     /// Items that there is memory for.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
@@ -89,7 +120,7 @@ impl<T, const N: usize> Chunks<T, N> {
 /// empty.
 pub(crate) fn room<T>(ring: &mut VecDeque<T>) {
     if ring.len() == ring.capacity() {
-        ring.reserve_exact(ring.len() / 8 + FEWEST);
+        ring.reserve_exact(ring.len() / 8 + RING_STEP);
     }
 }
 
@@ -109,7 +140,7 @@ mod tests {
     fn items_keep_their_places_and_little_is_to_spare() {
         let mut list = Chunks::<usize, 48>::default();
         for item in 0..1_000 {
-            list.push(item);
+            list.push(item, &mut Vec::new());
             assert_eq!(
                 (list.len(), list.get(item), list.get(item + 1)),
                 (item + 1, Some(&item), None)
@@ -126,13 +157,27 @@ mod tests {
     fn what_is_cut_off_gives_its_memory_back() {
         for (held, kept) in [(0, 0), (47, 0), (48, 48), (49, 48), (96, 95), (1_000, 1), (97, 200)] {
             let mut list = Chunks::<usize, 48>::default();
-            (0..held).for_each(|item| list.push(item));
+            (0..held).for_each(|item| list.push(item, &mut Vec::new()));
             list.truncate(kept);
             let left = held.min(kept);
             assert_eq!((list.len(), list.capacity()), (left, left), "{held} cut to {kept}");
-            list.push(left);
+            list.push(left, &mut Vec::new());
             assert!(list.chunks().flatten().copied().eq(0..=left), "{held} cut to {kept}");
         }
+    }
+
+    #[test]
+    fn whole_chunks_are_used_again() {
+        let (mut list, mut spare) = (Chunks::<usize, 48>::default(), Vec::new());
+        (0..100).for_each(|item| list.push(item, &mut spare));
+        spare.extend(list.into_spare());
+        assert_eq!(spare.iter().map(Vec::capacity).collect::<Vec<_>>(), [48, 48]);
+        let mut again = Chunks::<usize, 48>::default();
+        (0..50).for_each(|item| again.push(item, &mut spare));
+        assert_eq!((again.capacity(), again.count(), spare.len()), (96, 2, 0));
+        again.tighten_into(&mut spare);
+        assert_eq!((again.capacity(), spare.len()), (50, 1));
+        assert!(again.chunks().flatten().copied().eq(0..50) && spare.iter().all(Vec::is_empty));
     }
 
     #[test]
@@ -141,7 +186,7 @@ mod tests {
         for item in 0..10_000 {
             room(&mut ring);
             ring.push_back(item);
-            assert!(ring.capacity() <= ring.len() + ring.len() / 8 + FEWEST);
+            assert!(ring.capacity() <= ring.len() + ring.len() / 8 + RING_STEP);
         }
         while ring.pop_front().is_some() {
             give_back(&mut ring);

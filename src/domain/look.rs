@@ -36,9 +36,11 @@ impl Shard {
         for (slot, token) in self.actives() {
             let prices = || {
                 let close = token.close(panes, end);
-                (token.open(panes, spec, end).unwrap_or(close), close)
+                let oldest = token.oldest_in(spec, end).and_then(|place| panes.open(place));
+                (oldest.unwrap_or(close), close)
             };
-            each(token.address.as_str(), &|| sort.key(&self.sums(slot, token, window), prices));
+            let sums = || self.sums(slot, token.longest(panes, end), window);
+            each(token.address.as_str(), &|| sort.key(&sums(), prices));
         }
     }
 
@@ -65,21 +67,23 @@ impl Shard {
     ) {
         let (panes, end) = (&self.panes, self.end);
         let close = token.close(panes, end);
+        let whole = token.longest(panes, end);
         figures.clear();
         figures.extend(self.windows.iter().enumerate().map(|(at, window)| {
-            let open = token.open(panes, window, end).unwrap_or(close);
-            Figures { sums: self.sums(slot, token, at), open, close }
+            let oldest = token.oldest_in(window, end).and_then(|place| panes.open(place));
+            let open = oldest.unwrap_or(close);
+            Figures { sums: self.sums(slot, whole, at), open, close }
         }));
         let (address, hash) = (token.address.as_str(), token.hash);
         each(&Aggregate { token: address, hash, end, windows: figures });
     }
 
-    /// Sums of a token's window at a place.
-    fn sums(&self, slot: u32, token: &Token, window: usize) -> Sums {
-        match self.windows.shorter_at(window) {
-            Some(at) => self.tokens.window(slot, at).map(Running::sums).unwrap_or_default(),
-            None => token.longest(&self.panes, self.end),
-        }
+    /// Sums of a token's window at a place: those of the longest without what it has lost.
+    fn sums(&self, slot: u32, mut longest: Sums, window: usize) -> Sums {
+        let shorter = self.windows.shorter_at(window);
+        let lost = shorter.and_then(|at| self.tokens.lost(slot, at)).map(Running::sums);
+        lost.into_iter().for_each(|lost| longest.subtract(&lost));
+        longest
     }
 
     fn actives(&self) -> impl Iterator<Item = (u32, &Token)> {

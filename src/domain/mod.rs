@@ -11,6 +11,7 @@ pub(crate) mod decimal;
 pub(crate) mod digits;
 mod held;
 pub mod history;
+mod index;
 mod look;
 pub mod name;
 mod near;

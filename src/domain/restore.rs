@@ -40,17 +40,15 @@ impl Shard {
     pub fn open(&mut self, published: Second) {
         self.end = published;
         for bucket in self.panes.between(Second(i64::MIN), Second(i64::MAX)) {
-            let near = |tokens: &TokenTable, slot| {
-                tokens.prefetch_token(slot);
-                tokens.prefetch_windows(slot);
-            };
-            self.tokens.each(bucket, near, |tokens, index, stored| {
+            self.tokens.each(bucket, TokenTable::prefetch_all, |tokens, index, stored| {
                 let Some(token) = tokens.get_mut(stored.slot()) else { return };
                 let Some(sums) = self.panes.sums(bucket.second, index, stored) else { return };
                 // What a valid checkpoint holds was checked when it was counted.
                 if let Some(total) = token.total.sums().checked_add(&sums) {
                     token.total = Running::from(&total);
-                    tokens.add(stored.slot(), &self.windows, bucket.second, published, &sums);
+                    let at = (bucket.second, published);
+                    let lose = |lost: &mut Running| lost.add(&sums);
+                    tokens.each_lost(stored.slot(), &self.windows, at, lose);
                 }
             });
         }

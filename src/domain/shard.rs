@@ -3,7 +3,8 @@
 //!
 //! Invariants:
 //! - Applying a trade twice does nothing: one below the expected position is skipped.
-//! - A token's windows are the sums of its panes with `end − D < pane ≤ end`, at every moment.
+//! - A token's windows are the sums of its panes with `end − D < pane ≤ end`, at every moment: its
+//!   total without the panes ahead of `end` and without what the window has lost of the live ones.
 //! - A pane lives while the longest window holds it, or will: `end − longest < pane`.
 //! - The figures depend on which trades were absorbed, not on the order in which they came.
 
@@ -145,7 +146,8 @@ impl Shard {
         };
         token.total = Running::from(&total);
         if second <= self.end {
-            self.tokens.add(slot, &self.windows, second, self.end, &pane.sums);
+            let at = (second, self.end);
+            self.tokens.each_lost(slot, &self.windows, at, |lost| lost.add(&pane.sums));
         }
         self.dirty.extend(changed);
         Outcome::Counted
@@ -157,35 +159,26 @@ impl Shard {
         self.tokens.count()
     }
 
-    /// Moves the windows' end forwards: folds in the seconds that begin to count, takes away those
-    /// that leave. An `end` that is not later changes nothing.
+    /// Moves the windows' end forwards: the seconds that begin to count are in the totals, those
+    /// that leave a window are noted for it. An `end` that is not later changes nothing.
     pub fn advance(&mut self, end: Second) {
         if end <= self.end {
             return;
         }
         let before = std::mem::replace(&mut self.end, end);
-        for bucket in self.panes.between(before, end) {
-            self.tokens.each(bucket, TokenTable::prefetch_windows, |tokens, index, stored| {
-                if let Some(sums) = self.panes.sums(bucket.second, index, stored) {
-                    tokens.add(stored.slot(), &self.windows, bucket.second, end, &sums);
-                }
-            });
-        }
         self.panes.tighten(before, end);
         for (at, window) in self.windows.shorter().enumerate() {
-            let (lost, leaving) = (window.left_by(before), window.left_by(end).min(before));
-            let near = |tokens: &TokenTable, slot| tokens.prefetch_window(slot, at);
+            let (lost, leaving) = (window.left_by(before), window.left_by(end));
+            let near = |tokens: &TokenTable, slot| tokens.prefetch_lost(slot, at);
             for bucket in self.panes.between(lost, leaving) {
                 self.tokens.each(bucket, near, |tokens, index, stored| {
                     let sums = self.panes.sums(bucket.second, index, stored);
-                    if let (Some(running), Some(sums)) =
-                        (tokens.window_mut(stored.slot(), at), sums)
-                    {
-                        running.subtract(&sums);
+                    if let (Some(lost), Some(sums)) = (tokens.lost_mut(stored.slot(), at), sums) {
+                        lost.add(&sums);
                     }
                 });
             }
-            // Late panes may have come since it was folded.
+            // Late panes may have come since it closed.
             self.panes.tighten(lost, leaving);
         }
         self.expire();
@@ -227,7 +220,8 @@ impl Shard {
     /// The panes that changed since then, whole, with their tokens and seconds. Those that expired
     /// meanwhile are not among them.
     pub fn changes(&self) -> impl Iterator<Item = (&str, Second, Pane)> {
-        self.dirty.iter().filter_map(|place| {
+        self.dirty.iter().enumerate().filter_map(|(at, place)| {
+            self.prefetch_change(at, &self.dirty);
             let (slot, pane) = self.panes.get(*place)?;
             Some((self.tokens.get(slot)?.address.as_str(), place.second(), pane))
         })
@@ -277,13 +271,16 @@ impl Shard {
         let horizon = self.horizon();
         let live = self.panes.count();
         for bucket in self.panes.between(Second(i64::MIN), horizon) {
-            self.tokens.each(bucket, TokenTable::prefetch_token, |tokens, index, stored| {
+            self.tokens.each(bucket, TokenTable::prefetch_all, |tokens, index, stored| {
                 let Some(token) = tokens.get_mut(stored.slot()) else { return };
                 let Some(pane) = self.panes.pane(bucket.second, index, stored) else { return };
                 token.pop_oldest();
                 token.total.subtract(&pane.sums);
                 token.last_price = pane.last.price;
                 token.closing = token.newest_until(self.end).is_none();
+                let at = (bucket.second, self.end);
+                let forget = |lost: &mut Running| lost.subtract(&pane.sums);
+                tokens.each_lost(stored.slot(), &self.windows, at, forget);
             });
         }
         self.panes.drop_until(horizon);
@@ -363,7 +360,7 @@ mod tests {
         let mut shard = Shard::new(windows, budget, Second(0), Second(i64::MIN));
         trade_all(&mut shard, 2_000, 1..61);
         let loud = bytes(&shard);
-        let least = 2_000 * (176 + 4 * 64) + 120_000 * 84;
+        let least = 2_000 * (192 + 4 * 64) + 120_000 * 84;
         assert!(loud > least && loud < least * 5 / 4, "{loud} bytes where {least} are needed");
         trade_all(&mut shard, 10, 61..181);
         let quiet = bytes(&shard);

@@ -3,8 +3,8 @@
 //! there; it keeps that place until its whole second goes.
 //!
 //! A pane takes 84 bytes here, see `compact`; one that does not fit stands aside, whole. Memory is
-//! to spare in open seconds alone: one that has closed is tightened, and one that goes takes its
-//! memory along.
+//! to spare in open seconds alone: one that has closed is tightened. The chunks of one that goes
+//! are used for those that come, so that a steady stream allocates none.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -59,6 +59,8 @@ pub(crate) struct Bucket {
 pub(crate) struct PaneStore {
     buckets: VecDeque<Bucket>,
     wide: HashMap<PaneRef, Pane>,
+    /// Chunks of seconds that went: no more than one of the last that went had.
+    spare: Vec<Vec<StoredPane>>,
     count: usize,
 }
 
@@ -133,7 +135,7 @@ impl PaneStore {
                 StoredPane { tag: tag | WIDE, compact: Compact::default() }
             }
         };
-        self.buckets.get_mut(at)?.panes.push(stored);
+        self.buckets.get_mut(at)?.panes.push(stored, &mut self.spare);
         self.count += 1;
         Some(place)
     }
@@ -190,6 +192,11 @@ impl PaneStore {
         Some((stored.slot(), self.whole(at, stored, Compact::pane, |pane| *pane)?))
     }
 
+    /// The slot of the token of the pane at a place, if it still lives.
+    pub(crate) fn slot(&self, at: PaneRef) -> Option<u32> {
+        self.stored(at).map(StoredPane::slot)
+    }
+
     /// The pane at this index in this second.
     pub(crate) fn pane(&self, second: Second, index: usize, stored: &StoredPane) -> Option<Pane> {
         self.whole(PaneRef::new(second, index)?, stored, Compact::pane, |pane| *pane)
@@ -229,19 +236,25 @@ impl PaneStore {
     pub(crate) fn tighten(&mut self, after: Second, until: Second) {
         let from = self.buckets.partition_point(|bucket| bucket.second <= after);
         let closed = self.buckets.range_mut(from..).take_while(|bucket| bucket.second <= until);
-        closed.for_each(|bucket| bucket.panes.tighten());
+        closed.for_each(|bucket| bucket.panes.tighten_into(&mut self.spare));
     }
 
     /// Removes the buckets whose second is not after `until`.
     pub(crate) fn drop_until(&mut self, until: Second) {
+        let mut most = 0;
         while let Some(bucket) = self.buckets.pop_front_if(|bucket| bucket.second <= until) {
+            most = most.max(bucket.panes.count());
             self.count -= bucket.len();
-            if self.wide.is_empty() {
-                continue;
+            if !self.wide.is_empty() {
+                for (place, _) in bucket.places().filter(|(_, stored)| stored.is(WIDE)) {
+                    self.wide.remove(&place);
+                }
             }
-            for (place, _) in bucket.places().filter(|(_, stored)| stored.is(WIDE)) {
-                self.wide.remove(&place);
-            }
+            self.spare.extend(bucket.panes.into_spare());
+        }
+        if most > 0 {
+            self.spare.truncate(most);
+            self.spare.shrink_to(2 * most);
         }
         give_back(&mut self.buckets);
         if self.wide.capacity() > 4 * self.wide.len() + CHUNK {
@@ -307,7 +320,8 @@ impl PaneStore {
     /// Bytes that there is memory for.
     pub(crate) fn bytes(&self) -> usize {
         let panes: usize = self.buckets.iter().map(|bucket| bucket.panes.capacity()).sum();
-        panes * size_of::<StoredPane>()
+        let spare: usize = self.spare.iter().map(Vec::capacity).sum();
+        (panes + spare) * size_of::<StoredPane>()
             + self.buckets.capacity() * size_of::<Bucket>()
             + self.wide.capacity() * size_of::<(PaneRef, Pane)>()
     }

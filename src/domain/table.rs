@@ -1,36 +1,31 @@
-//! A shard's tokens by address: slots that are used again, found by the token's hash, and the sums
-//! of their windows, one list for each window. Where few of many slots are left in use, the tokens
-//! move together and the memory is given back.
-
-use hashbrown::HashTable;
+//! A shard's tokens by address: slots that are used again, found by the token's hash, and beside
+//! them what each window has lost of the token's live panes. A window's sums are the token's total
+//! without that: so a pane is taken up in one place, and a window is touched when it loses one.
+//! Where few of many slots are left in use, the tokens move together and the memory is given back.
 
 use super::chunks::Chunks;
 use super::held::Token;
-use super::pane::{Running, Sums};
+use super::index::Index;
+use super::pane::Running;
 use super::store::{Bucket, MAX_SLOTS, StoredPane};
 use super::time::Second;
 use super::token::TokenHash;
 use super::window::Windows;
 
-/// Tokens in a chunk: 11 kB, and 4 kB of each window's sums. Not asked to begin with a line of the
-/// cache: an allocator would leave an eighth empty for that.
+/// Tokens in a chunk: 12 kB, and sums in one: 4 kB. Allocators hand those out without a gap, and
+/// beginning with a line of the cache; one that was asked for that would leave an eighth empty.
 const CHUNK: usize = 64;
 
 /// Tokens in slots.
 #[derive(Debug)]
 pub(crate) struct TokenTable {
     slots: Chunks<Option<Token>, CHUNK>,
-    /// Running sums by slot, for each window but the longest, which is told by the tokens' totals.
-    windows: Box<[Chunks<Running, CHUNK>]>,
+    /// What each window but the longest has lost of the live panes, slot by slot.
+    lost: Chunks<Running, CHUNK>,
+    /// How many windows are shorter than the longest.
+    shorter: usize,
     free: Vec<u32>,
-    found: HashTable<Found>,
-}
-
-/// A slot with its token's hash: a token that is looked at is the right one.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    hash: TokenHash,
-    slot: u32,
+    index: Index,
 }
 
 impl TokenTable {
@@ -38,9 +33,10 @@ impl TokenTable {
     pub(crate) fn new(windows: &Windows) -> Self {
         Self {
             slots: Chunks::default(),
-            windows: windows.shorter().map(|_| Chunks::default()).collect(),
+            lost: Chunks::default(),
+            shorter: windows.shorter().count(),
             free: Vec::new(),
-            found: HashTable::new(),
+            index: Index::default(),
         }
     }
 
@@ -50,25 +46,19 @@ impl TokenTable {
     }
 
     /// How many tokens there are.
-    pub(crate) fn count(&self) -> usize {
-        self.found.len()
+    pub(crate) const fn count(&self) -> usize {
+        self.index.len()
     }
 
     /// The slot of an address.
     pub(crate) fn find(&self, hash: TokenHash, address: &str) -> Option<u32> {
-        let is_it = |found: &Found| {
-            found.hash == hash
-                && self
-                    .get(found.slot)
-                    .is_some_and(|it| it.address.as_bytes() == address.as_bytes())
-        };
-        self.found.find(spread(hash), is_it).map(|found| found.slot)
+        let is_it = |token: &Token| token.address.as_bytes() == address.as_bytes();
+        self.index.find(hash, |slot| self.get(slot).is_some_and(is_it))
     }
 
-    /// The token that is most likely meant by a hash, not looked at yet.
-    pub(crate) fn guess(&self, hash: TokenHash) -> Option<&Token> {
-        let found = self.found.find(spread(hash), |found| found.hash == hash)?;
-        self.get(found.slot)
+    /// The slot that is most likely meant by a hash; its token is not looked at.
+    pub(crate) fn guess(&self, hash: TokenHash) -> Option<u32> {
+        self.index.find(hash, |_| true)
     }
 
     /// Adds a token that is not there yet; the slot it got, if there is one.
@@ -77,19 +67,17 @@ impl TokenTable {
             Some(slot) => slot,
             None => {
                 let slot = Some(self.slots()).filter(|slot| *slot < MAX_SLOTS)?;
-                self.slots.push(None);
-                self.windows.iter_mut().for_each(|sums| sums.push(Running::default()));
+                let none = (&mut Vec::new(), &mut Vec::new());
+                self.slots.push(None, none.0);
+                (0..self.shorter).for_each(|_| self.lost.push(Running::default(), none.1));
                 slot
             }
         };
-        let found = Found { hash: token.hash, slot };
+        self.index.insert(token.hash, slot);
         self.put(slot, Some(token));
-        for sums in &mut self.windows {
-            if let Some(sums) = sums.get_mut(index(slot)) {
-                *sums = Running::default();
-            }
+        for window in 0..self.shorter {
+            self.put_lost(slot, window, Running::default());
         }
-        self.found.insert_unique(spread(found.hash), found, |found| spread(found.hash));
         Some(slot)
     }
 
@@ -98,10 +86,7 @@ impl TokenTable {
         let Some(token) = self.slots.get_mut(index(slot)).and_then(Option::take) else {
             return;
         };
-        let found = self.found.find_entry(spread(token.hash), |found| found.slot == slot);
-        if let Ok(entry) = found {
-            entry.remove();
-        }
+        self.index.remove(token.hash, slot);
         self.free.push(slot);
     }
 
@@ -124,22 +109,17 @@ impl TokenTable {
             let token = self.slots.get_mut(index(from)).and_then(Option::take);
             if let Some(token) = &token {
                 moved(token, to);
-                let is_it = |found: &Found| found.slot == from;
-                if let Some(found) = self.found.find_mut(spread(token.hash), is_it) {
-                    found.slot = to;
-                }
+                self.index.change(token.hash, from, to);
             }
             self.put(to, token);
-            for sums in &mut self.windows {
-                let running = sums.get(index(from)).copied().unwrap_or_default();
-                if let Some(place) = sums.get_mut(index(to)) {
-                    *place = running;
-                }
+            for window in 0..self.shorter {
+                let lost = self.lost(from, window).copied().unwrap_or_default();
+                self.put_lost(to, window, lost);
             }
         }
         self.slots.truncate(held);
-        self.windows.iter_mut().for_each(|sums| sums.truncate(held));
-        self.found.shrink_to_fit(|found| spread(found.hash));
+        self.lost.truncate(held * self.shorter);
+        self.index.tighten();
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Token> {
@@ -156,30 +136,27 @@ impl TokenTable {
         slots.filter_map(|(slot, token)| Some((slot, token.as_ref()?)))
     }
 
-    /// The running sums of a token in the window at a place among the shorter ones.
-    pub(crate) fn window(&self, slot: u32, at: usize) -> Option<&Running> {
-        self.windows.get(at)?.get(index(slot))
+    /// What the window at a place among the shorter ones has lost of a token's live panes.
+    pub(crate) fn lost(&self, slot: u32, window: usize) -> Option<&Running> {
+        self.lost.get(index(slot) * self.shorter + window)
     }
 
-    /// As [`window`](Self::window).
-    pub(crate) fn window_mut(&mut self, slot: u32, at: usize) -> Option<&mut Running> {
-        self.windows.get_mut(at)?.get_mut(index(slot))
+    /// As [`lost`](Self::lost).
+    pub(crate) fn lost_mut(&mut self, slot: u32, window: usize) -> Option<&mut Running> {
+        self.lost.get_mut(index(slot) * self.shorter + window)
     }
 
-    /// Adds a pane's sums to the windows that hold its second when they end at `end`.
-    pub(crate) fn add(
+    /// The windows that have lost a second when they end at `end`: does something for each of them.
+    pub(crate) fn each_lost(
         &mut self,
         slot: u32,
         windows: &Windows,
-        pane: Second,
-        end: Second,
-        sums: &Sums,
+        (second, end): (Second, Second),
+        each: impl Fn(&mut Running),
     ) {
-        for (window, running) in windows.shorter().zip(&mut self.windows) {
-            if window.holds(pane, end)
-                && let Some(running) = running.get_mut(index(slot))
-            {
-                running.add(sums);
+        for (at, window) in windows.shorter().enumerate() {
+            if second <= window.left_by(end) {
+                self.lost_mut(slot, at).into_iter().for_each(&each);
             }
         }
     }
@@ -198,28 +175,36 @@ impl TokenTable {
         }
     }
 
-    /// Brings a token near.
+    /// Brings near where a hash is looked up.
+    pub(crate) fn prefetch_index(&self, hash: TokenHash) {
+        self.index.prefetch(hash);
+    }
+
+    /// Brings a token near; does not look whether there is one.
     pub(crate) fn prefetch_token(&self, slot: u32) {
-        if let Some(token) = self.slots.get(index(slot)) {
-            memfn::prefetch(token);
-        }
+        self.slots.get(index(slot)).into_iter().for_each(memfn::prefetch);
     }
 
-    /// Brings a token's running sums in one window near.
-    pub(crate) fn prefetch_window(&self, slot: u32, at: usize) {
-        if let Some(running) = self.window(slot, at) {
-            memfn::prefetch(running);
-        }
+    /// Brings near what one window has lost of a token.
+    pub(crate) fn prefetch_lost(&self, slot: u32, window: usize) {
+        self.lost(slot, window).into_iter().for_each(memfn::prefetch);
     }
 
-    /// Brings a token's running sums in all windows near.
-    pub(crate) fn prefetch_windows(&self, slot: u32) {
-        (0..self.windows.len()).for_each(|at| self.prefetch_window(slot, at));
+    /// Brings near a token and what all windows have lost of it.
+    pub(crate) fn prefetch_all(&self, slot: u32) {
+        self.prefetch_token(slot);
+        (0..self.shorter).for_each(|window| self.prefetch_lost(slot, window));
     }
 
     fn put(&mut self, slot: u32, token: Option<Token>) {
         if let Some(place) = self.slots.get_mut(index(slot)) {
             *place = token;
+        }
+    }
+
+    fn put_lost(&mut self, slot: u32, window: usize, lost: Running) {
+        if let Some(place) = self.lost_mut(slot, window) {
+            *place = lost;
         }
     }
 }
@@ -228,19 +213,13 @@ const fn index(slot: u32) -> usize {
     slot as usize
 }
 
-/// Tokens of a shard share the bits that chose it: multiply, so that the table's bits differ.
-const fn spread(hash: TokenHash) -> u64 {
-    (hash.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
 #[cfg(test)]
 impl TokenTable {
     /// Bytes that there is memory for.
     pub(crate) fn bytes(&self) -> usize {
-        let running: usize = self.windows.iter().map(Chunks::capacity).sum();
         self.slots.capacity() * size_of::<Option<Token>>()
-            + running * size_of::<Running>()
-            + self.found.capacity() * (size_of::<Found>() + 1)
+            + self.lost.capacity() * size_of::<Running>()
+            + self.index.bytes()
             + self.free.capacity() * size_of::<u32>()
     }
 }

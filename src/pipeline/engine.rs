@@ -21,12 +21,15 @@ use crate::wire::checkpoint::{self, PaneAt};
 /// 16 entries of unknown size, is then some megabytes.
 const SNAPSHOT_PANES: usize = 4_096;
 
-/// So many trades ahead their tokens are brought near: as many as a processor can wait for at once.
-const TOKENS_AHEAD: usize = 16;
-/// And their panes, once the tokens are there, which say where those stand.
-const PANES_AHEAD: usize = 8;
+/// What a trade will touch is brought near in three steps, so many trades ahead: each is told where
+/// to look by what the one before has brought.
+const STEPS_AHEAD: [(usize, Near); 3] =
+    [(24, Shard::prefetch_index), (12, Shard::prefetch_token), (6, Shard::prefetch_pane)];
 /// So few tokens lie near by themselves: they fit the second level of a processor's cache.
 const TOKENS_NEAR: usize = 2_000;
+
+/// Brings something near of what a trade will touch.
+type Near = fn(&Shard, TokenHash, Second);
 
 /// The shards `me`, `me + workers`, `me + 2 × workers`, … below [`SHARDS`].
 #[derive(Debug)]
@@ -83,15 +86,12 @@ impl Engine {
         absorbed.clear();
         let mut last = None;
         let many = self.shards.iter().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
-        let (mut tokens, mut panes) = (batch.places(), batch.places());
-        if many {
-            self.prefetch(&mut tokens, TOKENS_AHEAD, |shard, hash, _| shard.prefetch_token(hash));
-            self.prefetch(&mut panes, PANES_AHEAD, Shard::prefetch_pane);
-        }
+        let mut steps = STEPS_AHEAD.map(|(ahead, near)| (ahead, batch.places(), near));
         for (at, (position, written, trade)) in batch.trades().enumerate() {
             if many {
-                self.prefetch(&mut tokens, 1, |shard, hash, _| shard.prefetch_token(hash));
-                self.prefetch(&mut panes, 1, Shard::prefetch_pane);
+                for (ahead, places, near) in &mut steps {
+                    self.prefetch(places.take(std::mem::take(ahead) + 1), *near);
+                }
             }
             match self.absorb_one(position, &trade) {
                 Outcome::Counted => {
@@ -110,14 +110,9 @@ impl Engine {
         &self.absorbed
     }
 
-    /// Brings near what the next `count` trades will touch.
-    fn prefetch(
-        &self,
-        places: &mut impl Iterator<Item = (TokenHash, Second)>,
-        count: usize,
-        near: fn(&Shard, TokenHash, Second),
-    ) {
-        for (hash, second) in places.take(count) {
+    /// Brings near what trades in these places will touch.
+    fn prefetch(&self, places: impl Iterator<Item = (TokenHash, Second)>, near: Near) {
+        for (hash, second) in places {
             if let Some(shard) = self.shard_of(hash) {
                 near(shard, hash, second);
             }

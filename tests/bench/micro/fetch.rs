@@ -24,14 +24,14 @@ use kafka_protocol::records::{
 };
 
 /// Trades of one answer, and of one of its batches.
-const TRADES: usize = 4_000;
+pub(crate) const TRADES: usize = 4_000;
 const BATCH: usize = 1_000;
 
 /// Trades in a value.
 const SIZES: [usize; 2] = [1, 50];
 
-/// Somewhat after the trades.
-const NOW: WallMs = WallMs(1_736_332_215_000);
+/// Somewhat after the first trades, which are of 10:30:00.
+pub(crate) const NOW: WallMs = WallMs(1_736_332_215_000);
 
 #[divan::bench(args = SIZES)]
 fn decode_plain(bencher: Bencher, size: usize) {
@@ -59,115 +59,133 @@ fn decode_gzip(bencher: Bencher, size: usize) {
 }
 
 fn decode(bencher: Bencher, size: usize, codec: Compression) {
-    let (pool, answer) = (Pool::new(1 << 30), answer(size, codec));
+    let (pool, answer) = (Pool::new(1 << 30), FEW.answer(0, size, codec));
     bencher.counter(ItemsCount::new(TRADES)).bench_local(|| {
-        assert_eq!(fetched(&pool, &answer).records.len(), TRADES / size);
+        assert_eq!(fetched(&pool, &answer, 0).records.len(), TRADES / size);
     });
 }
 
 #[divan::bench(args = SIZES)]
 fn route(bencher: Bencher, size: usize) {
-    let records = Arc::new(fetched(&Pool::new(1 << 30), &answer(size, Compression::None)).records);
+    let answer = FEW.answer(0, size, Compression::None);
+    let records = Arc::new(fetched(&Pool::new(1 << 30), &answer, 0).records);
     let router = router();
-    bencher.counter(ItemsCount::new(TRADES)).bench_local(|| routed(&router, &records, 0));
+    bencher.counter(ItemsCount::new(TRADES)).bench_local(|| routed(&router, &records, 0, NOW));
 }
 
 #[divan::bench(args = SIZES)]
 fn decode_route_and_absorb(bencher: Bencher, size: usize) {
-    let (pool, answer) = (Pool::new(1 << 30), answer(size, Compression::Snappy));
-    let (router, mut engine) = (router(), engine());
+    let (pool, answer) = (Pool::new(1 << 30), FEW.answer(0, size, Compression::Snappy));
+    let (router, mut engine) = (router(), engine(&[60, 300, 900, 1_800, 3_600], NOW.second()));
     let mut offset = 0;
     bencher.counter(ItemsCount::new(TRADES)).bench_local(|| {
-        let records = Arc::new(fetched(&pool, &answer).records);
+        let records = Arc::new(fetched(&pool, &answer, 0).records);
         offset += 1;
         // Another partition each time: what was counted once would be passed by.
-        let batches = routed(&router, &records, offset);
+        let batches = routed(&router, &records, offset, NOW);
         let counted = |batch: &Batch| engine.absorb(batch).counted;
         assert_eq!(batches.iter().map(counted).sum::<u64>(), u64::try_from(TRADES).unwrap());
     });
 }
 
-fn routed(router: &Router, records: &Arc<Records>, partition: i32) -> Vec<Batch> {
-    let next = Offset(i64::try_from(TRADES).unwrap());
-    let mut routing = router.route(Partition(partition), records, next, NOW);
+/// Trades in the order of their numbers, 320 bytes each: every token in turn, so many a second.
+#[derive(Clone, Copy)]
+pub(crate) struct Stream {
+    pub(crate) tokens: usize,
+    pub(crate) per_second: usize,
+}
+
+const FEW: Stream = Stream { tokens: 1_000, per_second: 1_000 };
+
+pub(crate) fn routed(
+    router: &Router,
+    records: &Arc<Records>,
+    partition: i32,
+    now: WallMs,
+) -> Vec<Batch> {
+    let next = records.last().unwrap().offset().next();
+    let mut routing = router.route(Partition(partition), records, next, now);
     assert!(routing.read_on().is_empty());
     routing.finish().batches
 }
 
-fn router() -> Router {
+pub(crate) fn router() -> Router {
     Router::new(Arc::from("trade-info"), 1, Duration::from_secs(300))
 }
 
-fn engine() -> Engine {
-    let seconds = [60, 300, 900, 1_800, 3_600];
-    let window = |seconds| Window { name: format!("{seconds}s"), seconds };
-    let windows = Windows::new(seconds.map(window).to_vec()).unwrap();
-    let budget = Arc::new(Budget::new(1_000_000, 1_000_000));
-    let (end, floor) = (NOW.second(), Second(0));
-    let shard = |_| Shard::new(windows.clone(), Arc::clone(&budget), end, floor);
+pub(crate) fn engine(windows: &[u32], end: Second) -> Engine {
+    let window = |seconds: &u32| Window { name: format!("{seconds}s"), seconds: *seconds };
+    let windows = Windows::new(windows.iter().map(window).collect()).unwrap();
+    let budget = Arc::new(Budget::new(usize::MAX, usize::MAX));
+    let shard = |_| Shard::new(windows.clone(), Arc::clone(&budget), end, Second(0));
     Engine::new(0, 1, (0..SHARDS).map(shard).collect())
 }
 
-fn fetched(pool: &Arc<Pool<Content>>, answer: &[u8]) -> Fetched {
+pub(crate) fn fetched(pool: &Arc<Pool<Content>>, answer: &[u8], from: usize) -> Fetched {
     let mut records = pool.take(1 << 20);
     records.answer.room(answer.len()).copy_from_slice(answer);
     records.answer.fill(answer.len());
     let batches = Batches { records, place: 0..answer.len(), ..Batches::default() };
-    batches.read(Offset(0)).unwrap()
+    batches.read(Offset(i64::try_from(from).unwrap())).unwrap()
 }
 
-fn answer(size: usize, compression: Compression) -> Bytes {
-    let options = RecordEncodeOptions { version: 2, compression };
-    let mut answer = BytesMut::new();
-    for first in (0..TRADES).step_by(BATCH) {
-        let mut batch = BytesMut::new();
-        let records = (first..first + BATCH).step_by(size).map(|first| record(first, size));
-        let records: Vec<_> = records.collect();
-        RecordBatchEncoder::encode(&mut batch, &records, &options).unwrap();
-        answer.extend_from_slice(&batch);
+impl Stream {
+    /// What a broker answers with the trades from `first` on: as many as [`TRADES`].
+    pub(crate) fn answer(self, first: usize, size: usize, compression: Compression) -> Bytes {
+        let options = RecordEncodeOptions { version: 2, compression };
+        let mut answer = BytesMut::new();
+        for first in (first..first + TRADES).step_by(BATCH) {
+            let mut batch = BytesMut::new();
+            let records = (first..first + BATCH).step_by(size);
+            let records: Vec<_> = records.map(|first| self.record(first, size)).collect();
+            RecordBatchEncoder::encode(&mut batch, &records, &options).unwrap();
+            answer.extend_from_slice(&batch);
+        }
+        answer.freeze()
     }
-    answer.freeze()
-}
 
-fn record(first: usize, size: usize) -> Record {
-    let offset = i64::try_from(first / size).unwrap();
-    Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
-        producer_id: NO_PRODUCER_ID,
-        producer_epoch: NO_PRODUCER_EPOCH,
-        timestamp_type: TimestampType::Creation,
-        // The encoder makes one batch of records whose numbers follow each other.
-        sequence: i32::try_from(offset).unwrap().wrapping_add(NO_SEQUENCE),
-        offset,
-        timestamp: NOW.0 + offset / 100,
-        key: None,
-        value: Some(value(first, size).into()),
-        headers: Default::default(),
+    fn record(self, first: usize, size: usize) -> Record {
+        let offset = i64::try_from(first / size).unwrap();
+        Record {
+            transactional: false,
+            control: false,
+            delete_horizon: false,
+            partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
+            producer_id: NO_PRODUCER_ID,
+            producer_epoch: NO_PRODUCER_EPOCH,
+            timestamp_type: TimestampType::Creation,
+            // The encoder makes one batch of records whose numbers follow each other.
+            sequence: i32::try_from(offset).unwrap().wrapping_add(NO_SEQUENCE),
+            offset,
+            timestamp: NOW.0 + i64::try_from(first * 1_000 / self.per_second).unwrap(),
+            key: None,
+            value: Some(self.value(first, size).into()),
+            headers: Default::default(),
+        }
     }
-}
 
-/// Trades as collectors write them, some 320 bytes each, of a thousand tokens.
-fn value(first: usize, size: usize) -> String {
-    let trade = |number: usize| {
-        format!(
-            concat!(
-                r#"{{"Token":"{:A>40}pump","Wallet":"{:B>44}","SellBuy":"buy","#,
-                r#""NativeAmount":"0.{:0>9}","TokenAmount":"{}.{}","PriceUsd":"0.0000{}","#,
-                r#""TransTime":"2025-01-08T10:30:0{}Z","TxHash":"{:C>88}"}}"#
-            ),
-            number.wrapping_mul(2_654_435_761) % 1_000,
-            number,
-            number % 9_973,
-            number % 99_991,
-            number % 9_973,
-            number % 99_991,
-            number / 1_000 % 10,
-            number
-        )
-    };
-    let text = (first..first + size).map(trade).collect::<Vec<_>>().join(",");
-    if size == 1 { text } else { format!("[{text}]") }
+    /// Trades as collectors write them.
+    fn value(self, first: usize, size: usize) -> String {
+        let trade = |number: usize| {
+            let second = number / self.per_second;
+            format!(
+                concat!(
+                    r#"{{"Token":"{:A>40}pump","Wallet":"{:B>44}","SellBuy":"buy","#,
+                    r#""NativeAmount":"0.{:0>9}","TokenAmount":"{}.{}","PriceUsd":"0.0000{}","#,
+                    r#""TransTime":"2025-01-08T10:{}:{:02}Z","TxHash":"{:C>88}"}}"#
+                ),
+                number.wrapping_mul(2_654_435_761) % self.tokens,
+                number,
+                number % 9_973,
+                number % 99_991,
+                number % 9_973,
+                number % 99_991,
+                30 + second / 60,
+                second % 60,
+                number
+            )
+        };
+        let text = (first..first + size).map(trade).collect::<Vec<_>>().join(",");
+        if size == 1 { text } else { format!("[{text}]") }
+    }
 }

@@ -4,9 +4,11 @@
 
 mod checkpoint;
 mod fetch;
+mod held;
 mod memory;
 mod panes;
 mod parse;
+mod path;
 mod publish;
 
 /// Counts allocations beside the time; over the allocator that the release uses.
@@ -15,5 +17,8 @@ static ALLOCATOR: divan::AllocProfiler<mimalloc::MiMalloc> =
     divan::AllocProfiler::new(mimalloc::MiMalloc);
 
 fn main() {
+    if held::asked() {
+        return;
+    }
     divan::main();
 }

@@ -1,5 +1,5 @@
-//! A shard's steps: absorb, fold and expire, a tick, a load; and what it holds in bytes. All 64
-//! shards of one process, five windows, trades of addresses of 44 bytes.
+//! A shard's steps: absorb, fold and expire, a tick, a flush, a load. All 64 shards of one process,
+//! five windows, trades of addresses of 44 bytes.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use aggregator_service::domain::time::{EventTime, Second};
 use aggregator_service::domain::token::{SHARDS, TokenHash};
 use aggregator_service::domain::trade::{Side, Trade};
 use aggregator_service::domain::window::{Window, Windows};
+use aggregator_service::wire::checkpoint::{PaneAt, encode};
 use divan::{Bencher, black_box, counter::ItemsCount};
 
 const TOKENS: [u32; 3] = [1_000, 50_000, 1_000_000];
@@ -20,13 +21,13 @@ const START: i64 = 1_700_000_000;
 /// Trades in a batch, and of one second of event time.
 const BATCH: u32 = 4_096;
 const TRADES_PER_SECOND: u32 = 20_000;
-const WINDOWS: [u32; 5] = [60, 300, 900, 1_800, 3_600];
+pub(crate) const WINDOWS: [u32; 5] = [60, 300, 900, 1_800, 3_600];
 
 /// A trade as a batch has it.
 type Traded = (String, TokenHash, Position, EventTime);
 
 /// All shards, and trades at random.
-struct Market {
+pub(crate) struct Market {
     shards: Vec<Shard>,
     addresses: Vec<(String, TokenHash)>,
     trades: u32,
@@ -34,7 +35,7 @@ struct Market {
 }
 
 impl Market {
-    fn new(tokens: u32, windows: &[u32]) -> Self {
+    pub(crate) fn new(tokens: u32, windows: &[u32]) -> Self {
         let address = |number: u32| {
             let address = format!("{:A>40}pump", number.wrapping_mul(0x9e37_79b1));
             let hash = TokenHash::of(&address);
@@ -61,7 +62,7 @@ impl Market {
         made.collect()
     }
 
-    fn traded(&self, token: usize, offset: u32, second: u32) -> Traded {
+    pub(crate) fn traded(&self, token: usize, offset: u32, second: u32) -> Traded {
         let offset = Offset(offset.into());
         let position = Position { partition: Partition(3), offset, index: 0 };
         let (address, hash) = self.addresses[token].clone();
@@ -82,16 +83,15 @@ impl Market {
                 near(&market.shards[usize::from(hash.shard().0)], *hash, time.second);
             }
         };
-        (0..16).for_each(|at| near(self, at, |shard, hash, _| shard.prefetch_token(hash)));
-        (0..8).for_each(|at| near(self, at, Shard::prefetch_pane));
         for (at, trade) in batch.iter().enumerate() {
-            near(self, at + 16, |shard, hash, _| shard.prefetch_token(hash));
-            near(self, at + 8, Shard::prefetch_pane);
+            near(self, at + 24, Shard::prefetch_index);
+            near(self, at + 12, Shard::prefetch_token);
+            near(self, at + 6, Shard::prefetch_pane);
             self.absorb(std::slice::from_ref(trade));
         }
     }
 
-    fn absorb(&mut self, batch: &[Traded]) {
+    pub(crate) fn absorb(&mut self, batch: &[Traded]) {
         for (address, hash, position, at) in batch {
             let shard = &mut self.shards[usize::from(hash.shard().0)];
             assert_eq!(shard.absorb(*position, &trade(address, *hash, *at)), Outcome::Counted);
@@ -110,12 +110,25 @@ impl Market {
         self.panes()
     }
 
-    fn advance(&mut self, second: u32) {
+    pub(crate) fn advance(&mut self, second: u32) {
         self.shards.iter_mut().for_each(|shard| shard.advance(at(second).second));
     }
 
-    fn panes(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.panes().count() as u64).sum()
+    pub(crate) fn panes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.live_panes() as u64).sum()
+    }
+
+    /// Every shard's flush, encoded; their bytes.
+    pub(crate) fn flush(&mut self) -> usize {
+        let flush = |shard: &mut Shard| {
+            let positions: Vec<_> = shard.positions().collect();
+            let pane = |(token, second, pane)| PaneAt { token, second, pane };
+            let changes = shard.changes().map(pane);
+            let bytes = encode(&positions, shard.end(), shard.end(), changes).len();
+            shard.clear_changes();
+            bytes
+        };
+        self.shards.iter_mut().map(flush).sum()
     }
 
     fn due(&mut self) -> u64 {
@@ -171,16 +184,19 @@ fn absorbing(bencher: Bencher, tokens: u32, absorb: fn(&mut Market, &[Traded])) 
         .bench_local_refs(|batch| absorb(&mut market.borrow_mut(), batch));
 }
 
-/// A second's panes folded in, and taken away again by each window, and dropped.
-#[divan::bench(args = [5, 20], sample_count = 3, sample_size = 1)]
-fn fold_and_expire(bencher: Bencher, windows: u32) {
+/// Tokens and windows.
+const FOLDED: [(u32, u32); 4] = [(1_000, 5), (50_000, 5), (50_000, 20), (1_000_000, 5)];
+
+/// Seconds of panes that begin to count, leave each window, and are dropped.
+#[divan::bench(args = FOLDED, sample_count = 3, sample_size = 1)]
+fn fold_and_expire(bencher: Bencher, (tokens, windows): (u32, u32)) {
     let windows: Vec<u32> = (1..=windows).collect();
     bencher
-        .counter(ItemsCount::new(50_000_u32 * 6))
+        .counter(ItemsCount::new(tokens * 6))
         .with_inputs(|| {
-            let mut market = Market::new(50_000, &windows);
+            let mut market = Market::new(tokens, &windows);
             for second in 0..6 {
-                for token in 0..50_000 {
+                for token in 0..market.addresses.len() {
                     market.absorb(&[market.traded(token, 0, second)]);
                 }
             }
@@ -189,18 +205,35 @@ fn fold_and_expire(bencher: Bencher, windows: u32) {
         .bench_local_refs(|market| (0..30).for_each(|second| market.advance(second)));
 }
 
-#[divan::bench(args = [1_000, 100_000], sample_count = 10, sample_size = 1)]
+#[divan::bench(args = TOKENS, sample_count = 5, sample_size = 1)]
 fn due(bencher: Bencher, tokens: u32) {
     let mut market = Market::new(tokens, &WINDOWS);
-    market.live(100, tokens / 2);
+    market.live(100, (tokens / 2).min(TRADES_PER_SECOND));
     let told = market.due();
     bencher.counter(ItemsCount::new(told)).bench_local(move || assert_eq!(market.due(), told));
 }
 
-#[divan::bench(sample_count = 3, sample_size = 1)]
-fn restore(bencher: Bencher) {
-    let mut market = Market::new(50_000, &WINDOWS);
-    let count = market.live(100, 20_000);
+/// What a second has changed, encoded.
+#[divan::bench(args = TOKENS, sample_count = 20, sample_size = 1)]
+fn flush(bencher: Bencher, tokens: u32) {
+    let mut market = Market::new(tokens, &WINDOWS);
+    market.warm();
+    let market = std::cell::RefCell::new(market);
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .with_inputs(|| {
+            let mut market = market.borrow_mut();
+            market.flush();
+            let batch = market.batch();
+            market.absorb(&batch);
+        })
+        .bench_local_refs(|()| market.borrow_mut().flush());
+}
+
+#[divan::bench(args = TOKENS, sample_count = 3, sample_size = 1)]
+fn restore(bencher: Bencher, tokens: u32) {
+    let mut market = Market::new(tokens, &WINDOWS);
+    let count = market.live(100, TRADES_PER_SECOND);
     let held: Vec<(String, Second, Pane)> = market.shards.iter().flat_map(saved).collect();
     drop(market);
     bencher.counter(ItemsCount::new(count)).with_inputs(|| shards(&WINDOWS)).bench_local_refs(
@@ -220,40 +253,4 @@ fn saved(shard: &Shard) -> Vec<(String, Second, Pane)> {
         (address.to_owned(), second, *pane)
     });
     owned.collect()
-}
-
-/// Not timed: resident bytes for each token that has one pane, then for each further pane. With
-/// `PANES_MINUTES` set, of so many minutes of 50,000 tokens at 20,000 trades a second; 60 are
-/// 24 million panes.
-#[divan::bench(sample_count = 1, sample_size = 1)]
-fn bytes_held() {
-    let minutes = minutes();
-    let mut market = Market::new(50_000, &WINDOWS);
-    let empty = resident();
-    market.warm();
-    market.shards.iter_mut().for_each(Shard::clear_changes);
-    let tokens = resident() - empty;
-    println!("{} bytes a token with a pane", tokens / 50_000);
-    for minute in 1..=minutes.unwrap_or(4) {
-        for second in minute * 60 - 59..=minute * 60 {
-            for _ in 0..TRADES_PER_SECOND {
-                let token = market.draw(50_000);
-                market.absorb(&[market.traded(token, 0, second)]);
-            }
-            market.advance(second);
-            market.shards.iter_mut().for_each(Shard::clear_changes);
-        }
-    }
-    let (held, panes) = (resident() - empty, market.panes());
-    println!("{panes} panes, {held} bytes: {} a pane beside the tokens", (held - tokens) / panes);
-}
-
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4_096
-}
-
-#[allow(clippy::disallowed_methods, reason = "a benchmark has no configuration")]
-fn minutes() -> Option<u32> {
-    std::env::var("PANES_MINUTES").ok().and_then(|text| text.parse().ok())
 }
