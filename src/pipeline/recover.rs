@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
@@ -30,6 +30,9 @@ use crate::wire::checkpoint::{self, CodecError, Entry};
 
 /// Shards that load at the same time.
 const PARALLEL_LOADS: usize = 16;
+
+/// Partitions whose begin is asked for at the same time: one after the other 64 take 0.2 s.
+const PARALLEL_QUESTIONS: usize = 16;
 
 /// A shard as it starts.
 #[derive(Debug)]
@@ -92,18 +95,10 @@ impl Recovery {
         recovered: &mut [Recovered],
         ranges: &[PartitionRange],
     ) -> Result<Vec<Offset>, LogError> {
+        let fresh = stream::iter(ranges.iter().copied()).map(|range| self.fresh(log, range));
+        let fresh: Vec<_> = fresh.buffered(PARALLEL_QUESTIONS).try_collect().await?;
         let mut starts = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            let fresh = match self.start_from {
-                StartFrom::Earliest => range.first,
-                StartFrom::Latest => range.end,
-                StartFrom::Window => {
-                    let longest = Duration::from_secs(u64::from(self.windows.longest()));
-                    let now = self.shared.clock.now();
-                    let begin = now.minus(longest).minus(self.max_future_skew);
-                    log.offset_at(range.partition, begin).await?
-                }
-            };
+        for (range, fresh) in ranges.iter().zip(fresh) {
             self.note_loss(recovered, range);
             for one in recovered.iter_mut() {
                 position(one, range, fresh);
@@ -114,6 +109,20 @@ impl Recovery {
             starts.push(start.unwrap_or(fresh));
         }
         Ok(starts)
+    }
+
+    /// Where a partition is read from without a checkpoint.
+    async fn fresh<L: TradeLog>(&self, log: &L, range: PartitionRange) -> Result<Offset, LogError> {
+        match self.start_from {
+            StartFrom::Earliest => Ok(range.first),
+            StartFrom::Latest => Ok(range.end),
+            StartFrom::Window => {
+                let longest = Duration::from_secs(u64::from(self.windows.longest()));
+                let now = self.shared.clock.now();
+                let begin = now.minus(longest).minus(self.max_future_skew);
+                log.offset_at(range.partition, begin).await
+            }
+        }
     }
 
     /// Says what the shards' positions have to do with the log as it is. Once for all shards: it is

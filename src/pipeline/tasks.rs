@@ -33,8 +33,9 @@ use crate::sabotage::Bug;
 use crate::status::Phase;
 use crate::wire::aggregate::Form;
 
-/// Batches that wait for one worker at most: enough to keep it busy while a fetch is under way.
-const WORKER_QUEUE: usize = 8;
+/// Batches that wait for one worker at most: enough to keep it busy while a fetch is under way, and
+/// few enough that they are still in the cache when their turn comes.
+const WORKER_QUEUE: usize = 2;
 
 /// How often new partitions are looked for.
 const PARTITION_REFRESH: Duration = Duration::from_secs(10);
