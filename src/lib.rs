@@ -166,6 +166,7 @@
 //!   look           what a shard says between ticks
 //!   name           symbols and names
 //!   near           what will be touched, asked for in time
+//!   owed           closing messages that the brokers may not have yet
 //!   pane           one token's trades of one second
 //!   position       partition, offset, index
 //!   price          prices as written

@@ -5,7 +5,7 @@
 const INSIDE: usize = 46;
 
 /// A token's address.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Address {
     Short { length: u8, bytes: [u8; INSIDE] },
     Long(Box<str>),

@@ -15,6 +15,7 @@ mod index;
 mod look;
 pub mod name;
 mod near;
+mod owed;
 pub mod pane;
 pub mod position;
 pub mod price;

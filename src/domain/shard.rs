@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::aggregate::Aggregate;
 use super::budget::Budget;
 use super::held::Token;
+use super::owed::Owed;
 use super::pane::{Pane, Running};
 use super::position::{Offset, Partition, Position};
 use super::reject::Reason;
@@ -48,6 +49,7 @@ pub struct Shard {
     pub(super) end: Second,
     pub(super) tokens: TokenTable,
     pub(super) panes: PaneStore,
+    owed: Owed,
     /// By partition number; 0 where nothing is known.
     next_offsets: Vec<Offset>,
     dirty: Vec<PaneRef>,
@@ -65,6 +67,7 @@ impl Shard {
             budget,
             end,
             panes: PaneStore::default(),
+            owed: Owed::default(),
             next_offsets: Vec::new(),
             dirty: Vec::new(),
             floor,
@@ -234,11 +237,18 @@ impl Shard {
         self.dirty.shrink_to(2 * noted.max(MANY_CHANGES));
     }
 
-    /// All live panes, oldest second first.
+    /// All that a successor needs, oldest second first: the last panes of tokens whose closing is
+    /// owed, and all live ones.
     pub fn panes(&self) -> impl Iterator<Item = (&str, Second, Pane)> {
-        self.panes.iter().filter_map(|(slot, second, pane)| {
+        let live = self.panes.iter().filter_map(|(slot, second, pane)| {
             Some((self.tokens.get(slot)?.address.as_str(), second, pane))
-        })
+        });
+        self.owed.panes().chain(live)
+    }
+
+    /// Every message of the ticks up to `published` is acknowledged: their closings are not owed.
+    pub fn settle(&mut self, published: Second) {
+        self.owed.settle(published);
     }
 
     /// The newest second that does not count any more.
@@ -278,6 +288,9 @@ impl Shard {
                 token.total.subtract(&pane.sums);
                 token.last_price = pane.last.price;
                 token.closing = token.newest_until(self.end).is_none();
+                if token.closing {
+                    self.owed.add(self.end, &token.address, bucket.second, pane);
+                }
                 let at = (bucket.second, self.end);
                 let forget = |lost: &mut Running| lost.subtract(&pane.sums);
                 tokens.each_lost(stored.slot(), &self.windows, at, forget);

@@ -230,9 +230,12 @@ impl Engine {
         self.shards.get(at).is_some_and(Shard::has_changes)
     }
 
-    /// What changed is forgotten: for whoever writes no checkpoint.
+    /// What a checkpoint would need is forgotten: for whoever writes none.
     pub fn clear_changes(&mut self) {
-        self.shards.iter_mut().for_each(Shard::clear_changes);
+        for shard in &mut self.shards {
+            shard.clear_changes();
+            shard.settle(shard.end());
+        }
     }
 
     /// The lowest position that any of its shards expects of a partition.
@@ -256,10 +259,11 @@ impl Engine {
         let changes = changes.inspect(|pane| newest = newest.max(pane.second));
         let blob = checkpoint::encode(&positions, published, latest, changes);
         shard.clear_changes();
+        shard.settle(published);
         Some(Encoded { blobs: vec![blob.into()], newest })
     }
 
-    /// The checkpoint entries of all that the shard at a place holds.
+    /// The checkpoint entries of all that the shard at a place holds, or owes.
     pub fn encode_everything(
         &mut self,
         at: usize,
@@ -268,6 +272,7 @@ impl Engine {
     ) -> Option<Encoded> {
         let shard = self.shards.get_mut(at)?;
         shard.clear_changes();
+        shard.settle(published);
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
         let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);

@@ -2,7 +2,7 @@
 //! changes with the plans' generator.
 
 use crate::plan::What::{
-    ClockStep, Freeze, Kill, Out, Remake, Start, Stop, Truncate, Weather as W,
+    ClockStep, Freeze, Kill, Out, Remake, Start, Stop, StoreEmpty, Truncate, Weather as W,
 };
 use crate::plan::{Fault, Outage, Plan, Weather, fault};
 
@@ -61,6 +61,19 @@ pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
                     fault(9_481, Start),
                     fault(11_299, ClockStep(19_515)),
                     fault(12_791, ClockStep(-69_893)),
+                ],
+            ),
+        ),
+        (
+            "a checkpoint was written anew without what was owed to tokens that had just ended",
+            plan(
+                1_723_200_835,
+                14_484,
+                &[
+                    fault(12_412, StoreEmpty),
+                    fault(12_918, ClockStep(-4_675)),
+                    fault(15_593, Out(Outage::Producing, 9_000)),
+                    fault(23_115, Kill),
                 ],
             ),
         ),

@@ -10,8 +10,9 @@ use crate::report::Report;
 use crate::spread::Spread;
 use crate::world::{Program, World, figures, trades, until_counted};
 
-/// A second of event time holds fewer trades than this, so that each makes a pane of its own.
 const TOKENS: usize = 50_000;
+/// Fewer in a second of event time than there are tokens, so that each makes a pane of its own.
+const TRADES_A_SECOND: usize = 40_000;
 
 pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Report) {
     if args.wants("start-empty") {
@@ -61,7 +62,8 @@ fn loaded(world: &World, program: &Program, args: &Args, report: &mut Report) {
     eprintln!("start-loaded: {} panes", args.panes);
     let topic = trades("load");
     let usual = [("AGGREGATE_PUBLISH_INTERVAL", "30s")];
-    let backlog = Backlog { tokens: TOKENS, ..Backlog::usual(args.panes) };
+    let covered = (args.panes / TRADES_A_SECOND).max(1);
+    let backlog = Backlog { tokens: TOKENS, covered, ..Backlog::usual(args.panes) };
     backlog.fill(&world.kafka, &topic);
     let steady_mb = {
         let service = world.service(program, "load", &usual);
