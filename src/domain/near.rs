@@ -3,6 +3,7 @@
 //! do so for what they read. Moving the windows walks each chunk of panes twice instead, see
 //! `table`. Changes nothing.
 
+use super::held::Token;
 use super::shard::Shard;
 use super::store::PaneRef;
 use super::time::Second;
@@ -25,15 +26,32 @@ impl Shard {
         self.tokens.guess(hash).into_iter().for_each(|slot| self.tokens.prefetch_token(slot));
     }
 
-    /// Brings near what a trade will touch beside its token: once that is near, and still fewer
-    /// trades ahead.
-    pub fn prefetch_pane(&self, hash: TokenHash, second: Second) {
-        let token = self.tokens.guess(hash).and_then(|slot| self.tokens.get(slot));
-        let Some(token) = token else { return };
-        match token.newest().filter(|newest| newest.second() >= second) {
+    /// Brings near what a trade will touch beside its token, once that is near: the pane where it
+    /// is the newest, else the list of panes; of a late trade what the windows have lost.
+    pub fn prefetch_places(&self, hash: TokenHash, second: Second) {
+        let Some((slot, token)) = self.near(hash) else { return };
+        match token.newest().filter(|newest| newest.second() == second) {
             Some(newest) => self.panes.prefetch(newest),
             None => token.prefetch_places(),
         }
+        for (at, window) in self.windows.shorter().enumerate() {
+            if second <= window.left_by(self.end) {
+                self.tokens.prefetch_lost(slot, at);
+            }
+        }
+    }
+
+    /// Brings the pane of a late trade near, once its token's list is: still fewer trades ahead.
+    pub fn prefetch_pane(&self, hash: TokenHash, second: Second) {
+        let Some((_, token)) = self.near(hash) else { return };
+        if token.newest().is_some_and(|newest| newest.second() > second) {
+            token.place(second).into_iter().for_each(|place| self.panes.prefetch(place));
+        }
+    }
+
+    fn near(&self, hash: TokenHash) -> Option<(u32, &Token)> {
+        let slot = self.tokens.guess(hash)?;
+        Some((slot, self.tokens.get(slot)?))
     }
 
     /// Brings near what some changes further on will be read: the panes lie side by side, their

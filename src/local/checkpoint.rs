@@ -43,6 +43,8 @@ struct Meta {
     owner_before: u64,
     sequence: u64,
     last: Id,
+    /// Who has written the last entry.
+    writer: u64,
     /// Sequence number of the last snapshot.
     snapshot: u64,
     /// The newest try of a snapshot that was applied.
@@ -111,7 +113,10 @@ impl Keys {
         let meta = match &mut self.meta {
             None => return Verdict::Lost,
             Some(meta) if meta.owner != owner => return Verdict::Fenced,
-            Some(meta) if meta.sequence == flush.sequence => return Verdict::Duplicate,
+            // Where a claim was lost with what came after it, the same number may be another's.
+            Some(meta) if meta.sequence == flush.sequence && meta.writer == owner => {
+                return Verdict::Duplicate;
+            }
             Some(meta) if meta.sequence != flush.previous => return Verdict::Gap,
             Some(meta) if meta.sequence != 0 && last.is_none() => return Verdict::Lost,
             Some(meta) if last.unwrap_or_default() != meta.last => return Verdict::Gap,
@@ -121,6 +126,7 @@ impl Keys {
         let id = if flush.newest > second { (flush.newest, 1) } else { (second, number + 1) };
         meta.sequence = flush.sequence;
         meta.last = id;
+        meta.writer = owner;
         self.log.push((id, blob.clone()));
         // The last entry stays even when it has expired: the chain is checked against it.
         self.log.retain(|entry| entry.0.0 > flush.trim || entry.0 == id);
@@ -138,7 +144,8 @@ impl Keys {
         if meta.owner != owner {
             return Ok(Verdict::Fenced);
         }
-        if meta.sequence == flush.sequence && meta.snapshot == flush.sequence {
+        let written = meta.sequence == flush.sequence && meta.writer == owner;
+        if written && meta.snapshot == flush.sequence {
             return Ok(Verdict::Duplicate);
         }
         if meta.tried >= number {
@@ -148,6 +155,7 @@ impl Keys {
         self.meta = Some(Meta {
             sequence: flush.sequence,
             last: self.log.last().map_or((flush.newest, 0), |(id, _)| *id),
+            writer: owner,
             snapshot: flush.sequence,
             tried: number,
             ..meta

@@ -21,10 +21,14 @@ use crate::wire::checkpoint::{self, PaneAt};
 /// 16 entries of unknown size, is then some megabytes.
 const SNAPSHOT_PANES: usize = 4_096;
 
-/// What a trade will touch is brought near in three steps, so many trades ahead: each is told where
+/// What a trade will touch is brought near in four steps, so many trades ahead: each is told where
 /// to look by what the one before has brought.
-const STEPS_AHEAD: [(usize, Near); 3] =
-    [(24, Shard::prefetch_index), (12, Shard::prefetch_token), (6, Shard::prefetch_pane)];
+const STEPS_AHEAD: [(usize, Near); 4] = [
+    (24, Shard::prefetch_index),
+    (16, Shard::prefetch_token),
+    (10, Shard::prefetch_places),
+    (5, Shard::prefetch_pane),
+];
 /// So few tokens lie near by themselves: they fit the second level of a processor's cache.
 const TOKENS_NEAR: usize = 2_000;
 

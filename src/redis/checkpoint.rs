@@ -1,7 +1,7 @@
 //! The checkpoint in Redis. Per shard two keys in one slot: `<prefix>{<group>:<topic>:<shard>}`
-//! with `:meta` (HASH: `tok` the owner, `seq` and `lastid` of the last entry, `fmt`, `snap` and
-//! `try` of the last snapshot) and `:log` (STREAM: one entry per flush, its id not older than its
-//! newest pane, in ms).
+//! with `:meta` (HASH: `tok` the owner; `seq`, `lastid` and the writer `by` of the last entry; `fmt`;
+//! `snap` and `try` of the last snapshot) and `:log` (STREAM: one entry per flush, its id not older
+//! than its newest pane, in ms).
 //!
 //! Meta and log change together, inside one script, or not at all. A flush is applied only by the
 //! owner of the moment and only onto the entry it continues. Nothing is sent again here: after an

@@ -2,7 +2,8 @@
 //! changes with the plans' generator.
 
 use crate::plan::What::{
-    ClockStep, Freeze, Kill, Out, Remake, Start, Stop, StoreEmpty, Truncate, Weather as W,
+    ClockStep, Freeze, Kill, Out, Remake, Start, Stop, StoreBehind, StoreEmpty, Truncate,
+    Weather as W,
 };
 use crate::plan::{Fault, Outage, Plan, Weather, fault};
 
@@ -74,6 +75,26 @@ pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
                     fault(12_918, ClockStep(-4_675)),
                     fault(15_593, Out(Outage::Producing, 9_000)),
                     fault(23_115, Kill),
+                ],
+            ),
+        ),
+        (
+            "a claim was lost, and the entry of its owner was taken for one's own of that number",
+            plan(
+                2_898_292_823,
+                10_567,
+                &[
+                    fault(0, W(Weather::Slow, 35)),
+                    fault(0, W(Weather::FetchFails, 35)),
+                    fault(0, W(Weather::ClaimReplyLost, 1_400)),
+                    fault(0, W(Weather::ProduceFails, 35)),
+                    fault(0, W(Weather::ProduceTakesEffectLater, 35)),
+                    fault(0, W(Weather::ProduceArrivesTwice, 35)),
+                    fault(0, W(Weather::LettersSlow, 35)),
+                    fault(3_433, Start),
+                    fault(4_639, Kill),
+                    fault(6_889, Start),
+                    fault(8_360, StoreBehind { claims: true }),
                 ],
             ),
         ),
