@@ -1,5 +1,5 @@
 //! The checkpoint in Redis. Per shard two keys in one slot: `<prefix>{<group>:<topic>:<shard>}`
-//! with `:meta` (HASH: `tok` the owner; `seq`, `lastid` and the writer `by` of the last entry; `fmt`;
+//! with `:meta` (HASH: `tok` the owner; `seq`, `lastid` and writer `by` of the last entry; `fmt`;
 //! `snap` and `try` of the last snapshot) and `:log` (STREAM: one entry per flush, its id not older
 //! than its newest pane, in ms).
 //!
