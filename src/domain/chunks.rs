@@ -34,7 +34,9 @@ impl<T, const N: usize> Chunks<T, N> {
         }
         let held = self.last.len();
         if held == self.last.capacity() {
-            self.last.reserve_exact(held.max(FEWEST).min(N - held));
+            // Behind a full one: it grows in two steps.
+            let fewest = if self.full.is_empty() { FEWEST } else { N / 2 };
+            self.last.reserve_exact(held.max(fewest).min(N - held));
         }
         self.last.push(item);
     }

@@ -13,6 +13,9 @@ use super::time::Second;
 use super::token::TokenHash;
 use super::window::Window;
 
+/// So many panes are looked at one by one.
+const LATE_BY_LITTLE: usize = 8;
+
 /// A token. It exists as long as it has a live pane or owes its closing message.
 #[derive(Debug)]
 #[repr(C)]
@@ -74,6 +77,11 @@ impl Token {
         let newest = self.newest.filter(|newest| newest.second() >= second)?;
         if newest.second() == second {
             return Some(newest);
+        }
+        // A late trade is mostly late by little: one line of the cache tells.
+        let last = self.older.iter().rev().take(LATE_BY_LITTLE);
+        if let Some(pane) = last.copied().find(|pane| pane.second() <= second) {
+            return (pane.second() == second).then_some(pane);
         }
         let at = self.older.binary_search_by_key(&second, |pane| pane.second()).ok()?;
         self.older.get(at).copied()

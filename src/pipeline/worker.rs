@@ -39,8 +39,8 @@ use crate::domain::time::WallMs;
 use crate::ports::{Checkpoint, Message, Wanted};
 use crate::sabotage::Bug;
 
-/// Between ticks the windows' end follows the clock at this distance, so that a tick has little left
-/// to take out of them; trades of the last seconds, most of all, cost no second look at the windows.
+/// Between ticks the windows' end follows the clock at this distance: a tick has little left to
+/// take out of them, and a trade that is younger costs no look at them.
 const FOLD_AFTER: Duration = Duration::from_secs(5);
 
 /// How long the loop sleeps at most, so that a clock that was set is noticed.
@@ -272,8 +272,8 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
-    /// Moves the windows' end after the clock. Not while a tick is under way: its end stays, however
-    /// long it takes.
+    /// Moves the windows' end after the clock. Not while a tick is under way: its end stays,
+    /// however long it takes.
     fn fold(&mut self, now: WallMs) {
         if self.caught_up.is_none() && self.tick.is_none() {
             self.engine.advance(now.minus(FOLD_AFTER).second());
