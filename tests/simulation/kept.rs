@@ -7,11 +7,17 @@ use crate::plan::What::{
 };
 use crate::plan::{Fault, Outage, Plan, Weather, fault};
 
-pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
-    let plan = |seed, trading_ms, faults: &[Fault]| {
-        let faults = faults.to_vec();
-        Plan { seed, trading_ms, faults }
-    };
+type Kept = (&'static str, Plan);
+
+pub(crate) fn plans() -> Vec<Kept> {
+    [of_the_log(), of_the_checkpoint()].concat()
+}
+
+fn plan(seed: u64, trading_ms: u32, faults: &[Fault]) -> Plan {
+    Plan { seed, trading_ms, faults: faults.to_vec() }
+}
+
+fn of_the_log() -> Vec<Kept> {
     vec![
         (
             "some shards knew of a log made anew, others not: a successor read it again for all",
@@ -65,6 +71,11 @@ pub(crate) fn plans() -> Vec<(&'static str, Plan)> {
                 ],
             ),
         ),
+    ]
+}
+
+fn of_the_checkpoint() -> Vec<Kept> {
+    vec![
         (
             "a checkpoint was written anew without what was owed to tokens that had just ended",
             plan(
