@@ -195,7 +195,7 @@ proptest! {
             pair.tick(end);
         }
         prop_assert_eq!(pair.shard.live_panes(), 0, "everything has expired");
-        pair.shard.settle(Second(end));
+        pair.shard.acknowledge(Second(end));
         prop_assert_eq!(pair.shard.panes().count(), 0, "nothing is owed");
     }
 

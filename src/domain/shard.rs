@@ -247,8 +247,8 @@ impl Shard {
     }
 
     /// Every message of the ticks up to `published` is acknowledged: their closings are not owed.
-    pub fn settle(&mut self, published: Second) {
-        self.owed.settle(published);
+    pub fn acknowledge(&mut self, published: Second) {
+        self.owed.acknowledge(published);
     }
 
     /// The newest second that does not count any more.

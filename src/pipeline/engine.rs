@@ -155,6 +155,11 @@ impl Engine {
         }
     }
 
+    /// Every message of the ticks up to `published` is acknowledged.
+    pub fn acknowledge(&mut self, published: Second) {
+        self.shards.iter_mut().for_each(|shard| shard.acknowledge(published));
+    }
+
     /// Sets a partition's position in every shard, backwards too: its log was made anew.
     pub fn restart(&mut self, partition: Partition, next: Offset) {
         for shard in &mut self.shards {
@@ -238,7 +243,7 @@ impl Engine {
     pub fn clear_changes(&mut self) {
         for shard in &mut self.shards {
             shard.clear_changes();
-            shard.settle(shard.end());
+            shard.acknowledge(shard.end());
         }
     }
 
@@ -263,7 +268,6 @@ impl Engine {
         let changes = changes.inspect(|pane| newest = newest.max(pane.second));
         let blob = checkpoint::encode(&positions, published, latest, changes);
         shard.clear_changes();
-        shard.settle(published);
         Some(Encoded { blobs: vec![blob.into()], newest })
     }
 
@@ -276,7 +280,6 @@ impl Engine {
     ) -> Option<Encoded> {
         let shard = self.shards.get_mut(at)?;
         shard.clear_changes();
-        shard.settle(published);
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
         let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);
