@@ -137,6 +137,7 @@
 //!   view_queue     messages on their way to the view
 //!   worker         the loop: wait for one event, apply it
 //! ports/           what the pipeline needs of the world
+//!   group          this process' seat in its group
 //!   records        the records of one fetch
 //! pool             buffers that are used again
 //! wire/            bytes in, values out, and the other way; pure

@@ -2,6 +2,7 @@
 //! Each has two implementations today: the real one (`kafka`, `redis`) and the in-process one
 //! (`local`), over which `demo`, `replay` and the simulation run the very same pipeline.
 
+pub mod group;
 pub mod records;
 
 use std::borrow::Cow;

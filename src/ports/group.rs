@@ -1,0 +1,73 @@
+//! The seat of this process in its group: which shards are its own, until when it may publish, and
+//! what it says of itself. The pipeline sits in it; the group (`kafka::group`, or the one in
+//! process) serves it. Newest values only: nothing queues.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::domain::position::{Offset, Partition};
+use crate::domain::token::ShardId;
+
+/// What the group has agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// The agreement's number; -1 before the first: the group had no member when this one came.
+    pub generation: i32,
+    /// The shards of this process.
+    pub shards: BTreeSet<ShardId>,
+    /// All members, this one among them, in the order of their ids.
+    pub members: Vec<Member>,
+}
+
+/// One member of the group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Its id, as the coordinator gave it.
+    pub id: String,
+    /// Where its HTTP paths can be reached, `host:port`; empty where it has none.
+    pub address: String,
+    /// Its shards.
+    pub shards: BTreeSet<ShardId>,
+    /// Whether it is this process.
+    pub here: bool,
+}
+
+/// The pipeline's side.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// The newest assignment; `None` until there is one.
+    pub assignment: watch::Receiver<Option<Arc<Assignment>>>,
+    /// Until when this process may publish; `None`: it may not.
+    pub lease: watch::Receiver<Option<Instant>>,
+    /// The shards that it holds: those of its assignment, and those that it has not let go yet.
+    pub held: watch::Sender<BTreeSet<ShardId>>,
+    /// The lowest position of all shards, by partition: what is committed for lag tools.
+    pub positions: watch::Sender<Vec<(Partition, Offset)>>,
+}
+
+/// The group's side.
+#[derive(Debug)]
+pub struct Served {
+    /// See [`Seat::assignment`].
+    pub assignment: watch::Sender<Option<Arc<Assignment>>>,
+    /// See [`Seat::lease`].
+    pub lease: watch::Sender<Option<Instant>>,
+    /// See [`Seat::held`].
+    pub held: watch::Receiver<BTreeSet<ShardId>>,
+    /// See [`Seat::positions`].
+    pub positions: watch::Receiver<Vec<(Partition, Offset)>>,
+}
+
+/// A seat and its other side.
+#[must_use]
+pub fn seat() -> (Seat, Served) {
+    let (assign, assignment) = watch::channel(None);
+    let (extend, lease) = watch::channel(None);
+    let (hold, held) = watch::channel(BTreeSet::new());
+    let (note, positions) = watch::channel(Vec::new());
+    let seat = Seat { assignment, lease, held: hold, positions: note };
+    (seat, Served { assignment: assign, lease: extend, held, positions })
+}
