@@ -2,7 +2,7 @@
 //! flight at a time; after an error the very same one is sent again, since it may have taken
 //! effect; newer panes go into the next. Pure.
 
-use super::engine::Encoded;
+use super::entries::Encoded;
 use crate::domain::time::{Second, WallMs};
 use crate::domain::token::ShardId;
 use crate::ports::{Flush, FlushBody, Verdict};

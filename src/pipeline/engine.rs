@@ -1,12 +1,16 @@
 //! The shards of one worker and what happens to them: absorb a batch, tick, encode a flush.
 //! Synchronous and total: `replay` drives it directly, a worker drives it from its events.
+//!
+//! Shards come and go. One that has come is *joining* until it has been offered all that stood in
+//! the log; then it is *open*, and takes part in ticks from the next one on; one that is to go
+//! takes part in none after its last.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
 use super::route::Batch;
 use crate::domain::aggregate::Aggregate;
+use crate::domain::cover::Cover;
 use crate::domain::history::History;
-use crate::domain::pane::Pane;
 use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::ranking::Sort;
 use crate::domain::reject::Reason;
@@ -15,11 +19,6 @@ use crate::domain::time::{Second, WallMs};
 use crate::domain::token::{SHARDS, ShardId, TokenHash};
 use crate::domain::trade::Trade;
 use crate::sabotage::Bug;
-use crate::wire::checkpoint::{self, PaneAt};
-
-/// A snapshot is written in parts of this many panes, up to 400 kB each: the first page of a load,
-/// 16 entries of unknown size, is then some megabytes.
-const SNAPSHOT_PANES: usize = 4_096;
 
 /// What a trade will touch is brought near in four steps, so many trades ahead: each is told where
 /// to look by what the one before has brought.
@@ -35,24 +34,34 @@ const TOKENS_NEAR: usize = 2_000;
 /// Brings something near of what a trade will touch.
 type Near = fn(&Shard, TokenHash, Second);
 
-/// The shards `me`, `me + workers`, `me + 2 × workers`, … below [`SHARDS`].
+/// Some of the shards `me`, `me + workers`, `me + 2 × workers`, … below [`SHARDS`], each in its
+/// place.
 #[derive(Debug)]
 pub struct Engine {
-    shards: Vec<Shard>,
+    places: Vec<Option<Held>>,
     absorbed: Absorbed,
     workers: u16,
     me: u16,
+    /// The end of the open shards' windows.
+    end: Second,
 }
 
-/// What a flush of one shard carries.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    /// One entry of what changed, or the parts of everything.
-    pub blobs: Vec<Bytes>,
-    /// The second of the newest pane in them, and never before the last published one: entries are
-    /// trimmed by it, and carry positions.
-    pub newest: Second,
+/// A shard in its place.
+#[derive(Debug)]
+struct Held {
+    shard: Shard,
+    /// Where each partition ended when it came: open when all are reached.
+    targets: BTreeMap<Partition, Offset>,
+    /// The last tick that was published before it came.
+    published: Second,
+    /// Its last owner may have published it up to here.
+    earlier: Second,
+    /// The ticks that it takes part in, from the first to the last.
+    ticks: [Second; 2],
 }
+
+/// Before all ticks, and after all.
+const NEVER: [Second; 2] = [Second(i64::MIN), Second(i64::MAX)];
 
 /// What became of a batch's trades.
 #[derive(Debug, Default)]
@@ -71,16 +80,80 @@ pub struct Absorbed {
 }
 
 impl Engine {
-    /// The shard ids of worker `me` among `workers`.
-    pub fn shard_ids(me: u16, workers: u16) -> impl Iterator<Item = ShardId> {
-        (me..SHARDS).step_by(usize::from(workers.max(1))).map(ShardId)
+    /// An engine without shards, worker `me` among `workers`.
+    #[must_use]
+    pub fn new(me: u16, workers: u16) -> Self {
+        let workers = workers.max(1);
+        let places = (me..SHARDS).step_by(usize::from(workers)).map(|_| None).collect();
+        let [end, _] = NEVER;
+        Self { places, absorbed: Absorbed::default(), workers, me, end }
     }
 
-    /// An engine over `shards`, in the order of [`shard_ids`](Self::shard_ids).
+    /// Its shards, whether they are here or not.
+    pub fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<> {
+        (self.me..SHARDS).step_by(usize::from(self.workers)).map(ShardId)
+    }
+
+    /// The place of a shard; `None` where it is another worker's.
     #[must_use]
-    pub fn new(me: u16, workers: u16, shards: Vec<Shard>) -> Self {
-        debug_assert_eq!(shards.len(), Self::shard_ids(me, workers).count(), "a shard for each id");
-        Self { shards, absorbed: Absorbed::default(), workers: workers.max(1), me }
+    pub fn place(&self, ShardId(id): ShardId) -> Option<usize> {
+        (id % self.workers == self.me).then_some(usize::from(id / self.workers))
+    }
+
+    /// Takes a shard in. It joins until each partition is read up to its target. `published` is the
+    /// last tick that was published of it, and it takes part in none up to `earlier`.
+    pub fn adopt(
+        &mut self,
+        id: ShardId,
+        shard: Shard,
+        targets: BTreeMap<Partition, Offset>,
+        published: Second,
+        earlier: Second,
+    ) {
+        let [_, never] = NEVER;
+        if let Some(place) = self.place(id).and_then(|at| self.places.get_mut(at)) {
+            let ticks = [never, never];
+            *place = Some(Held { shard, targets, published, earlier, ticks });
+        }
+    }
+
+    /// Opens the joining shards that have been offered all up to their targets: they take part in
+    /// ticks from `first` on. Answers which.
+    pub fn open(&mut self, first: Second) -> Vec<ShardId> {
+        let (workers, me, end) = (self.workers, self.me, self.end);
+        let mut opened = Vec::new();
+        for (id, held) in (me..SHARDS).step_by(workers.into()).zip(&mut self.places) {
+            let Some(held) = held.as_mut().filter(|held| !held.is_open()) else { continue };
+            let Held { shard, targets, earlier, ticks: [begin, _], .. } = held;
+            targets.retain(|partition, target| shard.next_offset(*partition) < *target);
+            if targets.is_empty() || Bug::PublishedTooEarly.on() {
+                *begin = first.max(earlier.plus(1));
+                shard.advance(end);
+                opened.push(ShardId(id));
+            }
+        }
+        opened
+    }
+
+    /// The ends of partitions have moved: joining shards wait for no more than is there.
+    pub fn retarget(&mut self, partition: Partition, end: Offset) {
+        for held in self.places.iter_mut().flatten() {
+            held.targets.entry(partition).and_modify(|target| *target = end);
+        }
+    }
+
+    /// The shard at a place takes part in no tick after `last`.
+    pub fn leave(&mut self, at: usize, last: Second) {
+        if let Some(Some(Held { ticks: [_, end], .. })) = self.places.get_mut(at) {
+            *end = last;
+        }
+    }
+
+    /// Lets the shard at a place go, with all that it holds.
+    pub fn let_go(&mut self, at: usize) {
+        if let Some(place) = self.places.get_mut(at) {
+            *place = None;
+        }
     }
 
     /// Applies a batch; its positions count as passed.
@@ -89,7 +162,7 @@ impl Engine {
         let mut absorbed = std::mem::take(&mut self.absorbed);
         absorbed.clear();
         let mut last = None;
-        let many = self.shards.iter().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
+        let many = self.shards().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
         let mut steps = STEPS_AHEAD.map(|(ahead, near)| (ahead, batch.places(), near));
         for (at, (position, written, trade)) in batch.trades().enumerate() {
             if many {
@@ -109,7 +182,11 @@ impl Engine {
                 Outcome::Refused(reason) => absorbed.refused.push((at, reason)),
             }
         }
-        self.pass(batch.partition, batch.next);
+        for shard in batch.cover.shards() {
+            if let Some(held) = self.held_mut(shard) {
+                held.shard.pass(batch.partition, batch.next);
+            }
+        }
         self.absorbed = absorbed;
         &self.absorbed
     }
@@ -123,54 +200,48 @@ impl Engine {
         }
     }
 
-    /// Everything of a partition below `next` has been offered, or is gone.
+    /// Everything of a partition below `next` is gone.
     pub fn pass(&mut self, partition: Partition, next: Offset) {
-        for shard in &mut self.shards {
-            shard.pass(partition, next);
-        }
+        self.shards_mut().for_each(|shard| shard.pass(partition, next));
     }
 
-    /// Applies one trade to the shard of its token.
+    /// Applies one trade to the shard of its token. Where that is not here, it is another's.
     pub fn absorb_one(&mut self, position: Position, trade: &Trade<'_>) -> Outcome {
-        let ShardId(id) = trade.hash.shard();
-        debug_assert_eq!(id % self.workers, self.me, "routed to its worker");
-        match self.shards.get_mut(usize::from(id / self.workers)) {
-            Some(shard) if Bug::LatePaneForgotten.on() && trade.at.second <= shard.end() => {
-                Outcome::Late
-            }
-            Some(shard) => {
-                if Bug::DuplicateCounted.on() {
-                    shard.restart(position.partition, Offset(0));
-                }
-                shard.absorb(position, trade)
-            }
-            None => Outcome::Refused(Reason::Capacity),
+        let Some(Held { shard, .. }) = self.held_mut(trade.hash.shard()) else {
+            return Outcome::Duplicate;
+        };
+        if Bug::LatePaneForgotten.on() && trade.at.second <= shard.end() {
+            return Outcome::Late;
         }
+        if Bug::DuplicateCounted.on() {
+            shard.restart(position.partition, Offset(0));
+        }
+        shard.absorb(position, trade)
     }
 
     /// Moves the end of all windows.
     pub fn advance(&mut self, end: Second) {
-        for shard in &mut self.shards {
-            shard.advance(end);
-        }
+        self.end = self.end.max(end);
+        let open = self.places.iter_mut().flatten().filter(|held| held.is_open());
+        open.for_each(|held| held.shard.advance(end));
     }
 
     /// Every message of the ticks up to `published` is acknowledged.
     pub fn acknowledge(&mut self, published: Second) {
-        self.shards.iter_mut().for_each(|shard| shard.acknowledge(published));
+        for held in self.places.iter_mut().flatten() {
+            held.shard.acknowledge(held.published_of(published));
+        }
     }
 
     /// Sets a partition's position in every shard, backwards too: its log was made anew.
     pub fn restart(&mut self, partition: Partition, next: Offset) {
-        for shard in &mut self.shards {
-            shard.restart(partition, next);
-        }
+        self.shards_mut().for_each(|shard| shard.restart(partition, next));
     }
 
     /// The end of all windows.
     #[must_use]
-    pub fn end(&self) -> Second {
-        self.shards.first().map(Shard::end).unwrap_or_default()
+    pub const fn end(&self) -> Second {
+        self.end
     }
 
     /// Which of the workers it belongs to.
@@ -179,23 +250,26 @@ impl Engine {
         self.me
     }
 
-    /// How many shards there are.
+    /// How many places there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.shards.len()
+        self.places.len()
     }
 
-    /// What a tick publishes of the shard at a place below [`count`](Self::count).
-    pub fn due(&mut self, at: usize, each: impl FnMut(&Aggregate<'_>)) {
-        if let Some(shard) = self.shards.get_mut(at) {
-            shard.due(each);
+    /// What the tick of this second publishes of the shard at a place below
+    /// [`count`](Self::count).
+    pub fn due(&mut self, at: usize, tick: Second, each: impl FnMut(&Aggregate<'_>)) {
+        if let Some(Some(held)) = self.places.get_mut(at)
+            && (held.ticks[0]..=held.ticks[1]).contains(&tick)
+        {
+            held.shard.due(each);
         }
     }
 
     /// As [`due`](Self::due), of the tokens that are active at the windows' end; takes nothing from
     /// the tick.
     pub fn active(&self, at: usize, each: impl FnMut(&Aggregate<'_>)) {
-        if let Some(shard) = self.shards.get(at) {
+        if let Some(shard) = self.open_at(at) {
             shard.active(each);
         }
     }
@@ -203,7 +277,7 @@ impl Engine {
     /// As [`active`](Self::active), of one token; false where it is not active, or not here.
     pub fn active_one(&self, token: &str, each: impl FnMut(&Aggregate<'_>)) -> bool {
         let hash = TokenHash::of(token);
-        self.shard_of(hash).is_some_and(|shard| shard.active_one(hash, token, each))
+        self.open_of(hash).is_some_and(|shard| shard.active_one(hash, token, each))
     }
 
     /// As [`Shard::keys`], of the shard at a place below [`count`](Self::count).
@@ -214,7 +288,7 @@ impl Engine {
         sort: Sort,
         each: impl FnMut(&str, &dyn Fn() -> i128),
     ) {
-        if let Some(shard) = self.shards.get(at) {
+        if let Some(shard) = self.open_at(at) {
             shard.keys(window, sort, each);
         }
     }
@@ -223,81 +297,73 @@ impl Engine {
     #[must_use]
     pub fn history(&self, token: &str) -> Option<History> {
         let hash = TokenHash::of(token);
-        self.shard_of(hash)?.history(hash, token)
+        self.open_of(hash)?.history(hash, token)
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Shard> {
+        self.places.iter().flatten().map(|held| &held.shard)
+    }
+
+    fn shards_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
+        self.places.iter_mut().flatten().map(|held| &mut held.shard)
+    }
+
+    /// The shard at a place.
+    pub(super) fn shard_mut(&mut self, at: usize) -> Option<&mut Shard> {
+        self.places.get_mut(at)?.as_mut().map(|held| &mut held.shard)
+    }
+
+    fn held_mut(&mut self, shard: ShardId) -> Option<&mut Held> {
+        self.place(shard).and_then(|at| self.places.get_mut(at))?.as_mut()
+    }
+
+    fn open_at(&self, at: usize) -> Option<&Shard> {
+        let held = self.places.get(at)?.as_ref().filter(|held| held.is_open());
+        held.map(|held| &held.shard)
+    }
+
+    /// The shard that keeps a token, if it is here and open.
+    fn open_of(&self, hash: TokenHash) -> Option<&Shard> {
+        self.place(hash.shard()).and_then(|at| self.open_at(at))
     }
 
     /// The shard that keeps a token, if it is here.
     fn shard_of(&self, hash: TokenHash) -> Option<&Shard> {
-        let ShardId(id) = hash.shard();
-        let shard = self.shards.get(usize::from(id / self.workers));
-        shard.filter(|_| id % self.workers == self.me)
+        self.place(hash.shard()).and_then(|at| self.places.get(at)?.as_ref()).map(|it| &it.shard)
     }
 
     /// Whether the shard at a place has panes that changed since its last flush.
     #[must_use]
     pub fn has_changes(&self, at: usize) -> bool {
-        self.shards.get(at).is_some_and(Shard::has_changes)
+        matches!(self.places.get(at), Some(Some(held)) if held.shard.has_changes())
     }
 
     /// What a checkpoint would need is forgotten: for whoever writes none.
     pub fn clear_changes(&mut self) {
-        for shard in &mut self.shards {
+        for shard in self.shards_mut() {
             shard.clear_changes();
             shard.acknowledge(shard.end());
         }
     }
 
-    /// The lowest position that any of its shards expects of a partition.
+    /// The last tick that was published of the shard at a place, where all up to `published` was.
     #[must_use]
-    pub fn next_offset(&self, partition: Partition) -> Offset {
-        self.shards.iter().map(|shard| shard.next_offset(partition)).min().unwrap_or_default()
+    pub fn published(&self, at: usize, published: Second) -> Option<Second> {
+        Some(self.places.get(at)?.as_ref()?.published_of(published))
+    }
+}
+
+impl Held {
+    fn is_open(&self) -> bool {
+        let ([_, never], [first, _]) = (NEVER, self.ticks);
+        first < never
     }
 
-    /// The checkpoint entry of what changed in the shard at a place.
-    pub fn encode_changes(
-        &mut self,
-        at: usize,
-        published: Second,
-        latest: Second,
-    ) -> Option<Encoded> {
-        let shard = self.shards.get_mut(at)?;
-        let positions: Vec<_> = shard.positions().collect();
-        let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
-        let changes = shard.changes().take(half.unwrap_or(usize::MAX)).map(pane_at);
-        let mut newest = published;
-        let changes = changes.inspect(|pane| newest = newest.max(pane.second));
-        let blob = checkpoint::encode(&positions, published, latest, changes);
-        shard.clear_changes();
-        Some(Encoded { blobs: vec![blob.into()], newest })
-    }
-
-    /// The checkpoint entries of all that the shard at a place holds, or owes.
-    pub fn encode_everything(
-        &mut self,
-        at: usize,
-        published: Second,
-        latest: Second,
-    ) -> Option<Encoded> {
-        let shard = self.shards.get_mut(at)?;
-        shard.clear_changes();
-        let positions: Vec<_> = shard.positions().collect();
-        let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
-        let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);
-        let (mut blobs, mut newest) = (Vec::new(), published);
-        loop {
-            let mut taken = 0;
-            let part = panes.by_ref().take(SNAPSHOT_PANES).inspect(|pane| {
-                newest = newest.max(pane.second);
-                taken += 1;
-            });
-            let blob = checkpoint::encode(&positions, published, latest, part);
-            if taken > 0 || blobs.is_empty() {
-                blobs.push(blob.into());
-            }
-            if taken < SNAPSHOT_PANES {
-                return Some(Encoded { blobs, newest });
-            }
-        }
+    /// The last tick that was published of it, where all up to `published` was.
+    fn published_of(&self, published: Second) -> Second {
+        let [first, last] = self.ticks;
+        let published = published.min(last);
+        if published < first { self.published } else { published }
     }
 }
 
@@ -315,8 +381,4 @@ impl Absorbed {
             _ => self.written.push((written, 1)),
         }
     }
-}
-
-fn pane_at<'a>((token, second, pane): (&'a str, Second, Pane)) -> PaneAt<'a> {
-    PaneAt { token, second, pane }
 }

@@ -23,13 +23,8 @@ use crate::status::Component;
 /// or a loss is noticed. Soon enough that a restart re-reads little, rare enough to cost nothing.
 const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Another owner has taken a shard over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another instance has taken over")]
-pub struct Fenced;
-
-/// What the checkpoint answered, by place of the shard.
-pub type Replies = Vec<(usize, Result<Verdict, CheckpointError>)>;
+/// What the checkpoint answered, by place of the shard and the number that it had there.
+pub type Replies = Vec<(usize, u64, Result<Verdict, CheckpointError>)>;
 
 /// The flushing of one worker's shards.
 #[derive(Debug)]
@@ -40,7 +35,10 @@ pub struct Flusher<C> {
     worker: i32,
     windows: Windows,
     interval: Duration,
-    shards: Vec<ShardFlush>,
+    /// By place.
+    shards: Vec<Option<ShardFlush>>,
+    /// Shards that have come so far.
+    came: u64,
     in_flight: Option<JoinHandle<Replies>>,
     started: WallMs,
     /// What is in flight holds every change up to then.
@@ -54,14 +52,15 @@ pub struct Flusher<C> {
 
 #[derive(Debug)]
 struct ShardFlush {
+    /// Tells it from another that was in its place before.
+    number: u64,
     chain: Chain,
     /// It must be written whether or not it changed.
     owed: bool,
 }
 
 impl<C: Checkpoint> Flusher<C> {
-    /// A flusher of a worker's shards with these chains, in the engine's order. Until something
-    /// changes, nothing is owed to the checkpoint.
+    /// A flusher of a worker without shards.
     pub fn new(
         checkpoint: Arc<C>,
         dead_letters: Option<DeadLetters>,
@@ -69,7 +68,6 @@ impl<C: Checkpoint> Flusher<C> {
         worker: u16,
         windows: Windows,
         interval: Duration,
-        chains: Vec<Chain>,
     ) -> Self {
         let now = shared.clock.now();
         let worker = i32::from(worker);
@@ -81,7 +79,8 @@ impl<C: Checkpoint> Flusher<C> {
             worker,
             windows,
             interval,
-            shards: chains.into_iter().map(|chain| ShardFlush { chain, owed: false }).collect(),
+            shards: Vec::new(),
+            came: 0,
             in_flight: None,
             started: now,
             covers: now,
@@ -92,10 +91,43 @@ impl<C: Checkpoint> Flusher<C> {
         }
     }
 
+    /// A shard has come, with its chain. Until something changes, nothing of it is owed to the
+    /// checkpoint.
+    pub fn adopt(&mut self, at: usize, chain: Chain) {
+        if at >= self.shards.len() {
+            self.shards.resize_with(at + 1, || None);
+        }
+        self.came += 1;
+        if let Some(place) = self.shards.get_mut(at) {
+            *place = Some(ShardFlush { number: self.came, chain, owed: false });
+        }
+    }
+
+    /// The shard at a place is written once more, as soon as can be.
+    pub fn owe(&mut self, at: usize) {
+        if let Some(Some(shard)) = self.shards.get_mut(at) {
+            shard.owed = true;
+            self.due = WallMs(0);
+        }
+    }
+
+    /// Whether all that was owed of the shard at a place is in the checkpoint.
+    pub fn is_settled(&self, at: usize) -> bool {
+        let shard = self.shards.get(at).and_then(Option::as_ref);
+        shard.is_none_or(|shard| !shard.owed && shard.chain.pending().is_none())
+    }
+
+    /// The shard at a place has gone.
+    pub fn let_go(&mut self, at: usize) {
+        if let Some(place) = self.shards.get_mut(at) {
+            *place = None;
+        }
+    }
+
     /// From now on there is no waiting, and every shard is written once more: its positions have
     /// moved, and a checkpoint that has come back empty unnoticed gets them all.
     pub fn hurry(&mut self) {
-        self.shards.iter_mut().for_each(|shard| shard.owed = true);
+        self.shards.iter_mut().flatten().for_each(|shard| shard.owed = true);
         self.owed = true;
         self.hurried = true;
         self.due = WallMs(0);
@@ -126,14 +158,14 @@ impl<C: Checkpoint> Flusher<C> {
         }
         self.due = now.plus(self.interval);
         // A flush that is sent again says nothing of what came after it.
-        if self.shards.iter().all(|shard| shard.chain.pending().is_none()) {
+        if self.shards.iter().flatten().all(|shard| shard.chain.pending().is_none()) {
             self.covers = now;
         }
         let mut places = Vec::new();
         let mut flushes = Vec::new();
         for at in 0..self.shards.len() {
-            if let Some(flush) = self.flush_of(at, engine, published, latest) {
-                places.push(at);
+            if let Some((number, flush)) = self.flush_of(at, engine, published, latest) {
+                places.push((at, number));
                 flushes.push(flush);
             }
         }
@@ -157,7 +189,8 @@ impl<C: Checkpoint> Flusher<C> {
             if let Some(Err(cause)) = answers.iter().find(|answer| answer.is_err()) {
                 span.record("cause", display(cause));
             }
-            places.into_iter().zip(answers).collect()
+            let answered = places.into_iter().zip(answers);
+            answered.map(|((at, number), answer)| (at, number, answer)).collect()
         }));
     }
 
@@ -171,15 +204,13 @@ impl<C: Checkpoint> Flusher<C> {
         replies
     }
 
-    /// Takes in the answers.
-    ///
-    /// # Errors
-    /// A shard has another owner.
-    pub fn settle(&mut self, replies: Replies, now: WallMs) -> Result<(), Fenced> {
+    /// Takes in the answers; says in which places shards have another owner by now.
+    pub fn settle(&mut self, replies: Replies, now: WallMs) -> Vec<usize> {
         let mut failure = None;
-        let (mut fenced, mut lost) = (false, 0_u32);
-        for (at, reply) in replies {
-            let Some(shard) = self.shards.get_mut(at) else {
+        let (mut fenced, mut lost) = (Vec::new(), 0_u32);
+        for (at, number, reply) in replies {
+            let shard = self.shards.get_mut(at).and_then(Option::as_mut);
+            let Some(shard) = shard.filter(|shard| shard.number == number) else {
                 continue;
             };
             match reply {
@@ -193,14 +224,11 @@ impl<C: Checkpoint> Flusher<C> {
                     self.shared.flushed(verdict);
                     match shard.chain.settle(verdict, now) {
                         Step::Done => {}
-                        Step::Fenced => fenced = true,
+                        Step::Fenced => fenced.push(at),
                         Step::Rewrite => lost += 1,
                     }
                 }
             }
-        }
-        if fenced {
-            return Err(Fenced);
         }
         if lost > 0 {
             warn!(
@@ -235,7 +263,7 @@ impl<C: Checkpoint> Flusher<C> {
                 );
             }
         }
-        Ok(())
+        fenced
     }
 
     fn flush_of(
@@ -244,16 +272,18 @@ impl<C: Checkpoint> Flusher<C> {
         engine: &mut Engine,
         published: Second,
         latest: WallMs,
-    ) -> Option<Flush> {
-        let shard = self.shards.get_mut(at)?;
+    ) -> Option<(u64, Flush)> {
+        let shard = self.shards.get_mut(at)?.as_mut()?;
+        let published = engine.published(at, published)?;
+        let number = shard.number;
         if Bug::MergedAfterUnknown.on() && shard.chain.pending().is_some() {
             shard.chain.drop_pending();
             let latest_second = latest.second_after();
             let everything = engine.encode_everything(at, published, latest_second)?;
-            return Some(shard.chain.begin(everything, Second(i64::MIN)).clone());
+            return Some((number, shard.chain.begin(everything, Second(i64::MIN)).clone()));
         }
         if let Some(pending) = shard.chain.pending() {
-            return Some(pending.clone());
+            return Some((number, pending.clone()));
         }
         let kept = if Bug::TrimmedTooEarly.on() { 1 } else { self.windows.longest() };
         let trim = published.plus(-i64::from(kept));
@@ -267,12 +297,14 @@ impl<C: Checkpoint> Flusher<C> {
             return None;
         };
         shard.owed = false;
-        Some(shard.chain.begin(encoded, trim).clone())
+        Some((number, shard.chain.begin(encoded, trim).clone()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::domain::budget::Budget;
     use crate::domain::shard::Shard;
@@ -315,21 +347,22 @@ mod tests {
         let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
         let budget = Arc::new(Budget::new(1, 1));
         let shard = Shard::new(windows.clone(), budget, Second(0), Second(0));
-        let mut engine = Engine::new(0, SHARDS, vec![shard]);
+        let mut engine = Engine::new(0, SHARDS);
+        engine.adopt(ShardId(0), shard, BTreeMap::new(), Second(0), Second(0));
         let status = Arc::new(Status::new(WallMs(0)));
         let metrics = Arc::new(Metrics::new().unwrap());
         let shared = Shared { clock: Arc::new(AtStart), metrics, status: Arc::clone(&status) };
         let verdicts = [None, Some(Verdict::Ok), Some(Verdict::Lost), Some(Verdict::Ok)];
         let checkpoint = Arc::new(Scripted(std::sync::Mutex::new(verdicts.to_vec())));
-        let chains = vec![Chain::new(ShardId(0), 0, WallMs(0))];
         let mut flusher =
-            Flusher::new(checkpoint, None, Arc::new(shared), 0, windows, IDLE_INTERVAL, chains);
+            Flusher::new(checkpoint, None, Arc::new(shared), 0, windows, IDLE_INTERVAL);
+        flusher.adopt(0, Chain::new(ShardId(0), 0, WallMs(0)));
         // What a flush covers that is begun at each of these moments, once it is answered.
         for (begun, covered) in [(10, 0), (70, 10), (80, 10), (90, 90)] {
             let begun = WallMs(begun * 1_000);
             flusher.start_if_due(&mut engine, Second(0), begun, begun);
             let replies = flusher.replies().await;
-            flusher.settle(replies, begun).unwrap();
+            assert!(flusher.settle(replies, begun).is_empty());
             assert_eq!(status.last_flush(), Some(WallMs(covered * 1_000)));
         }
     }

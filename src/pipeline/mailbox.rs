@@ -9,12 +9,14 @@ use tracing::{error, info, warn};
 
 use super::Shared;
 use super::backoff::Backoff;
+use super::custody::Custody;
 use super::outbox::{Next, Outbox};
 use super::outgoing::{Batch, Outgoing};
 use super::produce::produce;
 use super::view_queue::ViewQueue;
 use crate::domain::position::Partition;
 use crate::domain::time::{Second, WallMs};
+use crate::domain::token::TokenHash;
 use crate::metrics::Metrics;
 use crate::ports::{ProduceError, Producer, Target};
 use crate::sabotage::Bug;
@@ -101,16 +103,28 @@ impl Mailbox {
         self.lock().waiting()
     }
 
-    /// Publishes what comes into one lane until the mailbox is closed and the lane is empty.
+    /// Gives up what waits of tokens that another member publishes.
+    pub fn forget(&self, gone: impl Fn(TokenHash) -> bool) {
+        let mut outbox = self.lock();
+        outbox.forget(gone);
+        self.show(&outbox);
+    }
+
+    /// Publishes what comes into one lane, while it is permitted, until the mailbox is closed and
+    /// the lane is empty.
     pub async fn publish<P: Producer>(
         &self,
         lane: u32,
         producer: Arc<P>,
         view: Arc<ViewQueue>,
+        custody: &Custody,
         shared: Arc<Shared>,
     ) {
         let mut backoff = Backoff::new();
         loop {
+            if !custody.may_publish() {
+                custody.permitted().await;
+            }
             let now = shared.clock.now();
             match self.next(lane, now) {
                 Next::Send(batch) => {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::newest::Newest;
 use super::outgoing::{Batch, Cause, Outgoing};
 use crate::domain::time::{Second, WallMs};
+use crate::domain::token::TokenHash;
 use crate::sabotage::Bug;
 
 /// What a lane's publisher does next.
@@ -191,6 +192,18 @@ impl Outbox {
         if let Some(lane) = self.lane(lane) {
             lane.alone = batch.messages.len();
         }
+    }
+
+    /// What waits of these tokens shall not go out: its tick does not wait for it.
+    pub fn forget(&mut self, gone: impl Fn(TokenHash) -> bool) {
+        for at in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get_mut(at) else { return };
+            let waiting = std::iter::from_fn(|| lane.queue.pop_front());
+            let (dropped, kept): (Vec<_>, Vec<_>) = waiting.partition(|one| gone(one.hash));
+            kept.into_iter().for_each(|one| lane.queue.push_back(one));
+            dropped.into_iter().for_each(|one| self.settle(one.cause));
+        }
+        self.move_on();
     }
 
     /// The last tick whose messages are all acknowledged.

@@ -2,9 +2,10 @@
 //! while the last one is decoded. A full worker queue stops the reading: back-pressure reaches the
 //! broker.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Empty, display};
@@ -15,7 +16,10 @@ use super::backoff::Backoff;
 use super::dead_letters::DeadLetters;
 use super::orders::Order;
 use super::queries::Query;
-use super::route::{Batch, Rejected, Router};
+use super::reading::Reading;
+use super::recover::Recovered;
+use super::route::{Batch, Rejected, Router, answers_for};
+use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::ports::{Fetched, LogError, RecordView, TradeLog};
@@ -39,10 +43,25 @@ pub enum Event {
         /// its begin, and what some shards have counted of it counts.
         anew: bool,
     },
+    /// Take this shard in: it is open when each partition has been read to where it ended.
+    Adopt(Box<Recovered>, Arc<BTreeMap<Partition, Offset>>),
+    /// Let shards go.
+    Release(Release),
     /// Publish between ticks.
     Order(Order),
     /// Say something about tokens.
     Query(Query),
+}
+
+/// Shards that another member shall have.
+#[derive(Debug)]
+pub struct Release {
+    /// Which; those of other workers are not meant.
+    pub shards: Cover,
+    /// Another owner may have them already: nothing is written or published any more.
+    pub lost: bool,
+    /// Told when they are gone.
+    pub done: oneshot::Sender<()>,
 }
 
 /// What every reader needs.
@@ -58,6 +77,8 @@ pub struct Reader<L> {
     pub dead_letters: Option<DeadLetters>,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
+    /// How far each partition is read, and for whom.
+    pub reading: Arc<Reading>,
     /// Ends the reading.
     pub stop: CancellationToken,
 }
@@ -70,13 +91,15 @@ impl<L> Clone for Reader<L> {
             workers: self.workers.clone(),
             dead_letters: self.dead_letters.clone(),
             shared: Arc::clone(&self.shared),
+            reading: Arc::clone(&self.reading),
             stop: self.stop.clone(),
         }
     }
 }
 
 impl<L: TradeLog> Reader<L> {
-    /// Reads a partition from an offset on, until stopped or the workers are gone.
+    /// Reads a partition from an offset on, where its reading has begun, until stopped or the
+    /// workers are gone.
     pub async fn read(self, partition: Partition, mut from: Offset) {
         self.shared.metrics.open(partition);
         let mut backoff = Backoff::new();
@@ -102,7 +125,7 @@ impl<L: TradeLog> Reader<L> {
                     if !anything {
                         self.router.rest();
                     }
-                    !anything || self.hand_on(partition, fetched, read).await
+                    !anything || self.go_on(partition, fetched, read).await
                 }
                 Err(LogError::OutOfRange { first, end, .. }) => {
                     let went_on = self.reset(partition, from, first, end).await;
@@ -179,30 +202,51 @@ impl<L: TradeLog> Reader<L> {
         })
     }
 
-    /// Routes what was fetched; false when the workers are gone. What is rejected goes out before
-    /// the rest is read: a record of nothing but bad elements waits for room as many records do.
-    async fn hand_on(&self, partition: Partition, fetched: Fetched, read: Span) -> bool {
+    /// Hands on what was fetched; false when the workers are gone.
+    async fn go_on(&self, partition: Partition, fetched: Fetched, read: Span) -> bool {
         let next = fetched.next;
+        let cover = self.reading.hand_on(partition, next);
+        let newest = self.hand_on(partition, fetched, &cover, read).await;
+        if let Some(newest) = newest {
+            self.shared.status.reads(partition, next, newest);
+        }
+        newest.is_some()
+    }
+
+    /// Routes what was fetched for these shards: the newest timestamp among the records, or `None`
+    /// when the workers are gone. What is rejected goes out before the rest is read: a record of
+    /// nothing but bad elements waits for room as many records do.
+    pub(super) async fn hand_on(
+        &self,
+        partition: Partition,
+        fetched: Fetched,
+        cover: &Cover,
+        read: Span,
+    ) -> Option<Option<WallMs>> {
         let routing = info_span!(parent: &read, "route");
-        let (batches, newest) = self.route(partition, fetched).instrument(routing).await;
+        let (batches, newest) = self.route(partition, fetched, cover).instrument(routing).await;
         for (worker, batch) in self.workers.iter().zip(batches) {
             self.shared.metrics.worker_queue_batches.inc();
             if worker.send(Event::Batch(batch, read.clone())).await.is_err() {
-                return false;
+                return None;
             }
         }
-        self.shared.status.reads(partition, next, newest);
-        true
+        Some(newest)
     }
 
     /// A batch for each worker, and the newest timestamp among the records.
-    async fn route(&self, partition: Partition, fetched: Fetched) -> (Vec<Batch>, Option<WallMs>) {
+    async fn route(
+        &self,
+        partition: Partition,
+        fetched: Fetched,
+        cover: &Cover,
+    ) -> (Vec<Batch>, Option<WallMs>) {
         let metrics = &self.shared.metrics;
         let now = self.shared.clock.now();
         let Fetched { records, unreadable, next, .. } = fetched;
         metrics.unreadable_batches.inc_by(u64::try_from(unreadable.len()).unwrap_or(0));
         let records = Arc::new(records);
-        let mut routing = self.router.route(partition, &records, next, now);
+        let mut routing = self.router.route(partition, &records, next, cover, now);
         loop {
             let rejected = routing.read_on();
             if rejected.is_empty() {
@@ -211,7 +255,8 @@ impl<L: TradeLog> Reader<L> {
             self.reject(rejected).await;
         }
         let routed = routing.finish();
-        let unreadable = unreadable.iter().filter(|_| !Bug::UnreadableNotReported.on());
+        let answers = cover.contains(answers_for(partition)) && !Bug::UnreadableNotReported.on();
+        let unreadable = unreadable.iter().filter(|_| answers);
         let unreadable = unreadable.map(|range| self.router.unreadable(partition, range, now));
         self.reject(unreadable.collect()).await;
         metrics.records_consumed.inc_by(u64::try_from(records.len()).unwrap_or(u64::MAX));
@@ -238,6 +283,7 @@ impl<L: TradeLog> Reader<L> {
         let anew = asked > end;
         self.shared.status.reads(partition, first, None);
         self.shared.status.ends(partition, end, self.shared.clock.now());
+        self.reading.hand_on(partition, first);
         if anew {
             self.shared.new_log(partition, asked, first, end);
         } else {

@@ -18,10 +18,11 @@ use super::backoff::Backoff;
 use super::chain::Chain;
 use super::shared::CLOCK_WAIT;
 use crate::domain::budget::Budget;
+use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition, StartFrom};
 use crate::domain::shard::Shard;
 use crate::domain::time::{Second, WallMs};
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::ShardId;
 use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
@@ -37,12 +38,16 @@ const PARALLEL_QUESTIONS: usize = 16;
 /// A shard as it starts.
 #[derive(Debug)]
 pub struct Recovered {
+    /// Which it is.
+    pub id: ShardId,
     /// Its state.
     pub shard: Shard,
     /// Its changelog's state.
     pub chain: Chain,
     /// The last tick that was published, where the checkpoint says so.
     pub published: Option<Second>,
+    /// When it was claimed: ticks of later moments are its new owner's.
+    pub claimed: WallMs,
     /// How far the clock had gone when the checkpoint was written.
     pub latest: Second,
     /// Positions of a checkpoint that cannot be used: all before them has its dead letters.
@@ -65,21 +70,24 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Claims and loads all shards, in the order of their ids.
+    /// Claims and loads shards, in the order of their ids.
     ///
     /// # Errors
     /// The checkpoint was written by a newer version.
     pub async fn shards<C: Checkpoint>(
         &self,
         checkpoint: &Arc<C>,
+        shards: &Cover,
     ) -> Result<Vec<Recovered>, CheckpointError> {
+        let first = shards.shards().next();
         // A task each: decoding is work for all cores.
         let start = |shard| {
             let (recovery, checkpoint) = (self.clone(), Arc::clone(checkpoint));
-            let load = async move { recovery.shard(&*checkpoint, shard).await };
+            let speaks = first == Some(shard);
+            let load = async move { recovery.shard(&*checkpoint, shard, speaks).await };
             AbortOnDropHandle::new(tokio::spawn(load))
         };
-        let loads = stream::iter((0..SHARDS).map(ShardId)).map(start).buffered(PARALLEL_LOADS);
+        let loads = stream::iter(shards.shards()).map(start).buffered(PARALLEL_LOADS);
         let recovered = loads.collect::<Vec<_>>().await;
         self.shared.status.works(Component::Checkpoint, WHOLE);
         recovered.into_iter().map(|loaded| loaded.unwrap_or_else(fail)).collect()
@@ -106,7 +114,7 @@ impl Recovery {
             let expected = recovered.iter().map(|one| one.shard.next_offset(range.partition));
             let highest = Bug::ReadFromTheHighestPosition.on();
             let start = if highest { expected.max() } else { expected.min() };
-            starts.push(start.unwrap_or(fresh));
+            starts.push(start.unwrap_or(range.end));
         }
         Ok(starts)
     }
@@ -143,13 +151,14 @@ impl Recovery {
         &self,
         checkpoint: &C,
         id: ShardId,
+        speaks: bool,
     ) -> Result<Recovered, CheckpointError> {
         let mut backoff = Backoff::new();
         loop {
             let now = self.shared.clock.now();
             match self.attempt(checkpoint, id, now).await {
-                // All shards wait for the same thing: one of them says so.
-                Err(cause) if !cause.is_final() && id == ShardId(0) => {
+                // All shards wait for the same thing: the first of them says so.
+                Err(cause) if !cause.is_final() && speaks => {
                     self.shared.start_waits(Component::Checkpoint, &cause, &mut backoff).await;
                 }
                 Err(cause) if !cause.is_final() => backoff.wait().await,
@@ -171,6 +180,8 @@ impl Recovery {
         let shard = |floor| Shard::new(self.windows.clone(), self.budget.clone(), oldest, floor);
         let chain = Chain::new(id, sequence, now);
         let fresh = |chain| Recovered {
+            id,
+            claimed: now,
             shard: shard(oldest),
             chain,
             published: None,
@@ -200,7 +211,8 @@ impl Recovery {
                 let forgotten = Bug::ClockOfTheStartForgotten.on();
                 let latest = if forgotten { latest } else { latest.max(now.second()) };
                 let (shard, published) = (loaded, Some(published));
-                Ok(Recovered { shard, chain, published, latest, handled: BTreeMap::new() })
+                let handled = BTreeMap::new();
+                Ok(Recovered { id, shard, chain, published, claimed: now, latest, handled })
             }
             Err(CheckpointError::Damaged { cause, .. }) => {
                 self.shared.metrics.checkpoint_damaged.inc();
@@ -355,6 +367,8 @@ mod tests {
             shard.restart(partition, Offset(offset));
             let chain = Chain::new(ShardId(0), 1, WallMs(0));
             Recovered {
+                id: ShardId(0),
+                claimed: WallMs(0),
                 shard,
                 chain,
                 published: Some(Second(0)),

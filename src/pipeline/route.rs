@@ -12,11 +12,12 @@ use bytes::Bytes;
 
 use super::dead_letters;
 use crate::domain::amount::Amount;
+use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::price::Price;
 use crate::domain::reject::Reason;
 use crate::domain::time::{EventTime, Second, WallMs};
-use crate::domain::token::TokenHash;
+use crate::domain::token::{SHARDS, ShardId, TokenHash};
 use crate::domain::trade::{Side, Trade};
 use crate::pool::{Pool, Pooled, Reusable};
 use crate::ports::records::Place;
@@ -50,8 +51,10 @@ pub struct Router {
 pub struct Batch {
     /// Source partition.
     pub partition: Partition,
-    /// Everything below this has been offered once the batch is absorbed.
+    /// Everything below this has been offered once the batch is absorbed, to the shards of `cover`.
     pub next: Offset,
+    /// The shards whose trades it has.
+    pub cover: Cover,
     records: Arc<Records>,
     list: Pooled<List>,
 }
@@ -77,6 +80,8 @@ pub struct Routing<'a> {
     open: Option<Open<'a>>,
     scanner: Scanner,
     routed: Routed,
+    /// The dead letters of this partition are this process' matter.
+    answers: bool,
 }
 
 /// The record that is being read.
@@ -95,8 +100,9 @@ struct Open<'a> {
 pub struct Routed {
     /// One per worker.
     pub batches: Vec<Batch>,
-    /// Elements read: trades and rejected ones.
+    /// Elements read: trades of covered shards, and rejected ones.
     pub elements: u64,
+    cover: Cover,
 }
 
 /// A rejected thing with its reason, ready to send.
@@ -138,7 +144,9 @@ impl Router {
         self.lists.rest();
     }
 
-    /// Begins to decode and route what was fetched; everything below `next` is offered by it.
+    /// Begins to decode and route what was fetched for the shards of `cover`; everything below
+    /// `next` is offered by it. What nobody's shard can take is rejected by the owner of the shard
+    /// that [`answers_for`] the partition: once, however many instances read.
     /// `now` bounds how far ahead a trade may be where its record has no timestamp, or one ahead
     /// of `now`.
     #[must_use]
@@ -147,6 +155,7 @@ impl Router {
         partition: Partition,
         records: &'a Arc<Records>,
         next: Offset,
+        cover: &Cover,
         now: WallMs,
     ) -> Routing<'a> {
         let last = records.last().map_or(Offset(0), |record| record.offset().next());
@@ -154,6 +163,7 @@ impl Router {
         let batch = |_| Batch {
             partition,
             next,
+            cover: cover.clone(),
             records: Arc::clone(records),
             list: self.lists.take(records.end()),
         };
@@ -166,7 +176,8 @@ impl Router {
             next: 0,
             open: None,
             scanner: Scanner::new(),
-            routed: Routed { batches, elements: 0 },
+            routed: Routed { batches, elements: 0, cover: cover.clone() },
+            answers: cover.contains(answers_for(partition)),
         }
     }
 
@@ -247,14 +258,15 @@ impl Routing<'_> {
             self.open = None;
             return Some(None);
         };
-        self.routed.elements += 1;
         let Self { router, partition, now, .. } = *self;
         match element {
             Element::Trade { index, bytes, trade } => {
                 self.routed.push(open.at, open.record, open.value, (index, bytes, &trade));
                 Some(None)
             }
+            Element::Rejected { .. } if !self.answers => Some(None),
             Element::Rejected { index, bytes, reason, message } => {
+                self.routed.elements += 1;
                 let head = open.head.get_or_insert_with(|| open.record.without_value());
                 let element = Some(Bytes::copy_from_slice(bytes));
                 let letter = router.letter(partition, head, index, element, reason, &message);
@@ -270,6 +282,9 @@ impl Routing<'_> {
         self.next += 1;
         let Some(value) = record.value() else { return Some(None) };
         let Self { router, partition, now, .. } = *self;
+        if value.len() > MAX_VALUE_BYTES && !self.answers {
+            return Some(None);
+        }
         if value.len() > MAX_VALUE_BYTES {
             self.routed.elements += 1;
             let reason = Reason::TooLarge;
@@ -294,15 +309,13 @@ impl Routing<'_> {
     /// to reject: then it is as if it had not been looked at.
     fn scan(&mut self, at: u32, record: RecordView<'_>, value: &[u8], latest: EventTime) -> bool {
         let Self { scanner, routed, .. } = self;
-        let mut elements = 0;
+        let before = routed.elements;
         let usual = scanner.scan(value, Some(latest), &mut |index, element, trade| {
-            elements += 1;
             routed.push(at, record, value, (index, element, &trade));
         });
-        if usual {
-            routed.elements += elements;
-        } else {
+        if !usual {
             routed.forget(at);
+            routed.elements = before;
         }
         usual
     }
@@ -316,7 +329,7 @@ impl Routed {
         }
     }
 
-    /// Adds a trade of a record to the batch of its token's worker.
+    /// Adds a trade of a record to the batch of its token's worker, where its shard is covered.
     fn push(
         &mut self,
         at: u32,
@@ -324,8 +337,12 @@ impl Routed {
         value: &[u8],
         (index, element, trade): (u32, &[u8], &Trade<'_>),
     ) {
-        let workers = self.batches.len();
-        let worker = usize::from(trade.hash.shard().0) % workers;
+        let shard = trade.hash.shard();
+        if !self.cover.contains(shard) {
+            return;
+        }
+        self.elements += 1;
+        let worker = usize::from(shard.0) % self.batches.len();
         let Some(Batch { records, list, .. }) = self.batches.get_mut(worker) else { return };
         let token = trade.token.as_bytes();
         let token = part_of(value, token, record.place()).unwrap_or_else(|| {
@@ -390,6 +407,13 @@ impl Reusable for List {
         self.trades.clear();
         self.escaped.clear();
     }
+}
+
+/// The shard whose owner answers for a partition: sends the dead letters of what no shard can take.
+#[must_use]
+pub fn answers_for(partition: Partition) -> ShardId {
+    let shards = i32::from(SHARDS);
+    ShardId(u16::try_from(partition.0.rem_euclid(shards)).unwrap_or(0))
 }
 
 /// The place of `part` where it is a slice of `whole`, which stands at `place`.

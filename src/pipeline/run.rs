@@ -1,7 +1,6 @@
 //! The life of the pipeline: recover, start the tasks, run, drain. Everything that is started here
 //! is ended here.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +9,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Shared;
-use super::backoff::Backoff;
+use super::custody::Custody;
 use super::names::SharedNames;
 use super::orders::Orders;
 use super::outbox::Batching;
 use super::queries::Queries;
-use super::recover::{Recovered, Recovery};
+use super::recover::Recovery;
 use super::tasks::Tasks;
 use super::worker::Halted;
 use crate::domain::budget::Budget;
-use crate::domain::position::{Offset, StartFrom};
+use crate::domain::position::StartFrom;
 use crate::domain::window::Windows;
-use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange};
-use crate::ports::{Producer, TradeLog, View};
-use crate::status::{Component, Phase, WHOLE};
+use crate::ports::group::Seat;
+use crate::ports::{Checkpoint, CheckpointError, Producer, TradeLog, View};
+use crate::status::Phase;
 
 /// What the pipeline is told.
 #[derive(Clone, Debug)]
@@ -65,6 +64,8 @@ pub struct Pipeline<L, P, C, V> {
     pub view: Arc<V>,
     /// What all shards together may hold.
     pub budget: Arc<Budget>,
+    /// The seat in the group: which shards are this process'.
+    pub seat: Seat,
     /// Symbols and names of tokens.
     pub names: Arc<SharedNames>,
     /// Orders to publish between ticks.
@@ -105,42 +106,43 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
     /// # Errors
     /// The checkpoint was written by a newer version.
     pub async fn run(&self, stop: CancellationToken) -> Result<Ended, StartError> {
-        let began = self.shared.clock.now();
         self.shared.status.enter(Phase::Starting);
-        let started = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(Ended::Stopped),
-            started = self.recover() => started?,
-        };
-        let (ranges, starts, recovered) = started;
-        self.shared.status.enter(Phase::CatchingUp);
+        let custody = Arc::new(Custody::new(self.seat.clone()));
         let reading = stop.child_token();
-        // Shards that were written a little ahead of this clock hold the ticks back until then.
-        let seen = recovered.iter().map(|one| one.latest.start());
-        let latest = seen.max().map_or(began, |latest| latest.max(began));
-        let mut tasks = Tasks::start(self, &ranges, &starts, recovered, latest, &reading);
+        let mut tasks = Tasks::start(self, &custody, &reading);
         let ended = tokio::select! {
             biased;
-            () = stop.cancelled() => Ended::Stopped,
+            () = stop.cancelled() => Ok(Ended::Stopped),
+            ended = &mut tasks.steward => ended.unwrap_or(Ok(Ended::Failed)),
             ended = tasks.workers.join_next() => match ended {
-                Some(Ok(Err(Halted::Fenced(_)))) => Ended::Fenced,
-                Some(Ok(Err(Halted::ClockSetBack))) => Ended::ClockSetBack,
-                _ => Ended::Failed,
+                Some(Ok(Err(Halted::ClockSetBack))) => Ok(Ended::ClockSetBack),
+                _ => Ok(Ended::Failed),
             },
         };
         reading.cancel();
         match ended {
-            Ended::Stopped => Ok(self.drain(tasks).await),
-            Ended::ClockSetBack => {
+            Ok(Ended::Stopped) => Ok(self.drain(tasks, &custody).await),
+            Ok(Ended::ClockSetBack) => {
                 self.shared.metrics.clock_steps.inc();
                 self.give_up(tasks).await;
-                Ok(ended)
+                ended
             }
-            Ended::Fenced | Ended::Failed => {
+            Ok(Ended::Fenced | Ended::Failed) | Err(_) => {
                 self.shared.status.enter(Phase::Stopping);
                 tasks.abort();
-                Ok(ended)
+                ended
             }
+        }
+    }
+
+    /// How shards are recovered.
+    pub(super) fn recovery(&self) -> Recovery {
+        Recovery {
+            windows: self.settings.windows.clone(),
+            budget: Arc::clone(&self.budget),
+            max_future_skew: self.settings.max_future_skew,
+            start_from: self.settings.start_from,
+            shared: Arc::clone(&self.shared),
         }
     }
 
@@ -159,42 +161,18 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         }
     }
 
-    async fn recover(
-        &self,
-    ) -> Result<(Vec<PartitionRange>, Vec<Offset>, Vec<Recovered>), StartError> {
-        let recovery = Recovery {
-            windows: self.settings.windows.clone(),
-            budget: Arc::clone(&self.budget),
-            max_future_skew: self.settings.max_future_skew,
-            start_from: self.settings.start_from,
-            shared: Arc::clone(&self.shared),
-        };
-        let mut recovered = recovery.shards(&self.checkpoint).await?;
-        // Asked after the claim: nobody else moves the positions any more, so one beyond the end
-        // means a new log. Nothing is published before all up to here is read.
-        let ranges = self.insist(|| self.log.partitions()).await;
-        let mut backoff = Backoff::new();
-        loop {
-            match recovery.positions(&*self.log, &mut recovered, &ranges).await {
-                Ok(starts) => {
-                    self.shared.status.works(Component::Kafka, WHOLE);
-                    return Ok((ranges, starts, recovered));
-                }
-                Err(cause) => self.shared.start_waits(Component::Kafka, &cause, &mut backoff).await,
-            }
-        }
-    }
-
     /// Stops in order: reading, absorbing and the last flush, publishing what waits, dead letters.
-    async fn drain(&self, mut tasks: Tasks) -> Ended {
+    async fn drain(&self, mut tasks: Tasks, custody: &Custody) -> Ended {
         self.shared.status.enter(Phase::Stopping);
         let mut ended = Ended::Stopped;
         let orderly = async {
+            tasks.steward.abort();
+            join(&mut tasks.steward).await;
+            custody.seal();
             join(&mut tasks.readers).await;
             while let Some(worker) = tasks.workers.join_next().await {
                 match worker {
                     Ok(Ok(())) => {}
-                    Ok(Err(Halted::Fenced(_))) => ended = Ended::Fenced,
                     // Stopping all the same: the next start sees it in the checkpoint.
                     Ok(Err(Halted::ClockSetBack)) => {}
                     Err(_) => ended = Ended::Failed,
@@ -221,23 +199,9 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         }
         ended
     }
-
-    /// Asks the log until it answers.
-    async fn insist<T, F: Future<Output = Result<T, LogError>>>(&self, ask: impl Fn() -> F) -> T {
-        let mut backoff = Backoff::new();
-        loop {
-            match ask().await {
-                Ok(answer) => {
-                    self.shared.status.works(Component::Kafka, WHOLE);
-                    return answer;
-                }
-                Err(cause) => self.shared.start_waits(Component::Kafka, &cause, &mut backoff).await,
-            }
-        }
-    }
 }
 
-async fn join(task: &mut JoinHandle<()>) {
+async fn join<T>(task: &mut JoinHandle<T>) {
     if let Err(error) = task.await
         && error.is_panic()
     {

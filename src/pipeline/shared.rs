@@ -11,7 +11,7 @@ use super::outgoing;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::metrics::Metrics;
-use crate::ports::{Clock, Flush, FlushBody, Verdict};
+use crate::ports::{Clock, Flush, FlushBody, PartitionRange, Verdict};
 use crate::sabotage::Bug;
 use crate::status::{Component, Status, WHOLE};
 
@@ -85,6 +85,12 @@ impl Shared {
             "the start waits for what it needs, and asks again"
         );
         backoff.wait().await;
+    }
+
+    /// Notes where partitions end, and which there are.
+    pub(super) fn note_ends(&self, ranges: &[PartitionRange], asked: WallMs) {
+        let ends = ranges.iter().map(|range| (range.partition, range.end));
+        self.status.listed(&ends.collect(), asked);
     }
 
     /// Counts what is sent to the checkpoint.

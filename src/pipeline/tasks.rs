@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Shared;
-use super::chain::Chain;
+use super::custody::Custody;
 use super::dead_letters::DeadLetters;
 use super::engine::Engine;
 use super::flusher::Flusher;
@@ -20,17 +19,15 @@ use super::messages::Messages;
 use super::names::SharedNames;
 use super::outbox::Outbox;
 use super::reader::{Event, Reader};
-use super::recover::Recovered;
 use super::route::Router;
-use super::run::{Pipeline, Settings};
+use super::run::{Ended, Pipeline, Settings, StartError};
+use super::steward::{Adopter, Steward};
 use super::view_queue::ViewQueue;
 use super::worker::{Halted, Worker};
 use crate::domain::position::{Offset, Partition};
-use crate::domain::shard::Shard;
-use crate::domain::time::WallMs;
+use crate::domain::time::{Second, WallMs};
 use crate::ports::{Checkpoint, PartitionRange, Producer, Target, TradeLog, View};
 use crate::sabotage::Bug;
-use crate::status::Phase;
 use crate::wire::aggregate::Form;
 
 /// Batches that wait for one worker at most: enough to keep it busy while a fetch is under way, and
@@ -46,6 +43,7 @@ const END_LOOK: Duration = Duration::from_secs(2);
 
 /// The tasks that run.
 pub(super) struct Tasks {
+    pub(super) steward: JoinHandle<Result<Ended, StartError>>,
     pub(super) readers: JoinHandle<()>,
     pub(super) workers: JoinSet<Result<(), Halted>>,
     pub(super) publishers: Vec<JoinHandle<()>>,
@@ -56,34 +54,29 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Starts everything; `latest` is the latest that the clock has ever shown, `reading` ends the
-    /// readers.
+    /// Starts everything; `reading` ends the readers.
     pub(super) fn start<L: TradeLog, P: Producer, C: Checkpoint, V: View>(
         pipeline: &Pipeline<L, P, C, V>,
-        ranges: &[PartitionRange],
-        starts: &[Offset],
-        recovered: Vec<Recovered>,
-        latest: WallMs,
+        custody: &Arc<Custody>,
         reading: &CancellationToken,
     ) -> Self {
         let Pipeline { log, producer, checkpoint, view, shared, settings, .. } = pipeline;
         shared.metrics.worker_queue_batches.set(0); // a run that was given up leaves some
         let (dead_letters, writer) = start_dead_letters(settings, producer, shared);
         let crew = Crew {
-            mailbox: mailbox(settings, &**producer, shared, &recovered),
+            mailbox: mailbox(settings, &**producer, shared),
             dead_letters: dead_letters.clone(),
             router: Arc::new(Router::new(
                 settings.topic.as_str().into(),
                 settings.workers,
                 settings.max_future_skew,
             )),
-            latest,
-            targets: ranges.iter().map(|range| (range.partition, range.end)).collect(),
+            custody,
             settings,
             names: &pipeline.names,
             shared,
         };
-        let (queues, workers) = crew.start(checkpoint, recovered);
+        let (queues, workers) = crew.start(checkpoint);
         pipeline.orders.open(&queues, &crew.mailbox);
         pipeline.queries.open(&queues);
         let reader = Reader {
@@ -92,15 +85,22 @@ impl Tasks {
             workers: queues,
             dead_letters,
             shared: Arc::clone(shared),
+            reading: Arc::default(),
             stop: reading.clone(),
         };
-        let starts = ranges.iter().map(|range| range.partition).zip(starts.iter().copied());
-        note_ends(shared, ranges, shared.clock.now());
         let view_queue = Arc::new(ViewQueue::new(Arc::clone(&shared.metrics)));
+        let (starts, told) = oneshot::channel();
+        let adopter = Adopter {
+            checkpoint: Arc::clone(checkpoint),
+            recovery: pipeline.recovery(),
+            reader: reader.clone(),
+        };
+        let steward = Steward::new(Arc::clone(custody), Arc::clone(&crew.mailbox), adopter, starts);
         Self {
-            readers: tokio::spawn(read_all(reader, starts.collect())),
+            steward: tokio::spawn(steward.run()),
+            readers: tokio::spawn(read_all(reader, told)),
             workers,
-            publishers: start_publishers(&crew.mailbox, producer, &view_queue, shared),
+            publishers: start_publishers(&crew.mailbox, producer, &view_queue, custody, shared),
             dead_letters: writer,
             view: start_view(&view_queue, view, shared),
             mailbox: crew.mailbox,
@@ -110,6 +110,7 @@ impl Tasks {
 
     /// Ends all that still runs, at once.
     pub(super) fn abort(&mut self) {
+        self.steward.abort();
         self.readers.abort();
         self.workers.abort_all();
         self.view.abort();
@@ -122,8 +123,7 @@ struct Crew<'a> {
     mailbox: Arc<Mailbox>,
     dead_letters: Option<DeadLetters>,
     router: Arc<Router>,
-    latest: WallMs,
-    targets: BTreeMap<Partition, Offset>,
+    custody: &'a Arc<Custody>,
     settings: &'a Settings,
     names: &'a Arc<SharedNames>,
     shared: &'a Arc<Shared>,
@@ -133,32 +133,20 @@ impl Crew<'_> {
     fn start<C: Checkpoint>(
         &self,
         checkpoint: &Arc<C>,
-        recovered: Vec<Recovered>,
     ) -> (Vec<mpsc::Sender<Event>>, JoinSet<Result<(), Halted>>) {
         let workers = self.settings.workers.max(1);
         let mut queues = Vec::new();
         let mut tasks = JoinSet::new();
-        let mut caught_up = Vec::new();
-        for (me, (shards, chains)) in (0..workers).zip(deal(recovered, workers)) {
+        for me in 0..workers {
             let (queue, events) = mpsc::channel(WORKER_QUEUE);
-            let (tell, told) = oneshot::channel();
             queues.push(queue);
-            caught_up.push(told);
-            let engine = Engine::new(me, workers, shards);
-            tasks.spawn(self.worker(me, engine, Arc::clone(checkpoint), chains, tell).run(events));
+            let engine = Engine::new(me, workers);
+            tasks.spawn(self.worker(me, engine, Arc::clone(checkpoint)).run(events));
         }
-        watch_catching_up(Arc::clone(self.shared), caught_up);
         (queues, tasks)
     }
 
-    fn worker<C: Checkpoint>(
-        &self,
-        me: u16,
-        engine: Engine,
-        checkpoint: Arc<C>,
-        chains: Vec<Chain>,
-        caught_up: oneshot::Sender<()>,
-    ) -> Worker<C> {
+    fn worker<C: Checkpoint>(&self, me: u16, engine: Engine, checkpoint: Arc<C>) -> Worker<C> {
         let Settings { windows, checkpoint_interval, ttl, publish_interval, .. } = self.settings;
         Worker {
             engine,
@@ -169,7 +157,6 @@ impl Crew<'_> {
                 me,
                 windows.clone(),
                 *checkpoint_interval,
-                chains,
             ),
             messages: Messages {
                 form: Form::new(windows),
@@ -180,11 +167,13 @@ impl Crew<'_> {
             dead_letters: self.dead_letters.clone(),
             refused: VecDeque::new(),
             router: Arc::clone(&self.router),
-            targets: self.targets.clone(),
-            caught_up: Some(caught_up),
-            latest: self.latest,
+            custody: Arc::clone(self.custody),
+            latest: self.shared.clock.now(),
             publish_interval: *publish_interval,
+            next_tick: WallMs(i64::MAX),
+            last_tick: Second(i64::MIN),
             tick: None,
+            leaving: None,
             shared: Arc::clone(self.shared),
         }
     }
@@ -194,14 +183,12 @@ fn mailbox<P: Producer>(
     settings: &Settings,
     producer: &P,
     shared: &Shared,
-    recovered: &[Recovered],
 ) -> Arc<Mailbox> {
-    let published = recovered.iter().filter_map(|one| one.published).min();
     let outbox = Outbox::new(
         producer.partition_count(Target::Aggregates),
         usize::from(settings.workers.max(1)),
         settings.batching,
-        published.unwrap_or(shared.clock.now().second()),
+        Second(i64::MIN),
     );
     Arc::new(Mailbox::new(outbox, Arc::clone(&shared.metrics)))
 }
@@ -223,12 +210,13 @@ fn start_publishers<P: Producer>(
     mailbox: &Arc<Mailbox>,
     producer: &Arc<P>,
     view: &Arc<ViewQueue>,
+    custody: &Arc<Custody>,
     shared: &Arc<Shared>,
 ) -> Vec<JoinHandle<()>> {
     let start = |lane| {
         let (mailbox, producer) = (Arc::clone(mailbox), Arc::clone(producer));
-        let (view, shared) = (Arc::clone(view), Arc::clone(shared));
-        tokio::spawn(async move { mailbox.publish(lane, producer, view, shared).await })
+        let (view, shared, custody) = (Arc::clone(view), Arc::clone(shared), Arc::clone(custody));
+        tokio::spawn(async move { mailbox.publish(lane, producer, view, &custody, shared).await })
     };
     (0..mailbox.lanes()).map(start).collect()
 }
@@ -242,44 +230,19 @@ fn start_view<V: View>(
     tokio::spawn(async move { queue.run(view, shared).await })
 }
 
-/// Ready when every worker has caught up.
-fn watch_catching_up(shared: Arc<Shared>, caught_up: Vec<oneshot::Receiver<()>>) {
-    let started = shared.clock.now();
-    tokio::spawn(async move {
-        if join_all(caught_up).await.iter().all(Result::is_ok) {
-            shared.status.enter(Phase::Running);
-            let took = shared.clock.now().since(started).as_millis();
-            let took_ms = u64::try_from(took).unwrap_or(u64::MAX);
-            info!(took_ms, "ready: caught up with the log");
-        }
-    });
-}
-
-/// Deals the shards out to the workers, as [`Engine::shard_ids`] has them.
-fn deal(recovered: Vec<Recovered>, workers: u16) -> Vec<(Vec<Shard>, Vec<Chain>)> {
-    let mut dealt: Vec<_> = (0..workers).map(|_| (Vec::new(), Vec::new())).collect();
-    for (at, one) in recovered.into_iter().enumerate() {
-        if let Some((shards, chains)) = dealt.get_mut(at % usize::from(workers)) {
-            shards.push(one.shard);
-            chains.push(one.chain);
-        }
-    }
-    dealt
-}
-
-/// Notes where partitions end, and which there are.
-fn note_ends(shared: &Shared, ranges: &[PartitionRange], asked: WallMs) {
-    let ends = ranges.iter().map(|range| (range.partition, range.end));
-    shared.status.listed(&ends.collect(), asked);
-}
-
-/// Runs a reader per partition, those that are added later too, until stopped.
-async fn read_all<L: TradeLog>(reader: Reader<L>, starts: BTreeMap<Partition, Offset>) {
-    let Reader { shared, .. } = &reader;
+/// Runs a reader per partition, those that are added later too, from when it is told where they
+/// start until stopped.
+async fn read_all<L: TradeLog>(
+    reader: Reader<L>,
+    starts: oneshot::Receiver<BTreeMap<Partition, Offset>>,
+) {
+    let Ok(starts) = starts.await else { return };
+    let Reader { shared, reading, .. } = &reader;
     let mut known = starts.clone();
     let mut readers = JoinSet::new();
     for (partition, from) in starts {
         shared.status.reads(partition, from, None);
+        reading.begin(partition, from);
         readers.spawn(reader.clone().read(partition, from));
     }
     let mut since_listed = Duration::ZERO;
@@ -302,7 +265,7 @@ async fn read_all<L: TradeLog>(reader: Reader<L>, starts: BTreeMap<Partition, Of
             ranges = reader.log.partitions() => ranges,
         };
         let Ok(ranges) = ranges else { continue };
-        note_ends(shared, &ranges, asked);
+        shared.note_ends(&ranges, asked);
         for range in ranges {
             let PartitionRange { partition, first, end } = range;
             if known.insert(partition, first).is_none() {
@@ -313,6 +276,7 @@ async fn read_all<L: TradeLog>(reader: Reader<L>, starts: BTreeMap<Partition, Of
                 }
                 shared.status.reads(partition, first, None);
                 let from = if Bug::NewPartitionAtItsEnd.on() { end } else { first };
+                reading.begin(partition, from);
                 readers.spawn(reader.clone().read(partition, from));
             }
         }

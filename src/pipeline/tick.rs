@@ -42,12 +42,13 @@ pub struct Tick {
 }
 
 impl<C: Checkpoint> Worker<C> {
-    /// Begins the tick that is due, the last multiple that is not after `now`; when the next one
-    /// is.
-    pub(super) fn begin_tick(&mut self, due: WallMs, now: WallMs) -> WallMs {
+    /// Begins the tick that is due, the last multiple that is not after `now`, if this process may
+    /// publish.
+    pub(super) fn begin_tick(&mut self, now: WallMs) {
         let tick = now.last_multiple(self.publish_interval);
-        let missed = tick.since(due).as_millis() / self.publish_interval.as_millis().max(1);
+        let missed = tick.since(self.next_tick).as_millis() / self.publish_interval.as_millis().max(1);
         let missed = u64::try_from(missed).unwrap_or(u64::MAX);
+        self.next_tick = tick.plus(self.publish_interval);
         if missed > 0 {
             self.counts_ticks(|metrics| metrics.ticks_skipped.inc_by(missed));
             warn!(
@@ -56,8 +57,10 @@ impl<C: Checkpoint> Worker<C> {
                 "ticks skipped: the next one carries everything"
             );
         }
-        if self.caught_up.is_none() || Bug::PublishedTooEarly.on() {
+        let caught_up = self.shared.status.has_caught_up() || Bug::PublishedTooEarly.on();
+        if caught_up && self.custody.may_publish() {
             let second = tick.second();
+            self.last_tick = second;
             // Here, not with a flush: with the checkpoint away what is owed must not gather.
             self.engine.acknowledge(self.mailbox.published());
             self.engine.advance(second.plus(Bug::TickOffByOne.on().into()));
@@ -65,7 +68,6 @@ impl<C: Checkpoint> Worker<C> {
             let (shard, messages, events, outgoing) = (0, 0, 0, Vec::new());
             self.tick = Some(Tick { second, shard, messages, events, outgoing, span });
         }
-        tick.plus(self.publish_interval)
     }
 
     /// Nothing else is to be done: the next step may come.
@@ -111,7 +113,7 @@ impl<C: Checkpoint> Worker<C> {
         let mut making = self.messages.begin(Cause { tick: Some(*second), order: None }, now);
         let end = self.engine.count().min(*shard + STEP_SHARDS);
         while outgoing.len() < STEP_MESSAGES && *shard < end {
-            self.engine.due(*shard, |aggregate| {
+            self.engine.due(*shard, *second, |aggregate| {
                 if aggregate.is_closing() && Bug::ClosingForgotten.on() {
                     return;
                 }

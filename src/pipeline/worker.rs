@@ -1,41 +1,43 @@
 //! The loop of one worker: wait for one event, apply it to the engine, perform what follows.
-//! Events: a batch, an order to publish, a query, the time (tick, flush, fold), the verdicts of a
-//! flush, the end of the input.
+//! Events: a batch, a shard that comes or is to go, an order to publish, a query, the time (tick,
+//! flush, fold), the verdicts of a flush, the end of the input.
 //!
 //! Invariants:
 //! - Ticks lie at wall-clock multiples of the interval; one that was missed is skipped. A tick is
 //!   walked in steps (`tick`), between which batches are absorbed and flushes go on.
-//! - Nothing is published before every partition has been read to where it ended at the start.
+//! - Nothing is published of a shard before every partition has been read for it to where it ended
+//!   when the shard came, and nothing at all while the group does not permit it.
 //! - Orders and queries are answered between ticks: what they say ends before the next tick, and
 //!   they take nothing from it.
 //! - One flush of all changed shards is in flight; it waits for the dead letters before it.
 //! - Windows never end earlier than windows did before: after a clock that was set back, ticks wait
 //!   for it, or the worker ends and all is rebuilt.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::field::Empty;
 use tracing::{Span, info, info_span};
 
 use super::Shared;
+use super::custody::Custody;
 use super::dead_letters::{DeadLetters, Room};
 use super::engine::Engine;
-use super::flusher::{Fenced, Flusher, Replies};
+use super::flusher::{Flusher, Replies};
+use super::hand_over::Leaving;
 use super::mailbox::Mailbox;
 use super::messages::Messages;
 use super::orders::{Done, Order};
 use super::outgoing::Cause;
 use super::queries::Query;
-use super::reader::Event;
+use super::reader::{Event, Release};
 use super::route::{Batch, Router};
 use super::shared::CLOCK_WAIT;
 use super::tick::Tick;
-use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
-use crate::domain::time::WallMs;
+use crate::domain::time::{Second, WallMs};
 use crate::ports::{Checkpoint, Message, Wanted};
 use crate::sabotage::Bug;
 
@@ -49,9 +51,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// Why a worker ended before its input did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halted {
-    /// Another owner has taken a shard over.
-    #[error(transparent)]
-    Fenced(#[from] Fenced),
     /// The clock was set back by more than ticks wait for: what the windows have dropped counts
     /// again, and only the log has it.
     #[error("the clock was set back")]
@@ -76,16 +75,20 @@ pub struct Worker<C> {
     pub refused: VecDeque<Message>,
     /// Makes dead letters of refused trades.
     pub router: Arc<Router>,
-    /// Where each partition ended at the start: until all are reached, nothing is published.
-    pub targets: BTreeMap<Partition, Offset>,
-    /// Told once when all are reached.
-    pub caught_up: Option<oneshot::Sender<()>>,
+    /// Which shards are here, and whether they may be published.
+    pub custody: Arc<Custody>,
     /// The latest that the clock has ever shown, before this start too.
     pub latest: WallMs,
     /// Time between ticks.
     pub publish_interval: Duration,
+    /// When the next tick is due.
+    pub next_tick: WallMs,
+    /// The last one that began.
+    pub last_tick: Second,
     /// The tick that is under way.
     pub tick: Option<Tick>,
+    /// Shards that are to go.
+    pub leaving: Option<Leaving>,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
 }
@@ -108,26 +111,26 @@ enum Asked {
     Order(Order),
     /// Say something.
     Query(Query),
+    /// Let shards go.
+    Release(Release),
 }
 
 impl<C: Checkpoint> Worker<C> {
     /// Runs until the input ends, then writes the last flush.
     ///
     /// # Errors
-    /// Another owner has taken a shard over, or the clock was set back too far.
+    /// The clock was set back too far.
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Halted> {
-        // Not before `latest`: what had expired by then is missing from windows that end before.
-        let mut next_tick = self.look().max(self.latest).next_multiple(self.publish_interval);
+        self.next_tick = self.look().next_multiple(self.publish_interval);
         // Bounded by who asks: one order and a few queries are under way at a time.
         let mut asked = VecDeque::new();
-        self.check_caught_up();
         loop {
             let now = self.look();
             if self.latest.since(now) > CLOCK_WAIT && !Bug::ClockTrusted.on() {
                 return Err(Halted::ClockSetBack);
             }
-            if self.tick.is_none() && now >= next_tick {
-                next_tick = self.begin_tick(next_tick, now);
+            if self.tick.is_none() && now >= self.next_tick {
+                self.begin_tick(now);
             }
             if self.tick.is_some() {
                 self.step_when_due().await;
@@ -136,14 +139,15 @@ impl<C: Checkpoint> Worker<C> {
             }
             self.fold(now);
             // Not while a refused trade waits for room: the flush would pass its position.
-            let mut wake = if asked.is_empty() { next_tick } else { now };
+            let mut wake = if asked.is_empty() { self.next_tick } else { now };
+            wake = wake.min(self.let_go_when_written(now));
             if self.refused.is_empty() {
                 self.start_flush(now);
                 wake = wake.min(self.flusher.due_at());
             }
             match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP)).await {
                 Happened::Time => self.nothing_waits(),
-                Happened::Replies(replies) => self.settle(replies)?,
+                Happened::Replies(replies) => self.settle(replies),
                 Happened::Event(event) => asked.extend(self.apply(event)),
                 Happened::End => return self.finish().await,
             }
@@ -154,6 +158,7 @@ impl<C: Checkpoint> Worker<C> {
         match asked {
             Asked::Order(order) => self.fulfil(order, now).await,
             Asked::Query(query) => self.answer(query, now).await,
+            Asked::Release(release) => self.release(release, now),
         }
     }
 
@@ -197,12 +202,14 @@ impl<C: Checkpoint> Worker<C> {
                 } else {
                     self.engine.pass(partition, next);
                 }
-                self.targets.entry(partition).and_modify(|target| *target = end);
+                self.engine.retarget(partition, end);
             }
+            Event::Adopt(recovered, targets) => self.adopt(*recovered, &targets),
+            Event::Release(release) => return Some(Asked::Release(release)),
             Event::Order(order) => return Some(Asked::Order(order)),
             Event::Query(query) => return Some(Asked::Query(query)),
         }
-        self.check_caught_up();
+        self.open();
         None
     }
 
@@ -224,7 +231,7 @@ impl<C: Checkpoint> Worker<C> {
     /// Publishes what a tick at this moment would, but for closing messages. The next tick's end is
     /// later: it was not due yet.
     async fn fulfil(&mut self, order: Order, now: WallMs) {
-        if self.caught_up.is_some() {
+        if !self.custody.may_publish() || !self.shared.status.has_caught_up() {
             return;
         }
         self.engine.advance(now.second());
@@ -266,7 +273,7 @@ impl<C: Checkpoint> Worker<C> {
 
     /// Says what a tick at this moment would. Before the log is read, nothing.
     async fn answer(&mut self, query: Query, now: WallMs) {
-        if self.caught_up.is_none() {
+        if self.shared.status.has_caught_up() {
             self.engine.advance(now.second());
             query.answer(&self.engine, &self.messages.names).await;
         }
@@ -275,7 +282,7 @@ impl<C: Checkpoint> Worker<C> {
     /// Moves the windows' end after the clock. Not while a tick is under way: its end stays,
     /// however long it takes.
     fn fold(&mut self, now: WallMs) {
-        if self.caught_up.is_none() && self.tick.is_none() {
+        if self.tick.is_none() {
             self.engine.advance(now.minus(FOLD_AFTER).second());
         }
     }
@@ -292,17 +299,10 @@ impl<C: Checkpoint> Worker<C> {
         self.flusher.start_if_due(&mut self.engine, published, now, self.latest);
     }
 
-    fn settle(&mut self, replies: Replies) -> Result<(), Fenced> {
-        self.flusher.settle(replies, self.shared.clock.now())
-    }
-
-    fn check_caught_up(&mut self) {
-        self.targets.retain(|partition, end| self.engine.next_offset(*partition) < *end);
-        if self.targets.is_empty()
-            && let Some(caught_up) = self.caught_up.take()
-            && caught_up.send(()).is_err()
-        {
-            info!("caught up while stopping");
+    /// A shard that another owner has is gone from here.
+    pub(super) fn settle(&mut self, replies: Replies) {
+        for at in self.flusher.settle(replies, self.shared.clock.now()) {
+            self.drop_place(at, Custody::fenced);
         }
     }
 
@@ -324,7 +324,7 @@ impl<C: Checkpoint> Worker<C> {
             let sleep = tokio::time::sleep(self.flusher.due_at().since(now).min(LONGEST_SLEEP));
             tokio::select! {
                 biased;
-                replies = self.flusher.replies() => self.settle(replies)?,
+                replies = self.flusher.replies() => self.settle(replies),
                 () = sleep => {}
             }
         }

@@ -71,3 +71,11 @@ pub fn seat() -> (Seat, Served) {
     let seat = Seat { assignment, lease, held: hold, positions: note };
     (seat, Served { assignment: assign, lease: extend, held, positions })
 }
+
+impl Seat {
+    /// Whether this process may publish, as far as the group is concerned.
+    #[must_use]
+    pub fn has_lease(&self) -> bool {
+        self.lease.borrow().is_some_and(|until| Instant::now() < until)
+    }
+}

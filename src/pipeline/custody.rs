@@ -1,0 +1,145 @@
+//! Which shards this process has, as the steward and the workers share it, and whether it may
+//! publish: only while its seat in the group says so, and only by the assignment that the steward
+//! has looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+
+use crate::domain::token::ShardId;
+use crate::ports::group::Seat;
+
+/// How a shard is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is claimed, loaded, and read up to now.
+    Joining,
+    /// It is published.
+    Open,
+    /// It is written once more, then let go.
+    Leaving,
+}
+
+/// No generation: the steward looks at none any more.
+const SEALED: Option<i32> = Some(i32::MIN);
+
+/// The shards that are here, and the seat.
+#[derive(Debug)]
+pub struct Custody {
+    seat: Seat,
+    shards: Mutex<BTreeMap<ShardId, Stage>>,
+    /// Shards that another owner was found to have.
+    fenced: Mutex<BTreeSet<ShardId>>,
+    changed: Notify,
+    /// The newest generation that the steward has looked at; `None` before the first.
+    seen: watch::Sender<Option<i32>>,
+}
+
+impl Custody {
+    /// Nothing is here yet.
+    #[must_use]
+    pub fn new(seat: Seat) -> Self {
+        seat.held.send_replace(BTreeSet::new());
+        Self {
+            seat,
+            shards: Mutex::default(),
+            fenced: Mutex::default(),
+            changed: Notify::new(),
+            seen: watch::Sender::new(None),
+        }
+    }
+
+    /// The seat.
+    #[must_use]
+    pub const fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// The shards that are here.
+    #[must_use]
+    pub fn shards(&self) -> BTreeMap<ShardId, Stage> {
+        locked(&self.shards).clone()
+    }
+
+    /// These are in this stage from now on.
+    pub fn set(&self, shards: impl IntoIterator<Item = ShardId>, stage: Stage) {
+        locked(&self.shards).extend(shards.into_iter().map(|shard| (shard, stage)));
+        self.tell();
+    }
+
+    /// These are gone.
+    pub fn let_go(&self, gone: impl IntoIterator<Item = ShardId>) {
+        let mut shards = locked(&self.shards);
+        for shard in gone {
+            shards.remove(&shard);
+        }
+        drop(shards);
+        self.tell();
+    }
+
+    /// Another owner has this one.
+    pub fn fenced(&self, shard: ShardId) {
+        locked(&self.fenced).insert(shard);
+        self.let_go([shard]);
+    }
+
+    /// Those that another owner was found to have, since last asked.
+    pub fn take_fenced(&self) -> BTreeSet<ShardId> {
+        std::mem::take(&mut locked(&self.fenced))
+    }
+
+    /// Returns when anything has changed since the last call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The steward has looked at the assignment of this generation.
+    pub fn saw(&self, generation: i32) {
+        self.seen.send_replace(Some(generation));
+    }
+
+    /// The steward has ended: what is here stays, and goes out, whatever is assigned.
+    pub fn seal(&self) {
+        self.seen.send_replace(SEALED);
+    }
+
+    /// Whether this process may publish.
+    #[must_use]
+    pub fn may_publish(&self) -> bool {
+        let seen = *self.seen.borrow();
+        self.seat.has_lease() && (seen == SEALED || self.generation() == seen)
+    }
+
+    /// Returns when this process may publish.
+    pub async fn permitted(&self) {
+        let (mut lease, mut seen) = (self.seat.lease.clone(), self.seen.subscribe());
+        while !self.may_publish() {
+            let told = tokio::select! {
+                told = lease.changed() => told,
+                told = seen.changed() => told,
+            };
+            if told.is_err() {
+                return std::future::pending().await; // the group has ended: never again
+            }
+        }
+    }
+
+    fn generation(&self) -> Option<i32> {
+        self.seat.assignment.borrow().as_ref().map(|assignment| assignment.generation)
+    }
+
+    fn tell(&self) {
+        let held = locked(&self.shards).keys().copied().collect();
+        self.seat.held.send_if_modified(|before| {
+            let differs = *before != held;
+            *before = held;
+            differs
+        });
+        self.changed.notify_one();
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

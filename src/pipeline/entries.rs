@@ -1,0 +1,76 @@
+//! What a flush of one shard carries: an entry of what changed, or everything in parts.
+
+use bytes::Bytes;
+
+use super::engine::Engine;
+use crate::domain::pane::Pane;
+use crate::domain::time::Second;
+use crate::sabotage::Bug;
+use crate::wire::checkpoint::{self, PaneAt};
+
+/// A snapshot is written in parts of this many panes, up to 400 kB each: the first page of a load,
+/// 16 entries of unknown size, is then some megabytes.
+const SNAPSHOT_PANES: usize = 4_096;
+
+/// What a flush of one shard carries.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// One entry of what changed, or the parts of everything.
+    pub blobs: Vec<Bytes>,
+    /// The second of the newest pane in them, and never before the last published one: entries are
+    /// trimmed by it, and carry positions.
+    pub newest: Second,
+}
+
+impl Engine {
+    /// The checkpoint entry of what changed in the shard at a place.
+    pub fn encode_changes(
+        &mut self,
+        at: usize,
+        published: Second,
+        latest: Second,
+    ) -> Option<Encoded> {
+        let shard = self.shard_mut(at)?;
+        let positions: Vec<_> = shard.positions().collect();
+        let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
+        let changes = shard.changes().take(half.unwrap_or(usize::MAX)).map(pane_at);
+        let mut newest = published;
+        let changes = changes.inspect(|pane| newest = newest.max(pane.second));
+        let blob = checkpoint::encode(&positions, published, latest, changes);
+        shard.clear_changes();
+        Some(Encoded { blobs: vec![blob.into()], newest })
+    }
+
+    /// The checkpoint entries of all that the shard at a place holds, or owes.
+    pub fn encode_everything(
+        &mut self,
+        at: usize,
+        published: Second,
+        latest: Second,
+    ) -> Option<Encoded> {
+        let shard = self.shard_mut(at)?;
+        shard.clear_changes();
+        let positions: Vec<_> = shard.positions().collect();
+        let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
+        let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);
+        let (mut blobs, mut newest) = (Vec::new(), published);
+        loop {
+            let mut taken = 0;
+            let part = panes.by_ref().take(SNAPSHOT_PANES).inspect(|pane| {
+                newest = newest.max(pane.second);
+                taken += 1;
+            });
+            let blob = checkpoint::encode(&positions, published, latest, part);
+            if taken > 0 || blobs.is_empty() {
+                blobs.push(blob.into());
+            }
+            if taken < SNAPSHOT_PANES {
+                return Some(Encoded { blobs, newest });
+            }
+        }
+    }
+}
+
+fn pane_at<'a>((token, second, pane): (&'a str, Second, Pane)) -> PaneAt<'a> {
+    PaneAt { token, second, pane }
+}

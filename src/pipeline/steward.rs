@@ -1,0 +1,324 @@
+//! Keeps the shards that are here in step with the group's assignment: takes in those that are this
+//! process' now, lets those go that are not. One that has come is claimed and loaded, what it
+//! missed is read, and only then can it go again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+use super::backoff::Backoff;
+use super::custody::{Custody, Stage};
+use super::mailbox::Mailbox;
+use super::reader::{Event, Reader, Release};
+use super::recover::{Recovered, Recovery};
+use super::run::{Ended, StartError};
+use crate::domain::cover::Cover;
+use crate::domain::position::{Offset, Partition};
+use crate::domain::time::WallMs;
+use crate::domain::token::ShardId;
+use crate::ports::group::Assignment;
+use crate::ports::{Checkpoint, PartitionRange, TradeLog};
+use crate::status::{Component, Phase, WHOLE};
+
+/// What the steward works with.
+#[derive(Debug)]
+pub(super) struct Steward<L, C> {
+    custody: Arc<Custody>,
+    mailbox: Arc<Mailbox>,
+    adopter: Adopter<L, C>,
+    /// Where the partitions' readers begin, told once.
+    starts: Option<oneshot::Sender<BTreeMap<Partition, Offset>>>,
+    /// Under which member id each shard that is here was claimed, and assigned last.
+    claims: BTreeMap<ShardId, Claim>,
+    /// Shards that another owner had: claimed anew only with a lease.
+    fenced: Cover,
+    adoptions: JoinSet<Result<Adopted, StartError>>,
+    /// Shards that are on their way in.
+    coming: Cover,
+    release: Option<AbortOnDropHandle<()>>,
+    began: WallMs,
+    ready: bool,
+}
+
+/// What takes shards in.
+#[derive(Debug)]
+pub(super) struct Adopter<L, C> {
+    pub(super) checkpoint: Arc<C>,
+    pub(super) recovery: Recovery,
+    pub(super) reader: Reader<L>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    claimed_as: String,
+    assigned_as: String,
+}
+
+/// Shards that were taken in.
+#[derive(Debug)]
+pub(super) struct Adopted(Cover);
+
+impl<L, C> Clone for Adopter<L, C> {
+    fn clone(&self) -> Self {
+        Self {
+            checkpoint: Arc::clone(&self.checkpoint),
+            recovery: self.recovery.clone(),
+            reader: self.reader.clone(),
+        }
+    }
+}
+
+impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
+    pub(super) fn new(
+        custody: Arc<Custody>,
+        mailbox: Arc<Mailbox>,
+        adopter: Adopter<L, C>,
+        starts: oneshot::Sender<BTreeMap<Partition, Offset>>,
+    ) -> Self {
+        Self {
+            began: adopter.reader.shared.clock.now(),
+            custody,
+            mailbox,
+            adopter,
+            starts: Some(starts),
+            claims: BTreeMap::new(),
+            fenced: Cover::default(),
+            adoptions: JoinSet::new(),
+            coming: Cover::default(),
+            release: None,
+            ready: false,
+        }
+    }
+
+    /// Runs until another owner has a shard that is this process' by the group's word.
+    ///
+    /// # Errors
+    /// The checkpoint was written by a newer version.
+    pub(super) async fn run(mut self) -> Result<Ended, StartError> {
+        let seat = self.custody.seat().clone();
+        let (mut assignment, mut lease) = (seat.assignment, seat.lease);
+        loop {
+            let newest = assignment.borrow_and_update().clone();
+            if let Some(newest) = newest
+                && self.is_fenced_for_good(&newest)
+            {
+                return Ok(Ended::Fenced);
+            }
+            tokio::select! {
+                told = assignment.changed() => if told.is_err() {
+                    return std::future::pending().await // whoever ended it says what follows
+                },
+                Ok(()) = lease.changed() => {}
+                () = self.custody.changed() => {}
+                Some(adopted) = self.adoptions.join_next() => match adopted {
+                    Ok(adopted) => self.coming = self.coming.without(&adopted?.0),
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => return std::future::pending().await, // the runtime is shutting down
+                },
+                () = finished(&mut self.release) => self.release = None,
+            }
+        }
+    }
+
+    /// Does what an assignment asks for.
+    fn is_fenced_for_good(&mut self, assignment: &Assignment) -> bool {
+        let member = assignment.members.iter().find(|member| member.here);
+        let member = member.map_or_else(String::new, |member| member.id.clone());
+        let permitted = self.custody.seat().has_lease();
+        let fenced = self.custody.take_fenced();
+        let ours = |shard: &ShardId| {
+            assignment.shards.contains(shard)
+                && self.claims.get(shard).is_some_and(|claim| claim.claimed_as == member)
+        };
+        if permitted && fenced.iter().any(ours) {
+            return true;
+        }
+        self.fenced = self.fenced.with(&Cover::of(fenced));
+        let wanted = Cover::of(assignment.shards.iter().copied());
+        if self.claims.values().any(|claim| claim.assigned_as != member) {
+            // Others may have had the shards meanwhile: what waits of those that are not ours by
+            // now comes too late.
+            self.mailbox.forget(|hash| !wanted.contains(hash.shard()));
+        }
+        for (shard, claim) in &mut self.claims {
+            if wanted.contains(*shard) {
+                claim.assigned_as.clone_from(&member);
+            }
+        }
+        self.custody.saw(assignment.generation);
+        let here = self.custody.shards();
+        self.claims.retain(|shard, _| here.contains_key(shard));
+        self.let_go(&wanted, &here, &member);
+        self.take_in(&wanted, &here, &member, permitted);
+        self.note_ready();
+        false
+    }
+
+    fn let_go(&mut self, wanted: &Cover, here: &BTreeMap<ShardId, Stage>, member: &str) {
+        let gone = here.iter().filter(|(shard, stage)| {
+            **stage == Stage::Open && !wanted.contains(**shard) && !self.coming.contains(**shard)
+        });
+        let lost = |shard: &ShardId| {
+            self.claims.get(shard).is_some_and(|claim| claim.assigned_as != member)
+        };
+        let (lost, given): (Vec<_>, Vec<_>) = gone.map(|(shard, _)| *shard).partition(lost);
+        if self.release.is_some() || (lost.is_empty() && given.is_empty()) {
+            return;
+        }
+        // Those that are lost go first: nothing of theirs may be published.
+        let (shards, lost) = if lost.is_empty() { (given, false) } else { (lost, true) };
+        info!(shards = shards.len(), lost, "shards go");
+        self.custody.set(shards.iter().copied(), Stage::Leaving);
+        let cover = Cover::of(shards);
+        let Reader { reading, workers, .. } = &self.adopter.reader;
+        reading.disown(&cover);
+        let workers = workers.clone();
+        let release = async move {
+            let mut gone = Vec::new();
+            for worker in workers {
+                let (done, told) = oneshot::channel();
+                let release = Release { shards: cover.clone(), lost, done };
+                if worker.send(Event::Release(release)).await.is_ok() {
+                    gone.push(told);
+                }
+            }
+            drop(join_all(gone).await); // a worker that has ended holds nothing
+        };
+        self.release = Some(AbortOnDropHandle::new(tokio::spawn(release)));
+    }
+
+    fn take_in(
+        &mut self,
+        wanted: &Cover,
+        here: &BTreeMap<ShardId, Stage>,
+        member: &str,
+        permitted: bool,
+    ) {
+        let free = |shard: &ShardId| {
+            !here.contains_key(shard)
+                && !self.coming.contains(*shard)
+                && (permitted || !self.fenced.contains(*shard))
+        };
+        let new = Cover::of(wanted.shards().filter(free));
+        let starts = self.starts.take_if(|_| here.is_empty());
+        if new.shards().next().is_none() && starts.is_none() {
+            return;
+        }
+        for shard in new.shards() {
+            let (claimed_as, assigned_as) = (member.to_owned(), member.to_owned());
+            self.claims.insert(shard, Claim { claimed_as, assigned_as });
+        }
+        info!(shards = new.shards().count(), "shards come");
+        self.custody.set(new.shards(), Stage::Joining);
+        self.fenced = self.fenced.without(&new);
+        self.coming = self.coming.with(&new);
+        let adopter = self.adopter.clone();
+        self.adoptions.spawn(async move { adopter.adopt(new, starts).await });
+    }
+
+    /// Ready when the first shards are published.
+    fn note_ready(&mut self) {
+        let shards = self.custody.shards();
+        let shared = &self.adopter.reader.shared;
+        let all_open = shards.values().all(|stage| *stage != Stage::Joining);
+        if self.ready || self.starts.is_some() || !self.adoptions.is_empty() || !all_open {
+            return;
+        }
+        self.ready = true;
+        shared.status.enter(Phase::Running);
+        let took = shared.clock.now().since(self.began).as_millis();
+        let took_ms = u64::try_from(took).unwrap_or(u64::MAX);
+        info!(took_ms, shards = shards.len(), "ready: caught up with the log");
+    }
+}
+
+impl<L: TradeLog, C: Checkpoint> Adopter<L, C> {
+    /// Claims, loads, hands to the workers, and reads what was missed; `starts` begins the reading
+    /// of all partitions, where nothing is read yet.
+    async fn adopt(
+        self,
+        shards: Cover,
+        starts: Option<oneshot::Sender<BTreeMap<Partition, Offset>>>,
+    ) -> Result<Adopted, StartError> {
+        let recovered = self.recovery.shards(&self.checkpoint, &shards).await?;
+        let (recovered, ranges, expected) = self.positions(recovered).await;
+        let Self { reader, .. } = self;
+        let Reader { reading, shared, workers, .. } = &reader;
+        let targets = Arc::new(ranges.iter().map(|range| (range.partition, range.end)).collect());
+        let workers_count = u16::try_from(workers.len()).unwrap_or(u16::MAX).max(1);
+        for one in recovered {
+            let worker = workers.get(usize::from(one.id.0 % workers_count));
+            let event = Event::Adopt(Box::new(one), Arc::clone(&targets));
+            if let Some(worker) = worker
+                && worker.send(event).await.is_err()
+            {
+                return Ok(Adopted(shards)); // stopping
+            }
+        }
+        let read = reading.own(&shards);
+        if let Some(starts) = starts {
+            shared.status.enter(Phase::CatchingUp);
+            shared.note_ends(&ranges, shared.clock.now());
+            drop(starts.send(expected)); // stopping, if nobody hears it
+            return Ok(Adopted(shards));
+        }
+        let rewind = |(partition, from): (Partition, Offset)| {
+            let rewound = reader.clone().rewind(partition, from, shards.clone());
+            AbortOnDropHandle::new(tokio::spawn(rewound))
+        };
+        let behind = expected.into_iter().filter(|(partition, _)| read.contains(partition));
+        for rewound in behind.map(rewind).collect::<Vec<_>>() {
+            if let Err(error) = rewound.await
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+        Ok(Adopted(shards))
+    }
+
+    /// Sets every shard's position of every partition; the partitions, and where each is to be read
+    /// from for these shards.
+    async fn positions(
+        &self,
+        mut recovered: Vec<Recovered>,
+    ) -> (Vec<Recovered>, Vec<PartitionRange>, BTreeMap<Partition, Offset>) {
+        let Reader { log, shared, .. } = &self.reader;
+        let mut backoff = Backoff::new();
+        loop {
+            // Asked after the claim: nobody else moves the positions any more, so one beyond the
+            // end means a new log. Nothing is published before all up to here is read.
+            let found = async {
+                let ranges = log.partitions().await?;
+                let starts = self.recovery.positions(&**log, &mut recovered, &ranges).await?;
+                Ok((ranges, starts))
+            };
+            match found.await {
+                Ok((ranges, starts)) => {
+                    shared.status.works(Component::Kafka, WHOLE);
+                    let partitions = ranges.iter().map(|range| range.partition);
+                    let starts = partitions.zip(starts).collect();
+                    return (recovered, ranges, starts);
+                }
+                Err::<_, crate::ports::LogError>(cause) => {
+                    shared.start_waits(Component::Kafka, &cause, &mut backoff).await;
+                }
+            }
+        }
+    }
+}
+
+/// Returns when a release is over; never where there is none.
+async fn finished(release: &mut Option<AbortOnDropHandle<()>>) {
+    let Some(release) = release else { return std::future::pending().await };
+    if let Err(error) = release.await
+        && error.is_panic()
+    {
+        warn!(%error, action = "report it with the lines before this one", "a hand-over failed");
+    }
+}
