@@ -110,6 +110,7 @@
 //!   view           each token's last message
 //! local/           the ports in process, for `demo` and the simulation
 //!   checkpoint     fenced and chained as the real one
+//!   group          groups of one and of several
 //!   log            partitions of records
 //!   producer       what is produced, until taken; a view
 //! pipeline/        readers, workers, publishers; generic over the ports
@@ -169,6 +170,7 @@
 //!   near           what will be touched, asked for in time
 //!   owed           closing messages that the brokers may not have yet
 //!   pane           one token's trades of one second
+//!   plan           which member of the group owns which shard
 //!   position       partition, offset, index
 //!   price          prices as written
 //!   ranking        which tokens come first

@@ -17,6 +17,7 @@ pub mod name;
 mod near;
 mod owed;
 pub mod pane;
+pub mod plan;
 pub mod position;
 pub mod price;
 pub mod ranking;

@@ -2,9 +2,11 @@
 //! simulation run the pipeline over them; they behave as the real ones do, minus the faults.
 
 mod checkpoint;
+mod group;
 mod log;
 mod producer;
 
 pub use checkpoint::{LocalCheckpoint, LocalStore};
+pub use group::{LocalGroup, sole};
 pub use log::LocalLog;
 pub use producer::{LocalProducer, LocalView, Sent};

@@ -1,0 +1,241 @@
+//! The leader's plan: which member of a group owns which shard. The same claims give the same plan,
+//! in whatever order they come. It is even (members differ by one shard at most), and sticky (no
+//! shard moves that need not, so that a join or a leave moves a member's share and no more).
+//!
+//! A shard moves in two steps: while another member still claims it, it is nobody's; once that one
+//! has let go, the next plan gives it away. So two members never own one shard, not even while one
+//! knows the plan and the other does not.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::token::ShardId;
+
+/// What a member says of itself when it joins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// How well founded its claim is.
+    pub standing: Standing,
+    /// What it holds: what it was assigned, and what it has not let go yet.
+    pub shards: BTreeSet<ShardId>,
+}
+
+/// Of two claims of one shard the one of the higher standing counts; the other must let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    /// It has been a member since it was assigned what it claims. One that was cut off claims what
+    /// may be another's by now, and generations begin anew with a group that was deleted.
+    pub unbroken: bool,
+    /// The generation in which it was assigned what it claims.
+    pub generation: i32,
+}
+
+/// The shards of each member, by id. Of `shards` shards those are missing that someone has to let
+/// go first.
+#[must_use]
+pub fn plan(members: &BTreeMap<String, Claim>, shards: u16) -> BTreeMap<String, BTreeSet<ShardId>> {
+    let mut seats: Vec<Seat<'_>> =
+        members.values().map(|claim| Seat { claim, owned: BTreeSet::new() }).collect();
+    let mut given = Vec::with_capacity(seats.len());
+    let mut free: Vec<ShardId> =
+        (0..shards).map(ShardId).filter(|shard| !settle(&mut seats, *shard)).collect();
+    let quotas = quotas(members.len(), shards, &seats);
+    for (seat, quota) in seats.iter_mut().zip(quotas) {
+        let mut kept = std::mem::take(&mut seat.owned).into_iter();
+        given.push((kept.by_ref().take(quota).collect::<BTreeSet<_>>(), quota));
+        free.extend(kept);
+    }
+    free.sort_unstable();
+    let mut free = free.into_iter();
+    for (place, (given, quota)) in given.iter_mut().enumerate() {
+        let lacking = quota.saturating_sub(given.len());
+        let withheld = |shard: &ShardId| {
+            let mut others = seats.iter().enumerate().filter(|(other, _)| *other != place);
+            others.any(|(_, other)| other.claim.shards.contains(shard))
+        };
+        given.extend(free.by_ref().take(lacking).filter(|shard| !withheld(shard)));
+    }
+    members.keys().cloned().zip(given.into_iter().map(|(given, _)| given)).collect()
+}
+
+struct Seat<'a> {
+    claim: &'a Claim,
+    /// Where its claim counts.
+    owned: BTreeSet<ShardId>,
+}
+
+/// Gives a shard to the one whose claim counts, if there is any: among equals to the one that has
+/// fewest, so that two that come to an empty group at once divide it without a move.
+fn settle(seats: &mut [Seat<'_>], shard: ShardId) -> bool {
+    let claimants = seats.iter_mut().filter(|seat| seat.claim.shards.contains(&shard));
+    let owner = claimants.min_by_key(|seat| (Reverse(seat.claim.standing), seat.owned.len()));
+    owner.is_some_and(|seat| seat.owned.insert(shard))
+}
+
+/// How many shards each member is to have: those that own more than an even share keep one of the
+/// shards that cannot be divided.
+fn quotas(members: usize, shards: u16, seats: &[Seat<'_>]) -> Vec<usize> {
+    let Some(share) = usize::from(shards).checked_div(members) else { return Vec::new() };
+    let extra = usize::from(shards) - share * members;
+    let mut order: Vec<usize> = (0..members).collect();
+    // Beyond one more it does not count: who lets go slowly gets no more for it.
+    let kept = |place: &usize| seats.get(*place).map(|seat| seat.owned.len().min(share + 1));
+    order.sort_by_key(|place| Reverse(kept(place)));
+    let favoured: BTreeSet<usize> = order.into_iter().take(extra).collect();
+    (0..members).map(|place| share + usize::from(favoured.contains(&place))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Plan = BTreeMap<String, BTreeSet<ShardId>>;
+
+    fn claim(generation: i32, shards: impl IntoIterator<Item = u16>) -> Claim {
+        let standing = Standing { unbroken: true, generation };
+        Claim { standing, shards: shards.into_iter().map(ShardId).collect() }
+    }
+
+    fn group<const N: usize>(members: [(&str, Claim); N]) -> BTreeMap<String, Claim> {
+        members.into_iter().map(|(id, claim)| (id.to_owned(), claim)).collect()
+    }
+
+    fn sizes(plan: &Plan) -> Vec<usize> {
+        plan.values().map(BTreeSet::len).collect()
+    }
+
+    /// Plans, lets everybody do as planned, and plans again until nothing changes.
+    fn settled(mut members: BTreeMap<String, Claim>, shards: u16) -> Plan {
+        for generation in 100..104 {
+            let planned = plan(&members, shards);
+            let done = members.iter().all(|(id, claim)| claim.shards == planned[id]);
+            if done {
+                return planned;
+            }
+            members = planned
+                .into_iter()
+                .map(|(id, shards)| (id, claim(generation, shards.iter().map(|shard| shard.0))))
+                .collect();
+        }
+        panic!("no quiet: {members:?}");
+    }
+
+    #[test]
+    fn three_that_come_one_after_the_other_share_64_as_64_then_32_then_22_21_21() {
+        let one = plan(&group([("a", Claim::default())]), 64);
+        assert_eq!(sizes(&one), [64]);
+        let two = group([("a", claim(1, 0..64)), ("b", Claim::default())]);
+        assert_eq!(sizes(&plan(&two, 64)), [32, 0], "nothing moves before it is let go");
+        assert_eq!(sizes(&settled(two, 64)), [32, 32]);
+        let three =
+            group([("a", claim(2, 0..32)), ("b", claim(2, 32..64)), ("c", Claim::default())]);
+        assert_eq!(sizes(&plan(&three, 64)), [22, 21, 0]);
+        assert_eq!(sizes(&settled(three, 64)), [22, 21, 21]);
+    }
+
+    #[test]
+    fn what_a_member_that_is_gone_had_is_given_away_at_once() {
+        let left = group([("a", claim(3, 0..22)), ("c", claim(3, 43..64))]);
+        assert_eq!(sizes(&plan(&left, 64)), [32, 32]);
+    }
+
+    #[test]
+    fn who_was_cut_off_has_to_let_go_whatever_its_generation() {
+        let stale = Claim {
+            standing: Standing { unbroken: false, generation: 900 },
+            ..claim(0, [0, 1, 2, 3])
+        };
+        let back = plan(&group([("a", stale), ("b", claim(2, [0, 1, 2, 3]))]), 4);
+        assert_eq!(back["b"], claim(0, [0, 1]).shards);
+        assert_eq!(back["a"], BTreeSet::new(), "b has not let go yet");
+    }
+
+    #[test]
+    fn who_lets_go_slowly_moves_nothing_of_the_others() {
+        let slow =
+            group([("a", claim(3, 0..22)), ("b", claim(3, 32..64)), ("c", Claim::default())]);
+        let planned = plan(&slow, 64);
+        assert_eq!((planned["a"].len(), planned["b"].len()), (22, 21));
+        assert_eq!(planned["c"].len(), 10, "what a has let go is c's at once");
+    }
+
+    fn members() -> impl Strategy<Value = BTreeMap<String, Claim>> {
+        let shards = prop::collection::btree_set((0..40_u16).prop_map(ShardId), 0..40);
+        let claim =
+            (any::<bool>(), -1..4_i32, shards).prop_map(|(unbroken, generation, shards)| Claim {
+                standing: Standing { unbroken, generation },
+                shards,
+            });
+        prop::collection::btree_map("[a-h]", claim, 1..8)
+    }
+
+    /// Members whose claims do not overlap, as they are in a quiet group, possibly uneven.
+    fn quiet() -> impl Strategy<Value = BTreeMap<String, Claim>> {
+        prop::collection::vec(0..6_usize, 40).prop_map(|owners| {
+            let names = ["a", "b", "c", "d", "e"];
+            let owned = |at: usize| {
+                let mine = owners.iter().zip(0..).filter(move |(owner, _)| **owner == at);
+                claim(1, mine.map(|(_, shard)| shard))
+            };
+            names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), owned(at))).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_shard_is_given_to_two_nor_to_one_while_a_better_or_equal_claim_of_another_stands(
+            members in members(),
+        ) {
+            let planned = plan(&members, 40);
+            let mut seen = BTreeSet::new();
+            for (id, shard) in planned.iter().flat_map(|(id, all)| all.iter().map(move |s| (id, *s)))
+            {
+                prop_assert!(seen.insert(shard), "{shard:?} twice");
+                let own = &members[id];
+                for (_, other) in members.iter().filter(|(other, _)| *other != id) {
+                    let stands = other.shards.contains(&shard);
+                    let better = own.shards.contains(&shard) && own.standing >= other.standing;
+                    prop_assert!(!stands || better, "{shard:?} of {id}");
+                }
+            }
+        }
+
+        #[test]
+        fn every_shard_has_an_owner_within_two_plans_and_shares_differ_by_one(
+            members in members(),
+        ) {
+            let planned = settled(members, 40);
+            let sizes = sizes(&planned);
+            prop_assert_eq!(sizes.iter().sum::<usize>(), 40);
+            prop_assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1);
+        }
+
+        /// No even division keeps more shards where they are: each member keeps what it has up to
+        /// its share, and the larger shares are where they keep something.
+        #[test]
+        fn as_few_shards_move_as_any_even_division_moves(members in quiet()) {
+            let planned = settled(members.clone(), 40);
+            let kept: usize = members
+                .iter()
+                .map(|(id, claim)| claim.shards.intersection(&planned[id]).count())
+                .sum();
+            let [share, extra] = [40 / members.len(), 40 % members.len()];
+            let owned = || members.values().map(|claim| claim.shards.len());
+            let most = owned().map(|owned| owned.min(share)).sum::<usize>()
+                + owned().filter(|owned| *owned > share).count().min(extra);
+            prop_assert_eq!(kept, most);
+        }
+
+        #[test]
+        fn a_quiet_group_stays_as_it_is(members in members()) {
+            let planned = settled(members, 40);
+            let again = planned
+                .iter()
+                .map(|(id, shards)| (id.clone(), claim(7, shards.iter().map(|shard| shard.0))))
+                .collect();
+            prop_assert_eq!(plan(&again, 40), planned);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Groups in process: one of a single member for `demo` and `replay`, and one of several for the
+//! simulation. They decide by the same plan, in the same two steps, as members of a real one. There
+//! is no coordinator and no network: who comes, goes or is cut off, the caller says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::domain::plan::{Claim, Standing, plan};
+use crate::domain::token::ShardId;
+use crate::ports::group::{Assignment, Member, Seat, Served, seat};
+
+/// The group of one: all shards, for ever. The group's side is to be kept as long as the seat.
+///
+/// # Panics
+/// Outside a runtime: time passes there alone.
+#[must_use]
+pub fn sole(shards: u16) -> (Seat, Served) {
+    let (seat, served) = seat();
+    let shards: BTreeSet<_> = (0..shards).map(ShardId).collect();
+    let member = Member { shards: shards.clone(), here: true, ..Member::default() };
+    let members = vec![member];
+    served.assignment.send_replace(Some(Arc::new(Assignment { generation: 1, shards, members })));
+    served.lease.send_replace(Some(end_of_time()));
+    (seat, served)
+}
+
+/// A group whose members are all in this process.
+#[derive(Debug)]
+pub struct LocalGroup {
+    shards: u16,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    generation: i32,
+    members: BTreeMap<String, Seated>,
+}
+
+#[derive(Debug)]
+struct Seated {
+    address: String,
+    served: Served,
+    /// Whether it is a member now; one that was cut off keeps its seat, without a lease.
+    present: bool,
+    standing: Standing,
+    /// What it was told last.
+    assigned: BTreeSet<ShardId>,
+    /// What it claimed and was not given: once it has let go of that, there is a second step.
+    leaving: BTreeSet<ShardId>,
+}
+
+impl LocalGroup {
+    /// A group without members.
+    #[must_use]
+    pub fn new(shards: u16) -> Arc<Self> {
+        Arc::new(Self { shards, state: Mutex::default() })
+    }
+
+    /// A new member. A process that begins anew under the same id is a new member, too.
+    ///
+    /// # Panics
+    /// Outside a runtime: what a member lets go is waited for there.
+    #[must_use]
+    pub fn join(self: &Arc<Self>, id: &str, address: &str) -> Seat {
+        let (seat, served) = seat();
+        let held = served.held.clone();
+        let seated = Seated {
+            address: address.to_owned(),
+            served,
+            present: true,
+            standing: Standing::default(),
+            assigned: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+        };
+        let mut state = self.lock();
+        state.members.insert(id.to_owned(), seated);
+        state.rebalance(self.shards);
+        drop(state);
+        tokio::spawn(Arc::clone(self).follow(id.to_owned(), held));
+        seat
+    }
+
+    /// A member goes and says so.
+    pub fn leave(&self, id: &str) {
+        let mut state = self.lock();
+        if let Some(gone) = state.members.remove(id) {
+            gone.served.lease.send_replace(None);
+            state.rebalance(self.shards);
+        }
+    }
+
+    /// A member is cut off, or hangs: its lease is over, then the others take what it had. Its last
+    /// assignment stays with it.
+    pub fn evict(&self, id: &str) {
+        let mut state = self.lock();
+        if let Some(gone) = state.members.get_mut(id) {
+            gone.present = false;
+            gone.standing.unbroken = false;
+            gone.served.lease.send_replace(None);
+            state.rebalance(self.shards);
+        }
+    }
+
+    /// A member that was cut off comes back, with whatever it still holds.
+    pub fn return_of(&self, id: &str) {
+        let mut state = self.lock();
+        if let Some(back) = state.members.get_mut(id) {
+            back.present = true;
+            state.rebalance(self.shards);
+        }
+    }
+
+    /// Takes the second step once a member has let go. Ends with the seat.
+    async fn follow(self: Arc<Self>, id: String, mut held: watch::Receiver<BTreeSet<ShardId>>) {
+        while held.changed().await.is_ok() {
+            let mut state = self.lock();
+            let same = |seated: &&mut Seated| seated.served.held.same_channel(&held);
+            let Some(seated) = state.members.get_mut(&id).filter(same) else { return };
+            let let_go = seated.leaving.is_disjoint(&held.borrow_and_update());
+            if let_go && !std::mem::take(&mut seated.leaving).is_empty() && seated.present {
+                state.rebalance(self.shards);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn rebalance(&mut self, shards: u16) {
+        self.generation += 1;
+        let present = self.members.iter().filter(|(_, seated)| seated.present);
+        let claims: BTreeMap<String, Claim> =
+            present.map(|(id, seated)| (id.clone(), seated.claim())).collect();
+        let planned = plan(&claims, shards);
+        for (id, claim) in claims {
+            let members = self.members_of(&planned, &id);
+            let Some(shards) = planned.get(&id).cloned() else { continue };
+            let Some(seated) = self.members.get_mut(&id) else { continue };
+            seated.leaving = claim.shards.difference(&shards).copied().collect();
+            seated.assigned.clone_from(&shards);
+            seated.standing = Standing { unbroken: true, generation: self.generation };
+            let told = Assignment { generation: self.generation, shards, members };
+            seated.served.assignment.send_replace(Some(Arc::new(told)));
+            seated.served.lease.send_replace(Some(end_of_time()));
+        }
+    }
+}
+
+impl State {
+    fn members_of(&self, planned: &BTreeMap<String, BTreeSet<ShardId>>, here: &str) -> Vec<Member> {
+        let member = |(id, shards): (&String, &BTreeSet<ShardId>)| Member {
+            id: id.clone(),
+            address: self.members.get(id).map(|seated| seated.address.clone()).unwrap_or_default(),
+            shards: shards.clone(),
+            here: id == here,
+        };
+        planned.iter().map(member).collect()
+    }
+}
+
+impl Seated {
+    /// What it was told counts from then on, also before it says that it holds it.
+    fn claim(&self) -> Claim {
+        let shards = self.served.held.borrow().union(&self.assigned).copied().collect();
+        Claim { standing: self.standing, shards }
+    }
+}
+
+/// When a sleep ends that has no end.
+fn end_of_time() -> Instant {
+    sleep(Duration::MAX).deadline()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets go of all that was not assigned, as a pipeline does after its last flush.
+    async fn obey(seats: &[&Seat]) {
+        // Two steps, and what follows from them.
+        for _ in 0..3 {
+            for seat in seats {
+                let shards = seat.assignment.borrow().as_ref().unwrap().shards.clone();
+                seat.held.send_replace(shards);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn sizes(seats: &[&Seat]) -> Vec<usize> {
+        let told = seats.iter().map(|seat| seat.assignment.borrow().clone().unwrap());
+        told.map(|told| told.shards.len()).collect()
+    }
+
+    fn may_publish(seat: &Seat) -> bool {
+        seat.lease.borrow().is_some_and(|until| until > Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_group_of_one_has_all_shards_and_never_loses_them() {
+        let (seat, _group) = sole(64);
+        let told = seat.assignment.borrow().clone().unwrap();
+        assert_eq!((told.shards.len(), told.members.len()), (64, 1));
+        tokio::time::advance(Duration::from_secs(86_400 * 365)).await;
+        assert!(may_publish(&seat));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shards_move_once_they_are_let_go_and_not_before() {
+        let group = LocalGroup::new(64);
+        let a = group.join("a", "a:1");
+        obey(&[&a]).await;
+        let b = group.join("b", "b:1");
+        tokio::task::yield_now().await;
+        assert_eq!(sizes(&[&a, &b]), [32, 0]);
+        obey(&[&a, &b]).await;
+        assert_eq!(sizes(&[&a, &b]), [32, 32]);
+        let c = group.join("c", "c:1");
+        obey(&[&a, &b, &c]).await;
+        assert_eq!(sizes(&[&a, &b, &c]), [22, 21, 21]);
+        let told = c.assignment.borrow().clone().unwrap();
+        let said: Vec<_> = told.members.iter().map(|one| (&*one.address, one.here)).collect();
+        assert_eq!(said, [("a:1", false), ("b:1", false), ("c:1", true)]);
+        group.leave("b");
+        obey(&[&a, &c]).await;
+        assert_eq!(sizes(&[&a, &c]), [32, 32]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_cut_off_keeps_what_it_was_told_without_a_lease_until_it_is_back() {
+        let group = LocalGroup::new(64);
+        let [a, b] = ["a", "b"].map(|id| group.join(id, ""));
+        obey(&[&a, &b]).await;
+        group.evict("a");
+        assert!(!may_publish(&a) && may_publish(&b));
+        assert_eq!(sizes(&[&a, &b]), [32, 64]);
+        obey(&[&b]).await;
+        group.return_of("a");
+        assert!(may_publish(&a));
+        obey(&[&a, &b]).await;
+        assert_eq!(sizes(&[&a, &b]), [32, 32]);
+    }
+}
