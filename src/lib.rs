@@ -116,9 +116,12 @@
 //! pipeline/        readers, workers, publishers; generic over the ports
 //!   backoff        waits between attempts
 //!   chain          one shard's flushes in sequence
+//!   custody        which shards are here, and whether they may be published
 //!   dead_letters   rejected things on their way
 //!   engine         the shards of one worker
+//!   entries        what a flush carries
 //!   flusher        changes to the checkpoint
+//!   hand_over      shards come to a worker and go from it
 //!   mailbox        the outbox as the publishers share it
 //!   messages       from aggregate to message
 //!   names          symbols and names, shared
@@ -129,10 +132,13 @@
 //!   produce        one batch to the brokers
 //!   queries        what is asked about tokens between ticks
 //!   reader         a partition: fetch, route, hand on
+//!   reading        how far partitions are read, and for which shards
 //!   recover        claim, load, find the positions
+//!   rewind         what shards missed before they came
 //!   route          from records to batches
 //!   run            the life of the pipeline
 //!   shared         clock, figures, status
+//!   steward        shards in step with the assignment
 //!   tasks          what runs, and who feeds whom
 //!   tick           a tick's steps, and what comes between them
 //!   view_queue     messages on their way to the view
@@ -160,6 +166,7 @@
 //!   budget         how many tokens and panes are held
 //!   chunks         lists that grow by little
 //!   compact        a pane in half the bytes
+//!   cover          a set of shards
 //!   decimal        decimal text in and out
 //!   digits         digits, eight at a time
 //!   held           what is held of one token

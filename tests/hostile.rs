@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::local::{LocalLog, LocalProducer};
@@ -118,7 +119,7 @@ fn routed(record: Record) -> (Cost, Outcome) {
     let (router, records) = (router(), Arc::new(vec![record].into()));
     let mut outcome = Outcome::default();
     let cost = cost(|| {
-        let mut routing = router.route(Partition(0), &records, Offset(1), NOW);
+        let mut routing = router.route(Partition(0), &records, Offset(1), &Cover::all(), NOW);
         loop {
             let rejected = routing.read_on().len();
             if rejected == 0 {

@@ -10,8 +10,11 @@ use std::time::Duration;
 use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::position::{Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView};
+use aggregator_service::local::{
+    LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView, sole,
+};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::names::SharedNames;
 use aggregator_service::pipeline::orders::Orders;
@@ -102,6 +105,7 @@ impl World {
             names: Arc::new(SharedNames::new(0)),
             orders: Arc::clone(&world.orders),
             queries: Arc::default(),
+            seat: sole(SHARDS).0,
             shared: Arc::new(Shared { clock, metrics: Arc::new(Metrics::new().unwrap()), status }),
             settings: Settings {
                 topic: "trade-info".to_owned(),

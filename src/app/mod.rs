@@ -115,6 +115,7 @@ async fn serve_and_run(
         names,
         orders,
         queries,
+        seat: crate::local::sole(crate::domain::token::SHARDS).0,
         shared: Arc::clone(shared),
         settings: settings(config),
     };

@@ -21,7 +21,8 @@ use crate::domain::budget::Budget;
 use crate::domain::name::TokenName;
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
-use crate::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView};
+use crate::domain::token::SHARDS;
+use crate::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView, sole};
 use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
 use crate::pipeline::queries::Queries;
@@ -102,6 +103,7 @@ async fn serve_and_show(
         names,
         orders,
         queries,
+        seat: sole(SHARDS).0,
         shared: Arc::clone(shared),
         settings: app::settings(config),
     };

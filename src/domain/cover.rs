@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
-use super::token::ShardId;
+use super::token::{SHARDS, ShardId};
 
 /// A set of shards, cheap to hand on and to ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cover(Arc<[bool]>);
 
 impl Cover {
+    /// All shards.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::of((0..SHARDS).map(ShardId))
+    }
+
     /// These shards.
     pub fn of(shards: impl IntoIterator<Item = ShardId>) -> Self {
         let mut all = Vec::new();

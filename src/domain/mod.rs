@@ -7,6 +7,7 @@ pub mod amount;
 pub mod budget;
 mod chunks;
 mod compact;
+pub mod cover;
 pub(crate) mod decimal;
 pub(crate) mod digits;
 mod held;

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use super::route::Batch;
 use crate::domain::aggregate::Aggregate;
-use crate::domain::cover::Cover;
 use crate::domain::history::History;
 use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::ranking::Sort;

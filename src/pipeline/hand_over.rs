@@ -68,7 +68,7 @@ impl<C: Checkpoint> Worker<C> {
         let places: Vec<_> = shards.shards().filter_map(|id| self.engine.place(id)).collect();
         if lost {
             places.into_iter().for_each(|at| self.drop_place(at, let_go));
-            drop(done.send(()));
+            drop(done);
             return;
         }
         for at in &places {
@@ -100,7 +100,7 @@ impl<C: Checkpoint> Worker<C> {
         }
         if let Some(Leaving { places, done, .. }) = self.leaving.take() {
             places.into_iter().for_each(|at| self.drop_place(at, let_go));
-            drop(done.send(()));
+            drop(done);
         }
         WallMs(i64::MAX)
     }

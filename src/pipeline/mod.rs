@@ -5,12 +5,17 @@
 //! reader per partition ─► worker per core ─► mailbox ─► publisher per output partition ─► view
 //!          └─► dead letters ◄──┘   └─► flusher ─► checkpoint
 //! ```
+//!
+//! The steward keeps the workers' shards in step with what the group assigns.
 
 pub mod backoff;
 pub mod chain;
+pub mod custody;
 pub mod dead_letters;
 pub mod engine;
+pub mod entries;
 pub mod flusher;
+pub mod hand_over;
 pub mod mailbox;
 pub mod messages;
 pub mod names;
@@ -21,10 +26,13 @@ pub mod outgoing;
 mod produce;
 pub mod queries;
 pub mod reader;
+pub mod reading;
 pub mod recover;
+pub mod rewind;
 pub mod route;
 pub mod run;
 pub mod shared;
+mod steward;
 mod tasks;
 pub mod tick;
 pub mod view_queue;

@@ -60,7 +60,7 @@ pub struct Release {
     pub shards: Cover,
     /// Another owner may have them already: nothing is written or published any more.
     pub lost: bool,
-    /// Told when they are gone.
+    /// Dropped when they are gone.
     pub done: oneshot::Sender<()>,
 }
 

@@ -110,9 +110,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                 return Ok(Ended::Fenced);
             }
             tokio::select! {
-                told = assignment.changed() => if told.is_err() {
-                    return std::future::pending().await // whoever ended it says what follows
-                },
+                Ok(()) = assignment.changed() => {}
                 Ok(()) = lease.changed() => {}
                 () = self.custody.changed() => {}
                 Some(adopted) = self.adoptions.join_next() => match adopted {

@@ -179,11 +179,7 @@ impl Crew<'_> {
     }
 }
 
-fn mailbox<P: Producer>(
-    settings: &Settings,
-    producer: &P,
-    shared: &Shared,
-) -> Arc<Mailbox> {
+fn mailbox<P: Producer>(settings: &Settings, producer: &P, shared: &Shared) -> Arc<Mailbox> {
     let outbox = Outbox::new(
         producer.partition_count(Target::Aggregates),
         usize::from(settings.workers.max(1)),

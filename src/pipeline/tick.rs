@@ -46,7 +46,8 @@ impl<C: Checkpoint> Worker<C> {
     /// publish.
     pub(super) fn begin_tick(&mut self, now: WallMs) {
         let tick = now.last_multiple(self.publish_interval);
-        let missed = tick.since(self.next_tick).as_millis() / self.publish_interval.as_millis().max(1);
+        let missed =
+            tick.since(self.next_tick).as_millis() / self.publish_interval.as_millis().max(1);
         let missed = u64::try_from(missed).unwrap_or(u64::MAX);
         self.next_tick = tick.plus(self.publish_interval);
         if missed > 0 {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::field::Empty;
-use tracing::{Span, info, info_span};
+use tracing::{Span, info_span};
 
 use super::Shared;
 use super::custody::Custody;

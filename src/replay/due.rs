@@ -25,13 +25,13 @@ struct Row {
 }
 
 impl Due {
-    /// Takes what is due of every shard, in place of what was here.
-    pub fn collect(&mut self, engine: &mut Engine) {
+    /// Takes what the tick of this second publishes of every shard, in place of what was here.
+    pub fn collect(&mut self, engine: &mut Engine, tick: Second) {
         self.rows.clear();
         self.tokens.clear();
         self.figures.clear();
         for shard in 0..engine.count() {
-            engine.due(shard, |aggregate| self.push(aggregate));
+            engine.due(shard, tick, |aggregate| self.push(aggregate));
         }
         let Self { rows, tokens, .. } = self;
         rows.sort_unstable_by_key(|row| tokens.get(row.token.clone()));

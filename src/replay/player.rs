@@ -9,6 +9,7 @@
 //! - every multiple of `I` up to the clock is a tick, but for those at which no token is known;
 //! - the end of the lines fires the last tick, the first multiple that is not before the clock.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,10 +86,14 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
         reject: R,
     ) -> Self {
         let budget = Arc::new(budget);
-        let shard = |_| Shard::new(windows.clone(), budget.clone(), BEFORE_ALL, BEFORE_ALL);
-        let shards = Engine::shard_ids(0, 1).map(shard).collect();
+        let mut engine = Engine::new(0, 1);
+        for id in engine.shard_ids() {
+            let shard = Shard::new(windows.clone(), budget.clone(), BEFORE_ALL, BEFORE_ALL);
+            engine.adopt(id, shard, BTreeMap::new(), BEFORE_ALL, BEFORE_ALL);
+        }
+        engine.open(BEFORE_ALL);
         Self {
-            engine: Engine::new(0, 1, shards),
+            engine,
             budget,
             form: Form::new(&windows),
             interval: i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1),
@@ -196,7 +201,7 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
     fn tick(&mut self, tick: Second) -> Result<(), ReplayError> {
         self.engine.advance(tick);
         self.engine.clear_changes(); // nobody writes a checkpoint of them
-        self.due.collect(&mut self.engine);
+        self.due.collect(&mut self.engine, tick);
         let generated_at = WallMs(tick.0.saturating_mul(1_000));
         for aggregate in self.due.iter() {
             self.message.clear();

@@ -8,9 +8,12 @@ use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::name::TokenName;
 use aggregator_service::domain::position::{Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
-use aggregator_service::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView};
+use aggregator_service::local::{
+    LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView, sole,
+};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::names::SharedNames;
 use aggregator_service::pipeline::orders::Orders;
@@ -108,6 +111,7 @@ impl World {
             names: Arc::clone(&self.names),
             orders: Arc::clone(&self.orders),
             queries: Arc::clone(&self.queries),
+            seat: sole(SHARDS).0,
             shared: Arc::clone(&self.shared),
             settings: Settings {
                 topic: "trade-info".to_owned(),

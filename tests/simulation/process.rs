@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::position::StartFrom;
+use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::local::LocalView;
+use aggregator_service::local::{LocalView, sole};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::names::SharedNames;
 use aggregator_service::pipeline::outbox::Batching;
@@ -57,6 +58,7 @@ impl Process {
             names: Arc::new(SharedNames::new(0)),
             orders: Arc::default(),
             queries: Arc::default(),
+            seat: sole(SHARDS).0,
             shared,
             settings: settings(world),
         };

@@ -1,14 +1,15 @@
 //! From a broker's answer to the shards: record batches decoded in every codec, routed, absorbed;
 //! single trades, and arrays of fifty. Buffers are used again, as in the service.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
+use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::shard::Shard;
 use aggregator_service::domain::time::{Second, WallMs};
-use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::kafka::Batches;
 use aggregator_service::pipeline::engine::Engine;
@@ -104,7 +105,7 @@ pub(crate) fn routed(
     now: WallMs,
 ) -> Vec<Batch> {
     let next = records.last().unwrap().offset().next();
-    let mut routing = router.route(Partition(partition), records, next, now);
+    let mut routing = router.route(Partition(partition), records, next, &Cover::all(), now);
     assert!(routing.read_on().is_empty());
     routing.finish().batches
 }
@@ -117,8 +118,13 @@ pub(crate) fn engine(windows: &[u32], end: Second) -> Engine {
     let window = |seconds: &u32| Window { name: format!("{seconds}s"), seconds: *seconds };
     let windows = Windows::new(windows.iter().map(window).collect()).unwrap();
     let budget = Arc::new(Budget::new(usize::MAX, usize::MAX));
-    let shard = |_| Shard::new(windows.clone(), Arc::clone(&budget), end, Second(0));
-    Engine::new(0, 1, (0..SHARDS).map(shard).collect())
+    let mut engine = Engine::new(0, 1);
+    for id in engine.shard_ids() {
+        let shard = Shard::new(windows.clone(), Arc::clone(&budget), end, Second(0));
+        engine.adopt(id, shard, BTreeMap::new(), Second(0), Second(0));
+    }
+    engine.open(Second(0));
+    engine
 }
 
 pub(crate) fn fetched(pool: &Arc<Pool<Content>>, answer: &[u8], from: usize) -> Fetched {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::pipeline::route::Router;
@@ -31,7 +32,8 @@ pub fn dead_letter(value: &[u8]) {
         ],
     };
     let records = Arc::new(vec![record].into());
-    let mut routing = router.route(Partition(2), &records, Offset(42), WRITTEN.plus(SKEW));
+    let mut routing =
+        router.route(Partition(2), &records, Offset(42), &Cover::all(), WRITTEN.plus(SKEW));
     let mut letters = Vec::new();
     loop {
         let group = routing.read_on();
