@@ -119,7 +119,8 @@ fn routed(record: Record) -> (Cost, Outcome) {
     let (router, records) = (router(), Arc::new(vec![record].into()));
     let mut outcome = Outcome::default();
     let cost = cost(|| {
-        let mut routing = router.route(Partition(0), &records, Offset(1), &Cover::all(), NOW);
+        let mut routing =
+            router.route(Partition(0), &records, Offset(0)..Offset(1), &Cover::all(), NOW);
         loop {
             let rejected = routing.read_on().len();
             if rejected == 0 {

@@ -44,12 +44,15 @@ struct Meta {
     sequence: u64,
     last: Id,
     /// Who has written the last entry.
-    writer: u64,
+    writer: Writer,
     /// Sequence number of the last snapshot.
     snapshot: u64,
     /// The newest try of a snapshot that was applied.
     tried: u64,
 }
+
+/// An owner, and its time with the shard.
+type Writer = (u64, u64);
 
 /// The newest second of an entry, and a number that tells those of one second apart.
 type Id = (Second, u64);
@@ -114,7 +117,9 @@ impl Keys {
             None => return Verdict::Lost,
             Some(meta) if meta.owner != owner => return Verdict::Fenced,
             // Where a claim was lost with what came after it, the same number may be another's.
-            Some(meta) if meta.sequence == flush.sequence && meta.writer == owner => {
+            Some(meta)
+                if meta.sequence == flush.sequence && meta.writer == (owner, flush.tenure) =>
+            {
                 return Verdict::Duplicate;
             }
             Some(meta) if meta.sequence != flush.previous => return Verdict::Gap,
@@ -126,7 +131,7 @@ impl Keys {
         let id = if flush.newest > second { (flush.newest, 1) } else { (second, number + 1) };
         meta.sequence = flush.sequence;
         meta.last = id;
-        meta.writer = owner;
+        meta.writer = (owner, flush.tenure);
         self.log.push((id, blob.clone()));
         // The last entry stays even when it has expired: the chain is checked against it.
         self.log.retain(|entry| entry.0.0 > flush.trim || entry.0 == id);
@@ -144,7 +149,7 @@ impl Keys {
         if meta.owner != owner {
             return Ok(Verdict::Fenced);
         }
-        let written = meta.sequence == flush.sequence && meta.writer == owner;
+        let written = meta.sequence == flush.sequence && meta.writer == (owner, flush.tenure);
         if written && meta.snapshot == flush.sequence {
             return Ok(Verdict::Duplicate);
         }
@@ -155,7 +160,7 @@ impl Keys {
         self.meta = Some(Meta {
             sequence: flush.sequence,
             last: self.log.last().map_or((flush.newest, 0), |(id, _)| *id),
-            writer: owner,
+            writer: (owner, flush.tenure),
             snapshot: flush.sequence,
             tried: number,
             ..meta

@@ -21,9 +21,13 @@ use crate::ports::group::{Assignment, Member, Seat, Served, seat};
 pub fn sole(shards: u16) -> (Seat, Served) {
     let (seat, served) = seat();
     let shards: BTreeSet<_> = (0..shards).map(ShardId).collect();
-    let member = Member { shards: shards.clone(), here: true, ..Member::default() };
-    let members = vec![member];
-    served.assignment.send_replace(Some(Arc::new(Assignment { generation: 1, shards, members })));
+    let members = Vec::new();
+    served.assignment.send_replace(Some(Arc::new(Assignment {
+        generation: 1,
+        membership: 1,
+        shards,
+        members,
+    })));
     served.lease.send_replace(Some(end_of_time()));
     (seat, served)
 }
@@ -48,6 +52,7 @@ struct Seated {
     /// Whether it is a member now; one that was cut off keeps its seat, without a lease.
     present: bool,
     standing: Standing,
+    membership: u64,
     /// What it was told last.
     assigned: BTreeSet<ShardId>,
     /// What it claimed and was not given: once it has let go of that, there is a second step.
@@ -74,6 +79,7 @@ impl LocalGroup {
             served,
             present: true,
             standing: Standing::default(),
+            membership: 1,
             assigned: BTreeSet::new(),
             leaving: BTreeSet::new(),
         };
@@ -111,6 +117,7 @@ impl LocalGroup {
         let mut state = self.lock();
         if let Some(back) = state.members.get_mut(id) {
             back.present = true;
+            back.membership += 1;
             state.rebalance(self.shards);
         }
     }
@@ -147,7 +154,8 @@ impl State {
             seated.leaving = claim.shards.difference(&shards).copied().collect();
             seated.assigned.clone_from(&shards);
             seated.standing = Standing { unbroken: true, generation: self.generation };
-            let told = Assignment { generation: self.generation, shards, members };
+            let (generation, membership) = (self.generation, seated.membership);
+            let told = Assignment { generation, membership, shards, members };
             seated.served.assignment.send_replace(Some(Arc::new(told)));
             seated.served.lease.send_replace(Some(end_of_time()));
         }
@@ -208,7 +216,7 @@ mod tests {
     async fn the_group_of_one_has_all_shards_and_never_loses_them() {
         let (seat, _group) = sole(64);
         let told = seat.assignment.borrow().clone().unwrap();
-        assert_eq!((told.shards.len(), told.members.len()), (64, 1));
+        assert_eq!((told.shards.len(), told.members.len()), (64, 0));
         tokio::time::advance(Duration::from_secs(86_400 * 365)).await;
         assert!(may_publish(&seat));
     }

@@ -23,6 +23,7 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Chain {
     shard: ShardId,
+    tenure: u64,
     acknowledged: u64,
     pending: Option<Flush>,
     rewrite: bool,
@@ -30,16 +31,30 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain that continues from `sequence`, read at `now`.
+    /// A chain that continues from `sequence`, read at `now`. `tenure` is not that of any other
+    /// chain of the shard in this process.
     #[must_use]
-    pub const fn new(shard: ShardId, sequence: u64, now: WallMs) -> Self {
-        Self { shard, acknowledged: sequence, pending: None, rewrite: false, flushed_at: now }
+    pub const fn new(shard: ShardId, tenure: u64, sequence: u64, now: WallMs) -> Self {
+        Self {
+            shard,
+            tenure,
+            acknowledged: sequence,
+            pending: None,
+            rewrite: false,
+            flushed_at: now,
+        }
     }
 
     /// The same chain, whose next flush carries everything.
     #[must_use]
     pub fn rewriting(self) -> Self {
         Self { rewrite: true, ..self }
+    }
+
+    /// Tells it from other chains of the shard in this process.
+    #[must_use]
+    pub const fn tenure(&self) -> u64 {
+        self.tenure
     }
 
     /// The flush that must be sent again, if there is one.
@@ -79,7 +94,8 @@ impl Chain {
         };
         let previous = self.acknowledged;
         let sequence = previous + 1;
-        let flush = Flush { shard: self.shard, previous, sequence, body, newest, trim };
+        let Self { shard, tenure, .. } = *self;
+        let flush = Flush { shard, tenure, previous, sequence, body, newest, trim };
         self.pending.insert(flush)
     }
 
@@ -115,7 +131,7 @@ mod tests {
     use super::*;
 
     fn chain() -> Chain {
-        Chain::new(ShardId(7), 4, WallMs(0))
+        Chain::new(ShardId(7), 1, 4, WallMs(0))
     }
 
     fn encoded(blobs: &[Bytes]) -> Encoded {

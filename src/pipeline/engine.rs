@@ -155,19 +155,27 @@ impl Engine {
         }
     }
 
-    /// Applies a batch; its positions count as passed.
+    /// Applies a batch to the shards that it covers and that stand at its begin, or beyond; its
+    /// positions count as passed. A shard that is behind has not been offered what lies before: it
+    /// is read for anew, and left as it is.
     pub fn absorb(&mut self, batch: &Batch) -> &Absorbed {
         // Used again: its lists are as long as a batch.
         let mut absorbed = std::mem::take(&mut self.absorbed);
         absorbed.clear();
         let mut last = None;
         let many = self.shards().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
+        let Batch { partition, from, next, ref cover, .. } = *batch;
+        let is_behind = |held: &Held| held.shard.next_offset(partition) < from;
+        let any_behind = self.places.iter().flatten().any(is_behind);
         let mut steps = STEPS_AHEAD.map(|(ahead, near)| (ahead, batch.places(), near));
         for (at, (position, written, trade)) in batch.trades().enumerate() {
             if many {
                 for (ahead, places, near) in &mut steps {
                     self.prefetch(places.take(std::mem::take(ahead) + 1), *near);
                 }
+            }
+            if any_behind && self.held_mut(trade.hash.shard()).is_some_and(|held| is_behind(held)) {
+                continue;
             }
             match self.absorb_one(position, &trade) {
                 Outcome::Counted => {
@@ -181,9 +189,9 @@ impl Engine {
                 Outcome::Refused(reason) => absorbed.refused.push((at, reason)),
             }
         }
-        for shard in batch.cover.shards() {
-            if let Some(held) = self.held_mut(shard) {
-                held.shard.pass(batch.partition, batch.next);
+        for shard in cover.shards() {
+            if let Some(held) = self.held_mut(shard).filter(|held| !is_behind(held)) {
+                held.shard.pass(partition, next);
             }
         }
         self.absorbed = absorbed;

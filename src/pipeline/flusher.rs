@@ -23,7 +23,7 @@ use crate::status::Component;
 /// or a loss is noticed. Soon enough that a restart re-reads little, rare enough to cost nothing.
 const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What the checkpoint answered, by place of the shard and the number that it had there.
+/// What the checkpoint answered, by place of the shard and the tenure of its chain.
 pub type Replies = Vec<(usize, u64, Result<Verdict, CheckpointError>)>;
 
 /// The flushing of one worker's shards.
@@ -37,8 +37,6 @@ pub struct Flusher<C> {
     interval: Duration,
     /// By place.
     shards: Vec<Option<ShardFlush>>,
-    /// Shards that have come so far.
-    came: u64,
     in_flight: Option<JoinHandle<Replies>>,
     started: WallMs,
     /// What is in flight holds every change up to then.
@@ -52,8 +50,6 @@ pub struct Flusher<C> {
 
 #[derive(Debug)]
 struct ShardFlush {
-    /// Tells it from another that was in its place before.
-    number: u64,
     chain: Chain,
     /// It must be written whether or not it changed.
     owed: bool,
@@ -80,7 +76,6 @@ impl<C: Checkpoint> Flusher<C> {
             windows,
             interval,
             shards: Vec::new(),
-            came: 0,
             in_flight: None,
             started: now,
             covers: now,
@@ -97,9 +92,8 @@ impl<C: Checkpoint> Flusher<C> {
         if at >= self.shards.len() {
             self.shards.resize_with(at + 1, || None);
         }
-        self.came += 1;
         if let Some(place) = self.shards.get_mut(at) {
-            *place = Some(ShardFlush { number: self.came, chain, owed: false });
+            *place = Some(ShardFlush { chain, owed: false });
         }
     }
 
@@ -164,8 +158,8 @@ impl<C: Checkpoint> Flusher<C> {
         let mut places = Vec::new();
         let mut flushes = Vec::new();
         for at in 0..self.shards.len() {
-            if let Some((number, flush)) = self.flush_of(at, engine, published, latest) {
-                places.push((at, number));
+            if let Some(flush) = self.flush_of(at, engine, published, latest) {
+                places.push((at, flush.tenure));
                 flushes.push(flush);
             }
         }
@@ -190,7 +184,7 @@ impl<C: Checkpoint> Flusher<C> {
                 span.record("cause", display(cause));
             }
             let answered = places.into_iter().zip(answers);
-            answered.map(|((at, number), answer)| (at, number, answer)).collect()
+            answered.map(|((at, tenure), answer)| (at, tenure, answer)).collect()
         }));
     }
 
@@ -208,9 +202,9 @@ impl<C: Checkpoint> Flusher<C> {
     pub fn settle(&mut self, replies: Replies, now: WallMs) -> Vec<usize> {
         let mut failure = None;
         let (mut fenced, mut lost) = (Vec::new(), 0_u32);
-        for (at, number, reply) in replies {
+        for (at, tenure, reply) in replies {
             let shard = self.shards.get_mut(at).and_then(Option::as_mut);
-            let Some(shard) = shard.filter(|shard| shard.number == number) else {
+            let Some(shard) = shard.filter(|shard| shard.chain.tenure() == tenure) else {
                 continue;
             };
             match reply {
@@ -272,18 +266,17 @@ impl<C: Checkpoint> Flusher<C> {
         engine: &mut Engine,
         published: Second,
         latest: WallMs,
-    ) -> Option<(u64, Flush)> {
+    ) -> Option<Flush> {
         let shard = self.shards.get_mut(at)?.as_mut()?;
         let published = engine.published(at, published)?;
-        let number = shard.number;
         if Bug::MergedAfterUnknown.on() && shard.chain.pending().is_some() {
             shard.chain.drop_pending();
             let latest_second = latest.second_after();
             let everything = engine.encode_everything(at, published, latest_second)?;
-            return Some((number, shard.chain.begin(everything, Second(i64::MIN)).clone()));
+            return Some(shard.chain.begin(everything, Second(i64::MIN)).clone());
         }
         if let Some(pending) = shard.chain.pending() {
-            return Some((number, pending.clone()));
+            return Some(pending.clone());
         }
         let kept = if Bug::TrimmedTooEarly.on() { 1 } else { self.windows.longest() };
         let trim = published.plus(-i64::from(kept));
@@ -297,7 +290,7 @@ impl<C: Checkpoint> Flusher<C> {
             return None;
         };
         shard.owed = false;
-        Some((number, shard.chain.begin(encoded, trim).clone()))
+        Some(shard.chain.begin(encoded, trim).clone())
     }
 }
 
@@ -356,7 +349,7 @@ mod tests {
         let checkpoint = Arc::new(Scripted(std::sync::Mutex::new(verdicts.to_vec())));
         let mut flusher =
             Flusher::new(checkpoint, None, Arc::new(shared), 0, windows, IDLE_INTERVAL);
-        flusher.adopt(0, Chain::new(ShardId(0), 0, WallMs(0)));
+        flusher.adopt(0, Chain::new(ShardId(0), 1, 0, WallMs(0)));
         // What a flush covers that is begun at each of these moments, once it is answered.
         for (begun, covered) in [(10, 0), (70, 10), (80, 10), (90, 90)] {
             let begun = WallMs(begun * 1_000);

@@ -118,14 +118,14 @@ impl<L: TradeLog> Reader<L> {
                         info!(%partition, offset = %from, "reading again");
                     }
                     let anything = fetched.next > from;
-                    from = fetched.next;
+                    let begin = std::mem::replace(&mut from, fetched.next);
                     fetch = self.fetch(partition, from);
                     self.shared.status.progressed(self.shared.clock.now());
                     self.shared.status.ends(partition, fetched.end, asked);
                     if !anything {
                         self.router.rest();
                     }
-                    !anything || self.go_on(partition, fetched, read).await
+                    !anything || self.go_on(partition, begin, fetched, read).await
                 }
                 Err(LogError::OutOfRange { first, end, .. }) => {
                     let went_on = self.reset(partition, from, first, end).await;
@@ -203,10 +203,16 @@ impl<L: TradeLog> Reader<L> {
     }
 
     /// Hands on what was fetched; false when the workers are gone.
-    async fn go_on(&self, partition: Partition, fetched: Fetched, read: Span) -> bool {
+    async fn go_on(
+        &self,
+        partition: Partition,
+        from: Offset,
+        fetched: Fetched,
+        read: Span,
+    ) -> bool {
         let next = fetched.next;
         let cover = self.reading.hand_on(partition, next);
-        let newest = self.hand_on(partition, fetched, &cover, read).await;
+        let newest = self.hand_on(partition, from, fetched, &cover, read).await;
         if let Some(newest) = newest {
             self.shared.status.reads(partition, next, newest);
         }
@@ -219,12 +225,14 @@ impl<L: TradeLog> Reader<L> {
     pub(super) async fn hand_on(
         &self,
         partition: Partition,
+        from: Offset,
         fetched: Fetched,
         cover: &Cover,
         read: Span,
     ) -> Option<Option<WallMs>> {
         let routing = info_span!(parent: &read, "route");
-        let (batches, newest) = self.route(partition, fetched, cover).instrument(routing).await;
+        let (batches, newest) =
+            self.route(partition, from, fetched, cover).instrument(routing).await;
         for (worker, batch) in self.workers.iter().zip(batches) {
             self.shared.metrics.worker_queue_batches.inc();
             if worker.send(Event::Batch(batch, read.clone())).await.is_err() {
@@ -238,6 +246,7 @@ impl<L: TradeLog> Reader<L> {
     async fn route(
         &self,
         partition: Partition,
+        from: Offset,
         fetched: Fetched,
         cover: &Cover,
     ) -> (Vec<Batch>, Option<WallMs>) {
@@ -246,7 +255,7 @@ impl<L: TradeLog> Reader<L> {
         let Fetched { records, unreadable, next, .. } = fetched;
         metrics.unreadable_batches.inc_by(u64::try_from(unreadable.len()).unwrap_or(0));
         let records = Arc::new(records);
-        let mut routing = self.router.route(partition, &records, next, cover, now);
+        let mut routing = self.router.route(partition, &records, from..next, cover, now);
         loop {
             let rejected = routing.read_on();
             if rejected.is_empty() {
@@ -292,9 +301,19 @@ impl<L: TradeLog> Reader<L> {
         if anew && Bug::RemadeLogForgotten.on() {
             return true;
         }
-        let anew = anew || Bug::LostRangeMovesBack.on();
+        self.restart(partition, first, end, anew || Bug::LostRangeMovesBack.on()).await
+    }
+
+    /// Tells the workers where a partition begins by now; false when they are gone.
+    pub(super) async fn restart(
+        &self,
+        partition: Partition,
+        next: Offset,
+        end: Offset,
+        anew: bool,
+    ) -> bool {
         for worker in &self.workers {
-            if worker.send(Event::Restart { partition, next: first, end, anew }).await.is_err() {
+            if worker.send(Event::Restart { partition, next, end, anew }).await.is_err() {
                 return false;
             }
         }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -67,6 +68,8 @@ pub struct Recovery {
     pub start_from: StartFrom,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
+    /// How many shards were claimed: each time with a shard has a number of its own.
+    pub tenures: Arc<AtomicU64>,
 }
 
 impl Recovery {
@@ -174,11 +177,12 @@ impl Recovery {
         now: WallMs,
     ) -> Result<Recovered, CheckpointError> {
         let sequence = checkpoint.claim(id).await?;
+        let tenure = self.tenures.fetch_add(1, Relaxed);
         // Where the longest window begins now. Without a checkpoint nothing older is of use; with
         // one, what was active since its last tick still owes a closing message.
         let oldest = now.second().plus(-i64::from(self.windows.longest()));
         let shard = |floor| Shard::new(self.windows.clone(), self.budget.clone(), oldest, floor);
-        let chain = Chain::new(id, sequence, now);
+        let chain = Chain::new(id, tenure, sequence, now);
         let fresh = |chain| Recovered {
             id,
             claimed: now,
@@ -360,12 +364,13 @@ mod tests {
             max_future_skew: Duration::ZERO,
             start_from: StartFrom::Earliest,
             shared: Arc::new(shared),
+            tenures: Arc::default(),
         };
         let mut recovered = expected.map(|offset| {
             let (windows, budget) = (recovery.windows.clone(), Arc::clone(&recovery.budget));
             let mut shard = Shard::new(windows, budget, Second(0), Second(0));
             shard.restart(partition, Offset(offset));
-            let chain = Chain::new(ShardId(0), 1, WallMs(0));
+            let chain = Chain::new(ShardId(0), 1, 1, WallMs(0));
             Recovered {
                 id: ShardId(0),
                 claimed: WallMs(0),

@@ -24,9 +24,11 @@ impl<L: TradeLog> Reader<L> {
                 Ok(fetched) => {
                     backoff.succeeded();
                     let anything = fetched.next > from;
-                    from = fetched.next;
+                    let begin = std::mem::replace(&mut from, fetched.next);
                     let read = info_span!(parent: None, "rewind", partition = partition.0);
-                    if anything && self.hand_on(partition, fetched, &shards, read).await.is_none() {
+                    let shards = &shards;
+                    let hand_on = self.hand_on(partition, begin, fetched, shards, read);
+                    if anything && hand_on.await.is_none() {
                         return;
                     }
                 }

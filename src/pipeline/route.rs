@@ -51,6 +51,8 @@ pub struct Router {
 pub struct Batch {
     /// Source partition.
     pub partition: Partition,
+    /// Where it begins: a shard that expects an earlier offset must not take it.
+    pub from: Offset,
     /// Everything below this has been offered once the batch is absorbed, to the shards of `cover`.
     pub next: Offset,
     /// The shards whose trades it has.
@@ -144,8 +146,8 @@ impl Router {
         self.lists.rest();
     }
 
-    /// Begins to decode and route what was fetched for the shards of `cover`; everything below
-    /// `next` is offered by it. What nobody's shard can take is rejected by the owner of the shard
+    /// Begins to decode and route what was fetched for the shards of `cover`; everything between
+    /// `offsets` is offered by it. What nobody's shard can take is rejected by the owner of the shard
     /// that [`answers_for`] the partition: once, however many instances read.
     /// `now` bounds how far ahead a trade may be where its record has no timestamp, or one ahead
     /// of `now`.
@@ -154,14 +156,16 @@ impl Router {
         &'a self,
         partition: Partition,
         records: &'a Arc<Records>,
-        next: Offset,
+        offsets: Range<Offset>,
         cover: &Cover,
         now: WallMs,
     ) -> Routing<'a> {
         let last = records.last().map_or(Offset(0), |record| record.offset().next());
+        let Range { start: from, end: next } = offsets;
         let next = if Bug::MarkerNotPassed.on() { last } else { next };
         let batch = |_| Batch {
             partition,
+            from,
             next,
             cover: cover.clone(),
             records: Arc::clone(records),

@@ -143,6 +143,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
             max_future_skew: self.settings.max_future_skew,
             start_from: self.settings.start_from,
             shared: Arc::clone(&self.shared),
+            tenures: Arc::default(),
         }
     }
 

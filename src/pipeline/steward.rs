@@ -25,6 +25,10 @@ use crate::ports::group::Assignment;
 use crate::ports::{Checkpoint, PartitionRange, TradeLog};
 use crate::status::{Component, Phase, WHOLE};
 
+/// How often a shard is taken back that is this process' by the group's word, in one membership.
+/// Beyond, somebody shares the checkpoint but not the group. Without a group, the newer claim wins.
+const TAKEN_BACK: u32 = 3;
+
 /// What the steward works with.
 #[derive(Debug)]
 pub(super) struct Steward<L, C> {
@@ -33,8 +37,10 @@ pub(super) struct Steward<L, C> {
     adopter: Adopter<L, C>,
     /// Where the partitions' readers begin, told once.
     starts: Option<oneshot::Sender<BTreeMap<Partition, Offset>>>,
-    /// Under which member id each shard that is here was claimed, and assigned last.
+    /// In which membership each shard that is here was claimed, and assigned last.
     claims: BTreeMap<ShardId, Claim>,
+    /// How often a shard was taken from this process in a membership.
+    taken: BTreeMap<(u64, ShardId), u32>,
     /// Shards that another owner had: claimed anew only with a lease.
     fenced: Cover,
     adoptions: JoinSet<Result<Adopted, StartError>>,
@@ -55,8 +61,8 @@ pub(super) struct Adopter<L, C> {
 
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
-    claimed_as: String,
-    assigned_as: String,
+    claimed: u64,
+    assigned: u64,
 }
 
 /// Shards that were taken in.
@@ -87,6 +93,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             adopter,
             starts: Some(starts),
             claims: BTreeMap::new(),
+            taken: BTreeMap::new(),
             fenced: Cover::default(),
             adoptions: JoinSet::new(),
             coming: Cover::default(),
@@ -125,44 +132,48 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
 
     /// Does what an assignment asks for.
     fn is_fenced_for_good(&mut self, assignment: &Assignment) -> bool {
-        let member = assignment.members.iter().find(|member| member.here);
-        let member = member.map_or_else(String::new, |member| member.id.clone());
+        let membership = assignment.membership;
         let permitted = self.custody.seat().has_lease();
         let fenced = self.custody.take_fenced();
-        let ours = |shard: &ShardId| {
-            assignment.shards.contains(shard)
-                && self.claims.get(shard).is_some_and(|claim| claim.claimed_as == member)
-        };
-        if permitted && fenced.iter().any(ours) {
-            return true;
+        // A member that hung may wake and claim what is not its own any more: it is taken back.
+        let takes = if assignment.members.is_empty() { 0 } else { TAKEN_BACK };
+        for shard in fenced.intersection(&assignment.shards) {
+            let claim = self.claims.get(shard);
+            if permitted && claim.is_some_and(|claim| claim.claimed == membership) {
+                let times = self.taken.entry((membership, *shard)).or_default();
+                *times += 1;
+                if *times > takes {
+                    return true;
+                }
+            }
         }
         self.fenced = self.fenced.with(&Cover::of(fenced));
         let wanted = Cover::of(assignment.shards.iter().copied());
-        if self.claims.values().any(|claim| claim.assigned_as != member) {
+        if self.claims.values().any(|claim| claim.assigned != membership) {
             // Others may have had the shards meanwhile: what waits of those that are not ours by
             // now comes too late.
             self.mailbox.forget(|hash| !wanted.contains(hash.shard()));
         }
         for (shard, claim) in &mut self.claims {
             if wanted.contains(*shard) {
-                claim.assigned_as.clone_from(&member);
+                claim.assigned = membership;
             }
         }
         self.custody.saw(assignment.generation);
         let here = self.custody.shards();
         self.claims.retain(|shard, _| here.contains_key(shard));
-        self.let_go(&wanted, &here, &member);
-        self.take_in(&wanted, &here, &member, permitted);
+        self.let_go(&wanted, &here, membership);
+        self.take_in(&wanted, &here, membership, permitted);
         self.note_ready();
         false
     }
 
-    fn let_go(&mut self, wanted: &Cover, here: &BTreeMap<ShardId, Stage>, member: &str) {
+    fn let_go(&mut self, wanted: &Cover, here: &BTreeMap<ShardId, Stage>, membership: u64) {
         let gone = here.iter().filter(|(shard, stage)| {
             **stage == Stage::Open && !wanted.contains(**shard) && !self.coming.contains(**shard)
         });
         let lost = |shard: &ShardId| {
-            self.claims.get(shard).is_some_and(|claim| claim.assigned_as != member)
+            self.claims.get(shard).is_some_and(|claim| claim.assigned != membership)
         };
         let (lost, given): (Vec<_>, Vec<_>) = gone.map(|(shard, _)| *shard).partition(lost);
         if self.release.is_some() || (lost.is_empty() && given.is_empty()) {
@@ -194,9 +205,12 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         &mut self,
         wanted: &Cover,
         here: &BTreeMap<ShardId, Stage>,
-        member: &str,
+        membership: u64,
         permitted: bool,
     ) {
+        if !self.adoptions.is_empty() {
+            return; // one after the other: each reads every partition
+        }
         let free = |shard: &ShardId| {
             !here.contains_key(shard)
                 && !self.coming.contains(*shard)
@@ -208,8 +222,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             return;
         }
         for shard in new.shards() {
-            let (claimed_as, assigned_as) = (member.to_owned(), member.to_owned());
-            self.claims.insert(shard, Claim { claimed_as, assigned_as });
+            self.claims.insert(shard, Claim { claimed: membership, assigned: membership });
         }
         info!(shards = new.shards().count(), "shards come");
         self.custody.set(new.shards(), Stage::Joining);

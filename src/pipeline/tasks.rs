@@ -272,6 +272,8 @@ async fn read_all<L: TradeLog>(
                 }
                 shared.status.reads(partition, first, None);
                 let from = if Bug::NewPartitionAtItsEnd.on() { end } else { first };
+                // What retention took before anyone came is nothing that a shard could expect.
+                reader.restart(partition, from, end, false).await;
                 reading.begin(partition, from);
                 readers.spawn(reader.clone().read(partition, from));
             }

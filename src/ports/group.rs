@@ -16,9 +16,13 @@ use crate::domain::token::ShardId;
 pub struct Assignment {
     /// The agreement's number; -1 before the first: the group had no member when this one came.
     pub generation: i32,
+    /// Which membership of this process it is, counted from the first: one more after each time
+    /// that others may have had its shards without its knowing.
+    pub membership: u64,
     /// The shards of this process.
     pub shards: BTreeSet<ShardId>,
-    /// All members, this one among them, in the order of their ids.
+    /// All members, this one among them, in the order of their ids. None: there is no group, this
+    /// process is alone.
     pub members: Vec<Member>,
 }
 

@@ -202,6 +202,9 @@ pub struct Page {
 pub struct Flush {
     /// The shard.
     pub shard: ShardId,
+    /// Which of this process' times with the shard it belongs to: of one sequence number, only a
+    /// flush of the same time is the same flush.
+    pub tenure: u64,
     /// Sequence number of the entry before; 0: none.
     pub previous: u64,
     /// Sequence number of this one: `previous + 1`.

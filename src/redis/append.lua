@@ -1,11 +1,11 @@
 -- Appends one entry to the changelog, if we own the shard and the chain is unbroken.
--- KEYS: meta, log. ARGV: token, previous, sequence, newest ms, trim ms, blob.
+-- KEYS: meta, log. ARGV: token, previous, sequence, newest ms, trim ms, blob, writer.
 -- Sequence numbers are compared as text: Lua's numbers are exact only up to 2^53.
 local tok, seq, lastid, by = unpack(redis.call('HMGET', KEYS[1], 'tok', 'seq', 'lastid', 'by'))
 if not tok then return 'LOST' end
 if tok ~= ARGV[1] then return 'FENCED' end
--- Where a claim was lost with what came after it, the same number may be another owner's.
-if seq == ARGV[3] and by == tok then return 'DUP' end
+-- The same number may be another's: an owner's whose claim was lost, or ours at an earlier time.
+if seq == ARGV[3] and by == ARGV[7] then return 'DUP' end
 if seq ~= ARGV[2] then return 'GAP' end
 
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
@@ -31,5 +31,5 @@ if type(added) == 'table' then
   return added
 end
 redis.call('XTRIM', KEYS[2], 'MINID', '~', keep_from)
-redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'lastid', id, 'by', tok)
+redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'lastid', id, 'by', ARGV[7])
 return 'OK'

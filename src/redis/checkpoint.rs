@@ -95,6 +95,7 @@ impl RedisCheckpoint {
             Value::from(millis(flush.newest)),
             Value::from(millis(flush.trim.plus(1))),
             Value::from(blob),
+            self.writer(flush),
         ];
         self.run(flush.shard, args)
     }
@@ -158,10 +159,16 @@ impl RedisCheckpoint {
             Value::from(parts.to_string()),
             Value::from(FORMAT),
             Value::from(number.to_string()),
+            self.writer(flush),
         ];
         let mut run = self.run(flush.shard, args);
         run.keys.push(key.into());
         verdict(&one(REPLACE.run(&self.client, &[run]).await)?)
+    }
+
+    /// Who writes: this owner, at this time with the shard.
+    fn writer(&self, flush: &Flush) -> Value {
+        format!("{}:{}", self.token, flush.tenure).into()
     }
 
     /// Where loading begins: the claim must still be ours.

@@ -1,5 +1,5 @@
 -- Puts a finished snapshot in the place of the changelog.
--- KEYS: meta, log, snapshot. ARGV: token, sequence, number of parts, our format, try.
+-- KEYS: meta, log, snapshot. ARGV: token, sequence, number of parts, our format, try, writer.
 -- A missing meta is a Redis that came back empty: the shard is then claimed with it.
 local tok, seq, snap, try, by =
   unpack(redis.call('HMGET', KEYS[1], 'tok', 'seq', 'snap', 'try', 'by'))
@@ -7,7 +7,7 @@ if tok and tok ~= ARGV[1] then
   redis.call('UNLINK', KEYS[3])
   return 'FENCED'
 end
-if tok and seq == ARGV[2] and snap == ARGV[2] and by == tok then
+if tok and seq == ARGV[2] and snap == ARGV[2] and by == ARGV[6] then
   redis.call('UNLINK', KEYS[3])
   return 'DUP'
 end
@@ -26,5 +26,5 @@ redis.call('UNLINK', KEYS[2])
 redis.call('RENAME', KEYS[3], KEYS[2])
 redis.call('PERSIST', KEYS[2])
 redis.call('HSET', KEYS[1], 'tok', ARGV[1], 'seq', ARGV[2], 'lastid', lastid,
-  'fmt', ARGV[4], 'snap', ARGV[2], 'try', ARGV[5], 'by', ARGV[1])
+  'fmt', ARGV[4], 'snap', ARGV[2], 'try', ARGV[5], 'by', ARGV[6])
 return 'OK'

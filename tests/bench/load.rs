@@ -125,7 +125,7 @@ fn fill(redis: &RedisServer, topic: &str, everything: bool, panes: usize) {
                 let body = if everything { FlushBody::Snapshot(parts) } else { append };
                 let newest = at(usize::from(shard), to - 1).second;
                 let (shard, trim) = (ShardId(shard), Second(0));
-                Flush { shard, previous: sequence - 1, sequence, body, newest, trim }
+                Flush { shard, tenure: 1, previous: sequence - 1, sequence, body, newest, trim }
             };
             // Of all shards at once a snapshot would be the whole state once more.
             let together = if everything { 1 } else { SHARDS };

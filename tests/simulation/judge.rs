@@ -52,6 +52,8 @@ pub(crate) struct Healed {
     pub(crate) clock: i64,
     /// The clock was set far back before.
     pub(crate) far_back: bool,
+    /// The processes are members of a group: no two make different messages of a tick.
+    pub(crate) grouped: bool,
 }
 
 struct Heard {
@@ -97,7 +99,7 @@ pub(crate) fn judge(world: &World, last: usize, healed: &Healed) -> Lived {
     let lost = lost.collect();
     let court = Court { world, heard: heard(world), tokens, lost, last };
     court.heard.iter().for_each(|one| court.bounds(one));
-    court.one_message_a_tick();
+    court.one_message_a_tick(healed.grouped);
     // A tick's second, its messages, and what is on its way.
     court.peace(healed.at_ms, healed.clock + TICK + 2);
     if !healed.far_back {
@@ -169,13 +171,19 @@ impl Court<'_> {
 
     /// A process sends the same bytes when it sends a message again, and a token's messages all go
     /// to one partition.
-    fn one_message_a_tick(&self) {
+    fn one_message_a_tick(&self, grouped: bool) {
         let mut bytes = BTreeMap::new();
         let mut partitions = BTreeMap::new();
         for one in &self.heard {
             assert_eq!(one.end % TICK, 0, "a tick lies at a multiple");
-            let first = bytes.entry((one.process, &one.token, one.end)).or_insert(&one.bytes);
-            assert_eq!(*first, &one.bytes, "a second message of {} at {}", one.token, one.end);
+            let whose = if grouped { 0 } else { one.process };
+            let (first, by) =
+                bytes.entry((whose, &one.token, one.end)).or_insert((&one.bytes, one.process));
+            assert_eq!(
+                *first, &one.bytes,
+                "a second message of {} at {}, by {} after {by}",
+                one.token, one.end, one.process
+            );
             let first = partitions.entry(&one.token).or_insert(one.partition);
             assert_eq!(*first, one.partition, "the partition of {}", one.token);
         }

@@ -46,6 +46,8 @@ pub(crate) struct Told {
     begin: BTreeMap<i32, i64>,
     claimed_at: BTreeMap<u16, WallMs>,
     loaded: BTreeMap<u16, Base>,
+    /// What was lost to a shard when it was claimed anew.
+    before: BTreeMap<u16, Lost>,
     resets: Vec<Reset>,
     known: Vec<i32>,
     /// Shards whose changelog it wrote anew: what had expired is not in there.
@@ -60,7 +62,8 @@ enum Base {
     Nothing,
     Checkpoint {
         positions: BTreeMap<i32, i64>,
-        writer: usize,
+        /// What was lost to its writer.
+        lost: Lost,
     },
     /// A checkpoint of a clock that was far ahead: only its positions say something, what lies
     /// before them has its dead letters.
@@ -95,6 +98,10 @@ impl Ledger {
     }
 
     pub(crate) fn claimed(&mut self, process: usize, shard: u16, at: WallMs) {
+        if self.0[process].loaded.contains_key(&shard) {
+            let lost = self.lost(process, shard);
+            self.0[process].before.insert(shard, lost);
+        }
         self.0[process].loaded.insert(shard, Base::Nothing);
         self.0[process].claimed_at.insert(shard, at);
     }
@@ -108,11 +115,15 @@ impl Ledger {
         let positions = last.positions.iter();
         let positions =
             positions.map(|(Partition(partition), Offset(next))| (*partition, *next)).collect();
+        let lost = match self.0[process].before.get(&shard) {
+            Some(before) if writer == process => before.clone(),
+            _ => self.lost(writer, shard),
+        };
         let told = &mut self.0[process];
         let now = told.claimed_at[&shard];
         let ahead = last.latest > now.plus(CLOCK_WAIT).second_after();
         let base =
-            if ahead { Base::Ahead { positions } } else { Base::Checkpoint { positions, writer } };
+            if ahead { Base::Ahead { positions } } else { Base::Checkpoint { positions, lost } };
         told.loaded.insert(shard, base);
     }
 
@@ -134,7 +145,9 @@ impl Ledger {
     }
 
     pub(crate) fn window_begins(&mut self, process: usize, partition: i32, at: i64) {
-        self.0[process].begin.insert(partition, at);
+        // A member asks anew with every fresh shard that comes: what lies between two answers is in
+        // no window any more.
+        self.0[process].begin.entry(partition).or_insert(at);
     }
 
     pub(crate) fn out_of_range(&mut self, process: usize, partition: i32, asked: i64, first: i64) {
@@ -195,14 +208,13 @@ impl Ledger {
                     lost.push((*partition, i64::MIN..start));
                 }
             }
-            Some(Base::Checkpoint { positions, writer }) => {
+            Some(Base::Checkpoint { positions, lost: before }) => {
                 let next = |partition: i32| {
                     key(partition, positions.get(&partition).copied().unwrap_or(0))
                 };
-                let inherited = self.lost(*writer, shard).into_iter();
-                lost.extend(
-                    inherited.map(|(at, range)| (at, range.start..range.end.min(next(at)))),
-                );
+                let until =
+                    |(at, range): &(i32, Range<i64>)| (*at, range.start..range.end.min(next(*at)));
+                lost.extend(before.iter().map(until));
                 for (partition, (first, _)) in ranges {
                     let first = key(*partition, *first);
                     lost.push((*partition, next(*partition)..first));

@@ -179,6 +179,7 @@ impl Life {
             at_ms: world.elapsed_ms(),
             clock: world.now().second().0,
             far_back: self.far_back,
+            grouped: false,
         };
         tokio::time::sleep(Duration::from_secs(14)).await;
         let mut last = self.processes.pop().unwrap();
@@ -213,7 +214,7 @@ impl Life {
 }
 
 /// What the world looks like to a successor.
-fn after_death(world: &World, process: &Process) {
+pub(crate) fn after_death(world: &World, process: &Process) {
     for partition in 0..=PARTITIONS {
         let lost = world.ledger().lost_count(process.number, partition);
         let said = process.offsets_lost(partition);

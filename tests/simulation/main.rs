@@ -17,6 +17,7 @@ mod oracle;
 mod audit;
 mod crowd;
 mod gate;
+mod group;
 mod judge;
 mod kept;
 mod ledger;
@@ -43,6 +44,9 @@ use world::World;
 /// Fresh lives of the ordinary test run.
 const FRESH_SEEDS: u64 = 2_000;
 
+/// Fresh groups of it.
+const FRESH_GROUPS: u64 = 500;
+
 #[test]
 fn every_life_ends_with_the_oracles_figures() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
@@ -58,6 +62,24 @@ fn every_life_that_once_failed_ends_with_the_oracles_figures() {
     for (reason, plan) in kept::plans() {
         println!("{reason}");
         println!("{}", live(&plan));
+    }
+}
+
+/// Several processes share the shards: members come, go, die, hang and wake.
+#[test]
+fn every_group_ends_with_the_oracles_figures() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let (first, count) = match number("SIMULATION_SEED") {
+        Some(seed) => (seed, 1),
+        None => (rand::random::<u32>().into(), number("SIMULATION_SEEDS").unwrap_or(FRESH_GROUPS)),
+    };
+    let failed = crowd::each(first..first + count, |seed| {
+        std::panic::catch_unwind(|| group::live(seed)).is_ok()
+    });
+    if let Some(seed) = failed {
+        println!("replay with SIMULATION_SEED={seed} cargo test --test simulation every_group");
+        group::live(seed);
+        panic!("the group of seed {seed} fails");
     }
 }
 

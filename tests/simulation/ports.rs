@@ -13,6 +13,9 @@ use crate::gate::Gate;
 use crate::plan::{Outage, Weather};
 use crate::world::{BATCH, MARKER, POISON, Published};
 
+/// Readers of a partition: its own, and one for shards that came later.
+const READERS: usize = 2;
+
 pub(crate) struct SimLog(pub(crate) Arc<Gate>);
 
 impl SimLog {
@@ -49,7 +52,7 @@ impl TradeLog for SimLog {
     }
 
     async fn fetch(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
-        let _one = self.0.enter(format!("fetch of {partition}"), 1);
+        let _one = self.0.enter(format!("fetch of {partition}"), READERS);
         self.ask(Some(partition), Weather::FetchFails).await?;
         if self.0.world.is_out(Outage::Fetches(partition.0)) {
             return Err(Self::failed(Some(partition)));

@@ -13,6 +13,7 @@ use aggregator_service::pipeline::names::SharedNames;
 use aggregator_service::pipeline::outbox::Batching;
 use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
 use aggregator_service::ports::Clock;
+use aggregator_service::ports::group::Seat;
 use aggregator_service::status::{Phase, Status};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// The only one of its group.
     pub(crate) fn start(world: &Arc<World>, seed: u64) -> Self {
+        Self::seated(world, seed, sole(SHARDS).0)
+    }
+
+    pub(crate) fn seated(world: &Arc<World>, seed: u64, seat: Seat) -> Self {
         let number = world.ledger().open();
         let seed = seed.wrapping_add(u64::try_from(number).unwrap());
         let gate = Arc::new(Gate::new(Arc::clone(world), number, seed));
@@ -58,7 +64,7 @@ impl Process {
             names: Arc::new(SharedNames::new(0)),
             orders: Arc::default(),
             queries: Arc::default(),
-            seat: sole(SHARDS).0,
+            seat,
             shared,
             settings: settings(world),
         };

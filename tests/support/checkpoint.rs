@@ -51,6 +51,7 @@ pub async fn owner(server: &RedisServer, token: &str) -> RedisCheckpoint {
 /// One entry, continuing the one before.
 pub fn append(sequence: u64, blob: &str) -> Flush {
     Flush {
+        tenure: 1,
         shard: SHARD,
         previous: sequence - 1,
         sequence,

@@ -104,8 +104,9 @@ pub(crate) fn routed(
     partition: i32,
     now: WallMs,
 ) -> Vec<Batch> {
+    let from = records.iter().next().unwrap().offset();
     let next = records.last().unwrap().offset().next();
-    let mut routing = router.route(Partition(partition), records, next, &Cover::all(), now);
+    let mut routing = router.route(Partition(partition), records, from..next, &Cover::all(), now);
     assert!(routing.read_on().is_empty());
     routing.finish().batches
 }

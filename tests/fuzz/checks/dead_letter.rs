@@ -32,8 +32,13 @@ pub fn dead_letter(value: &[u8]) {
         ],
     };
     let records = Arc::new(vec![record].into());
-    let mut routing =
-        router.route(Partition(2), &records, Offset(42), &Cover::all(), WRITTEN.plus(SKEW));
+    let mut routing = router.route(
+        Partition(2),
+        &records,
+        Offset(0)..Offset(42),
+        &Cover::all(),
+        WRITTEN.plus(SKEW),
+    );
     let mut letters = Vec::new();
     loop {
         let group = routing.read_on();

@@ -1,0 +1,205 @@
+//! A group's life: several processes share the shards. They come, are asked to stop, die, or hang
+//! for longer than the session lasts and wake when others have what was theirs, while calls fail,
+//! come late and arrive twice. Then peace, then the judge, who besides all else lets no two members
+//! say different things of a tick.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use aggregator_service::domain::token::SHARDS;
+use aggregator_service::local::LocalGroup;
+use aggregator_service::pipeline::Ended;
+use aggregator_service::ports::Clock;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::audit;
+use crate::judge::{self, Healed, Lived};
+use crate::life::{after_death, runtime};
+use crate::plan::{Outage, Plan, Weather};
+use crate::process::Process;
+use crate::world::{MARKER, World};
+
+/// How long trades come in under faults.
+const TRADING_MS: u32 = 24_000;
+
+/// How long a member is not heard of before it is one no more.
+const SESSION: Duration = Duration::from_secs(3);
+
+/// Members at a time at most.
+const MEMBERS: usize = 4;
+
+/// Lives a seed.
+pub(crate) fn live(seed: u64) -> Lived {
+    runtime().block_on(Group::new(seed).life())
+}
+
+struct Group {
+    world: Arc<World>,
+    group: Arc<LocalGroup>,
+    rng: StdRng,
+    seed: u64,
+    members: Vec<Member>,
+}
+
+struct Member {
+    id: String,
+    process: Process,
+}
+
+impl Group {
+    fn new(seed: u64) -> Self {
+        let plan = Plan { seed, trading_ms: TRADING_MS, faults: Vec::new() };
+        let (world, group) = (Arc::new(World::new(&plan)), LocalGroup::new(SHARDS));
+        Self { world, group, rng: StdRng::seed_from_u64(seed), seed, members: Vec::new() }
+    }
+
+    async fn life(mut self) -> Lived {
+        let market = tokio::spawn(Arc::clone(&self.world).trade(TRADING_MS, self.seed));
+        self.join();
+        while self.world.elapsed_ms() < TRADING_MS.into() {
+            let pause = self.rng.random_range(50..4_000);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            self.clear_away();
+            self.suffer().await;
+        }
+        market.await.unwrap();
+        self.end_in_peace().await
+    }
+
+    fn join(&mut self) {
+        let id = format!("member-{}", self.world.ledger().count());
+        let seat = self.group.join(&id, "");
+        let process = Process::seated(&self.world, self.seed, seat);
+        self.members.push(Member { id, process });
+    }
+
+    /// Members that have died: the group notices that at the end of their session.
+    fn clear_away(&mut self) {
+        let gone = |member: &mut Member| {
+            assert!(member.process.gate.is_dead() || !member.process.is_over(), "it ended itself");
+            member.process.gate.is_dead()
+        };
+        for member in self.members.extract_if(.., gone) {
+            member.process.kill();
+            after_death(&self.world, &member.process);
+            let group = Arc::clone(&self.group);
+            tokio::spawn(async move {
+                tokio::time::sleep(SESSION).await;
+                group.leave(&member.id);
+            });
+        }
+    }
+
+    async fn suffer(&mut self) {
+        let one = self.rng.random_range(0..self.members.len().max(1));
+        match self.rng.random_range(0..10) {
+            _ if self.members.is_empty() => self.join(),
+            0..3 if self.members.len() < MEMBERS => self.join(),
+            0..3 => self.stop(one).await,
+            3 => self.members[one].process.gate.kill(),
+            4 => {
+                let calls = self.rng.random_range(1..400);
+                self.members[one].process.gate.kill_at(Some(calls));
+            }
+            5 => self.stop(one).await,
+            6 | 7 => self.hang(one),
+            8 => {
+                let outages = [Outage::Store, Outage::Producing, Outage::Fetches(0)];
+                let outage = outages[self.rng.random_range(0..outages.len())];
+                self.world.take_out(outage, self.rng.random_range(500..4_000));
+            }
+            _ => {
+                let weather = Weather::ALL[self.rng.random_range(0..Weather::ALL.len())];
+                let one_in = [0, 4, 10, 40][self.rng.random_range(0..4)];
+                self.world.set_weather(weather, one_in);
+            }
+        }
+    }
+
+    async fn stop(&mut self, one: usize) {
+        if self.members[one].process.gate.is_frozen() {
+            return;
+        }
+        let Member { id, mut process } = self.members.remove(one);
+        let ended = process.stop().await;
+        assert!(matches!(ended, None | Some(Ended::Stopped)), "it was asked to stop: {ended:?}");
+        after_death(&self.world, &process);
+        if ended.is_none() {
+            tokio::time::sleep(SESSION).await;
+        }
+        self.group.leave(&id);
+    }
+
+    /// Stands still; wakes before its session ends, or after.
+    fn hang(&mut self, one: usize) {
+        let Member { id, process } = &self.members[one];
+        if process.gate.is_frozen() {
+            return;
+        }
+        process.gate.freeze();
+        let (id, gate, group) = (id.clone(), Arc::clone(&process.gate), Arc::clone(&self.group));
+        let wakes = Duration::from_millis(self.rng.random_range(500..8_000));
+        tokio::spawn(async move {
+            let evicted = wakes > SESSION;
+            tokio::time::sleep(wakes.min(SESSION)).await;
+            if evicted {
+                group.evict(&id);
+                tokio::time::sleep(wakes - SESSION).await;
+            }
+            gate.thaw();
+            if evicted && !gate.is_dead() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                group.return_of(&id);
+            }
+        });
+    }
+
+    async fn end_in_peace(mut self) -> Lived {
+        let world = Arc::clone(&self.world);
+        world.heal();
+        for member in &self.members {
+            member.process.gate.kill_at(None);
+        }
+        // By then all have woken, every session is over, and every write that was delayed landed.
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        self.clear_away();
+        tokio::time::sleep(SESSION).await;
+        if self.members.is_empty() {
+            self.join();
+        }
+        self.catch_up().await;
+        Arc::clone(&world).trade(5_000, self.seed + 1).await;
+        let (at_ms, clock) = (world.elapsed_ms(), world.now().second().0);
+        let healed = Healed { at_ms, clock, far_back: false, grouped: true };
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        for member in &self.members {
+            assert_eq!(member.process.ready(&world), Ok(()), "in peace it is ready again");
+            let held = (member.process.budget.tokens(), member.process.budget.panes());
+            assert_eq!(held, (0, 0), "held at the end");
+        }
+        for partition in 0..world.partitions.load(SeqCst) {
+            world.put(partition, MARKER.into());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut last = 0;
+        for Member { mut process, .. } in self.members {
+            assert_eq!(process.stop().await, Some(Ended::Stopped));
+            after_death(&world, &process);
+            last = process.number;
+        }
+        audit::nothing_to_read_again(&world);
+        judge::judge(&world, last, &healed)
+    }
+
+    async fn catch_up(&self) {
+        for _ in 0..1_200 {
+            if self.members.iter().all(|member| member.process.has_caught_up()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("not caught up after two minutes");
+    }
+}
