@@ -36,6 +36,8 @@ pub struct Machine {
     /// How many the topic has.
     partitions: i32,
     state: State,
+    /// The id that the coordinator has surely stored.
+    synced_as: StrBytes,
     /// What it brings to the next sync, if it leads.
     plan: Vec<(StrBytes, Bytes)>,
     standing: Standing,
@@ -78,6 +80,7 @@ impl Machine {
             coordinator: None,
             partitions: 0,
             state: State::Arriving,
+            synced_as: StrBytes::default(),
             plan: Vec::new(),
             standing: Standing { unbroken: false, generation: -1 },
             assigned: BTreeSet::new(),
@@ -137,11 +140,12 @@ impl Machine {
         Next::Ask(Box::new(self.who.commit(&self.config.topic, positions)))
     }
 
-    /// What it was told counts as held, also before it says so.
+    /// What it was told counts, also before it is held.
     fn join(&mut self, now: Instant, held: &BTreeSet<ShardId>) -> Next {
         self.state = State::Joining;
         self.claimed = held.union(&self.assigned).copied().collect();
-        let claim = Claim { standing: self.standing, shards: self.claimed.clone() };
+        let (owned, held) = (self.assigned.clone(), held.clone());
+        let claim = Claim { standing: self.standing, owned, held };
         let said = Subscription { claim, address: self.config.address.clone() };
         match wire::subscription(&self.config.topic, &said) {
             Ok(brings) => Next::Ask(Box::new(self.who.join(self.timing, brings))),
@@ -169,23 +173,20 @@ impl Machine {
         answer: Answer,
     ) -> Result<(), GroupError> {
         match answer {
-            Answer::Found(found, partitions) => self.found(now, &found, partitions),
-            Answer::Described(described) => self.described(now, &described),
-            Answer::Joined(joined) => self.joined(sent, now, joined),
-            Answer::Synced(synced) => self.synced(sent, now, &synced),
+            Answer::Found(found, partitions) => self.found(now, &found, partitions)?,
+            Answer::Described(described) => self.described(now, &described)?,
+            Answer::Joined(joined) => self.joined(sent, now, joined)?,
+            Answer::Synced(synced) => self.synced(sent, now, &synced)?,
             Answer::Beaten(beaten) => {
                 self.heartbeat_at = Some(now + self.timing.heartbeat());
                 if self.fine(now, beaten.error_code)? {
                     self.well(sent);
                 }
-                Ok(())
             }
-            Answer::Committed(committed) => {
-                self.committed(&committed);
-                Ok(())
-            }
-            Answer::Left(_) => Ok(()),
+            Answer::Committed(committed) => self.committed(&committed),
+            Answer::Left(_) => {}
         }
+        Ok(())
     }
 
     /// There was no answer: the connection broke, or the time was up.
@@ -293,6 +294,7 @@ impl Machine {
         self.standing = Standing { unbroken: true, generation: self.who.generation };
         self.leaving = self.claimed.difference(&self.assigned).copied().collect();
         self.state = State::Member;
+        self.synced_as = self.who.member.clone();
         self.heartbeat_at = Some(now + self.timing.heartbeat());
         self.tell(members);
         self.well(sent);
@@ -308,10 +310,14 @@ impl Machine {
 
     /// Whether a code is none; else what follows from it.
     fn fine(&mut self, now: Instant, code: i16) -> Result<bool, GroupError> {
-        if let Some(last) = GroupError::of(code, &self.config) {
+        let mut error = Error::try_from_code(code);
+        if error == Some(Error::FencedInstanceId) && self.synced_as != self.who.member {
+            // A coordinator that moved has not stored the id yet: there is no other process.
+            error = Some(Error::UnknownMemberId);
+        } else if let Some(last) = GroupError::of(code, &self.config) {
             return Err(last);
         }
-        match Error::try_from_code(code) {
+        match error {
             None => return Ok(true),
             Some(Error::RebalanceInProgress) => self.state = State::Joining,
             Some(Error::IllegalGeneration) => self.lose(),

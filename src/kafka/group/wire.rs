@@ -43,7 +43,8 @@ struct Claimed {
     version: u8,
     unbroken: bool,
     generation: i32,
-    shards: BTreeSet<u16>,
+    owned: BTreeSet<u16>,
+    held: BTreeSet<u16>,
     address: String,
 }
 
@@ -73,7 +74,8 @@ pub fn subscription(topic: &str, said: &Subscription) -> anyhow::Result<Bytes> {
         version: INNER_VERSION,
         unbroken: claim.standing.unbroken,
         generation: claim.standing.generation,
-        shards: numbers(&claim.shards),
+        owned: numbers(&claim.owned),
+        held: numbers(&claim.held),
         address: address.clone(),
     };
     let outer = ConsumerProtocolSubscription::default()
@@ -91,7 +93,7 @@ pub fn subscribed(bytes: &Bytes) -> anyhow::Result<Subscription> {
     let inner: Claimed = serde_json::from_slice(&outer.user_data.unwrap_or_default())?;
     anyhow::ensure!(inner.version == INNER_VERSION, "version {} is unknown", inner.version);
     let standing = Standing { unbroken: inner.unbroken, generation: inner.generation };
-    let claim = Claim { standing, shards: ids(inner.shards) };
+    let claim = Claim { standing, owned: ids(inner.owned), held: ids(inner.held) };
     Ok(Subscription { claim, address: inner.address })
 }
 
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn a_subscription_comes_back_as_it_was_said() {
         let standing = Standing { unbroken: true, generation: 7 };
-        let claim = Claim { standing, shards: some([3, 63]) };
+        let claim = Claim { standing, owned: some([3, 63]), held: some([3, 9]) };
         let said = Subscription { claim, address: "host:8081".to_owned() };
         assert_eq!(subscribed(&subscription("trades", &said).unwrap()).unwrap(), said);
     }
