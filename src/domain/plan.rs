@@ -181,12 +181,12 @@ mod tests {
     }
 
     fn members() -> impl Strategy<Value = BTreeMap<String, Claim>> {
-        let shards = prop::collection::btree_set((0..40_u16).prop_map(ShardId), 0..40);
-        let claim =
-            (any::<bool>(), -1..4_i32, shards).prop_map(|(unbroken, generation, shards)| Claim {
-                standing: Standing { unbroken, generation },
-                shards,
-            });
+        let shards = || prop::collection::btree_set((0..40_u16).prop_map(ShardId), 0..40);
+        let parts = (any::<bool>(), -1..4_i32, shards(), shards());
+        let claim = parts.prop_map(|(unbroken, generation, owned, held)| {
+            let standing = Standing { unbroken, generation };
+            Claim { standing, owned, held }
+        });
         prop::collection::btree_map("[a-h]", claim, 1..8)
     }
 

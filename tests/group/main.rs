@@ -5,10 +5,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exchanges;
 mod model;
 mod network;
-
+mod real;
 mod simulation;
+mod stage;
 
 use std::time::Duration;
 

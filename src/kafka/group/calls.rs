@@ -18,9 +18,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::GroupConfig;
 use super::timing::Timing;
 use super::wire::{PROTOCOL, PROTOCOL_TYPE};
+use super::{GroupConfig, said};
 use crate::domain::position::{Offset, Partition};
 use crate::kafka::connect::KafkaError;
 use crate::kafka::raw::{Connection, METADATA_VERSION, topic_name};
@@ -190,6 +190,13 @@ impl Who {
             .with_members(vec![member]);
         Call::Leave(request)
     }
+}
+
+/// Why positions were not kept, if some were not.
+pub(super) fn not_kept(committed: &OffsetCommitResponse) -> Option<String> {
+    let partitions = committed.topics.iter().flat_map(|topic| &topic.partitions);
+    let failed = partitions.map(|one| one.error_code).find(|code| *code != 0);
+    failed.map(|code| format!("positions are not kept: {}", said(code)))
 }
 
 fn millis(duration: Duration) -> i32 {

@@ -10,13 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::ResponseError as Error;
 use kafka_protocol::messages::{
-    DescribeGroupsResponse, FindCoordinatorResponse, JoinGroupResponse, OffsetCommitResponse,
-    SyncGroupResponse,
+    DescribeGroupsResponse, FindCoordinatorResponse, JoinGroupResponse, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
-use super::calls::{Answer, Call, Who};
+use super::calls::{Answer, Call, Who, not_kept};
 use super::timing::{COMMIT_INTERVAL, PAUSE_FIRST, PAUSE_MOST, Timing};
 use super::wire::{self, Subscription};
 use super::{GroupConfig, GroupError, GroupStatus, State, leader, said};
@@ -149,10 +148,7 @@ impl Machine {
         let said = Subscription { claim, address: self.config.address.clone() };
         match wire::subscription(&self.config.topic, &said) {
             Ok(brings) => Next::Ask(Box::new(self.who.join(self.timing, brings))),
-            Err(error) => {
-                self.back_off(now, error);
-                Next::Wait(self.rest.unwrap_or(now))
-            }
+            Err(error) => Next::Wait(self.back_off(now, error)),
         }
     }
 
@@ -183,7 +179,8 @@ impl Machine {
                     self.well(sent);
                 }
             }
-            Answer::Committed(committed) => self.committed(&committed),
+            // What is wrong with the membership a heartbeat says.
+            Answer::Committed(committed) => self.commit_trouble = not_kept(&committed),
             Answer::Left(_) => {}
         }
         Ok(())
@@ -301,13 +298,6 @@ impl Machine {
         Ok(())
     }
 
-    /// A commit that fails stops nothing: what is wrong with the membership a heartbeat says.
-    fn committed(&mut self, committed: &OffsetCommitResponse) {
-        let partitions = committed.topics.iter().flat_map(|topic| &topic.partitions);
-        let failed = partitions.map(|one| one.error_code).find(|code| *code != 0);
-        self.commit_trouble = failed.map(|code| format!("positions are not kept: {}", said(code)));
-    }
-
     /// Whether a code is none; else what follows from it.
     fn fine(&mut self, now: Instant, code: i16) -> Result<bool, GroupError> {
         let mut error = Error::try_from_code(code);
@@ -328,7 +318,7 @@ impl Machine {
             Some(Error::NotCoordinator | Error::CoordinatorNotAvailable) => {
                 self.failed(now, said(code));
             }
-            Some(_) => self.back_off(now, said(code)),
+            Some(_) => _ = self.back_off(now, said(code)),
         }
         Ok(false)
     }
@@ -356,10 +346,12 @@ impl Machine {
         self.lease = Some(sent + self.timing.lease());
     }
 
-    fn back_off(&mut self, now: Instant, cause: impl Display) {
+    /// Until when it rests.
+    fn back_off(&mut self, now: Instant, cause: impl Display) -> Instant {
         self.trouble = Some(cause.to_string());
-        self.rest = Some(now + self.pause);
+        let until = now + self.pause;
         self.pause = (self.pause * 2).min(PAUSE_MOST);
+        *self.rest.insert(until)
     }
 
     /// What there is to say before it ends; it may publish no more.
