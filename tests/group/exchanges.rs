@@ -63,6 +63,8 @@ impl Bench {
         let bytes = sync.assignments[0].assignment.clone();
         self.hears(Answer::Synced(SyncGroupResponse::default().with_assignment(bytes))).unwrap();
         assert_eq!(self.machine.told().unwrap().shards.len(), 64);
+        assert!(matches!(self.asks(), Call::Commit(_)), "tools see it from the beginning");
+        self.hears(Answer::Committed(OffsetCommitResponse::default())).unwrap();
     }
 
     /// What it asks, as soon as it asks something.
@@ -272,12 +274,11 @@ fn a_lease_counts_from_when_it_was_asked_for() {
 fn a_commit_that_fails_is_said_and_stops_nothing() {
     let mut bench = Bench::member();
     let commit = loop {
-        match bench.asks() {
-            Call::Heartbeat(_) => {
-                bench.hears(Answer::Beaten(HeartbeatResponse::default())).unwrap();
-            }
-            call => break call,
+        let call = bench.asks();
+        if !matches!(call, Call::Heartbeat(_)) {
+            break call;
         }
+        bench.hears(Answer::Beaten(HeartbeatResponse::default())).unwrap();
     };
     let Call::Commit(asked) = &commit else { panic!("{commit:?}") };
     assert_eq!(asked.topics[0].partitions[0].committed_offset, 7);

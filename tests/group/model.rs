@@ -20,7 +20,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
 /// Which request an answer is to.
-pub type Ticket = u64;
+pub(crate) type Ticket = u64;
 
 #[derive(Clone, Debug)]
 struct Member {
@@ -46,9 +46,9 @@ enum Phase {
 
 /// The coordinator.
 #[derive(Clone, Debug)]
-pub struct Coordinator {
+pub(crate) struct Coordinator {
     /// How often it has moved; part of its address.
-    pub moves: u16,
+    pub(crate) moves: u16,
     phase: Phase,
     generation: i32,
     leader: StrBytes,
@@ -60,14 +60,14 @@ pub struct Coordinator {
     ready: Vec<(Ticket, Answer)>,
     stored: Option<Box<Coordinator>>,
     /// Rebalances so far.
-    pub rebalances: usize,
+    pub(crate) rebalances: usize,
 }
 
 /// What a first join waits for others.
 const INITIAL_DELAY: Duration = Duration::from_secs(3);
 
 impl Coordinator {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             moves: 0,
             phase: Phase::Stable,
@@ -82,12 +82,8 @@ impl Coordinator {
         }
     }
 
-    pub fn members(&self) -> usize {
-        self.members.len()
-    }
-
     /// Another broker takes over with what was stored; waiting requests are lost.
-    pub fn relocate(&mut self, now: Instant) {
+    pub(crate) fn relocate(&mut self, now: Instant) {
         let (moves, ids, rebalances) = (self.moves + 1, self.ids, self.rebalances);
         let stored = self.stored.take().map_or_else(Self::new, |stored| *stored);
         *self = Self { moves, ids, rebalances, ..stored };
@@ -98,19 +94,19 @@ impl Coordinator {
     }
 
     /// An operator deletes the group, which only one without members allows.
-    pub fn delete(&mut self) {
+    pub(crate) fn delete(&mut self) {
         if self.members.is_empty() {
             *self = Self { moves: self.moves, ids: self.ids, ..Self::new() };
         }
     }
 
     /// Answers that have become ready.
-    pub fn take_ready(&mut self) -> Vec<(Ticket, Answer)> {
+    pub(crate) fn take_ready(&mut self) -> Vec<(Ticket, Answer)> {
         std::mem::take(&mut self.ready)
     }
 
     /// What time does: members that were silent are cut off, joins end.
-    pub fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         let silent = |member: &Member| member.waits.is_none() && member.seen + member.session < now;
         let gone = self.members.iter().filter(|(_, member)| silent(member));
         let gone: Vec<_> = gone.map(|(id, _)| id.clone()).collect();
@@ -120,7 +116,7 @@ impl Coordinator {
         self.complete(now);
     }
 
-    pub fn handle(&mut self, now: Instant, ticket: Ticket, call: &Call) {
+    pub(crate) fn handle(&mut self, now: Instant, ticket: Ticket, call: &Call) {
         let answer = match call {
             Call::Find(..) => {
                 let found = FindCoordinatorResponse::default().with_host("moved".into());

@@ -18,26 +18,26 @@ use crate::config;
 use crate::model::{Coordinator, Ticket};
 
 /// One step of time.
-pub const STEP: Duration = Duration::from_millis(20);
+pub(crate) const STEP: Duration = Duration::from_millis(20);
 
 /// A process, or the place where one was.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     name: String,
     fixed: bool,
-    pub process: Option<Process>,
+    pub(crate) process: Option<Process>,
 }
 
 #[derive(Debug)]
-pub struct Process {
-    pub machine: Machine,
-    pub assignment: Option<Arc<Assignment>>,
-    pub lease: Option<Instant>,
-    pub held: BTreeSet<ShardId>,
+pub(crate) struct Process {
+    pub(crate) machine: Machine,
+    pub(crate) assignment: Option<Arc<Assignment>>,
+    pub(crate) lease: Option<Instant>,
+    pub(crate) held: BTreeSet<ShardId>,
     /// When it lets go of what it was not assigned.
     lets_go: Instant,
     /// Stopped, and lives on then.
-    pub hangs_until: Instant,
+    pub(crate) hangs_until: Instant,
     asked: Option<Asked>,
 }
 
@@ -58,20 +58,20 @@ struct Flight {
     call: Call,
 }
 
-pub struct World {
-    pub now: Instant,
-    pub coordinator: Coordinator,
-    pub places: Vec<Place>,
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) places: Vec<Place>,
     flights: Vec<Flight>,
     tickets: Ticket,
     /// Of a hundred messages so many are lost.
-    pub losses: u32,
-    pub random: StdRng,
+    pub(crate) losses: u32,
+    pub(crate) random: StdRng,
 }
 
 impl World {
     /// Places for members, half of them static.
-    pub fn new(places: usize, seed: u64) -> Self {
+    pub(crate) fn new(places: usize, seed: u64) -> Self {
         let place = |at| Place { name: format!("p{at}"), fixed: at % 2 == 0, process: None };
         Self {
             now: Instant::now(),
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    pub fn start(&mut self, at: usize) {
+    pub(crate) fn start(&mut self, at: usize) {
         let place = &mut self.places[at];
         let machine = Machine::new(config(place.fixed.then_some(&*place.name)));
         place.process = Some(Process {
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// It ends and says so; whether that is heard is a matter of the network.
-    pub fn stop(&mut self, at: usize) {
+    pub(crate) fn stop(&mut self, at: usize) {
         let Some(mut process) = self.places[at].process.take() else { return };
         let to = process.machine.coordinator().map(str::to_owned);
         for call in process.machine.farewell(&[]) {
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// All connections break.
-    pub fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.flights.clear();
         for process in self.places.iter_mut().filter_map(|place| place.process.as_mut()) {
             if let Some(asked) = &mut process.asked {
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// Time goes on by one step.
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.now += STEP;
         self.arrive();
         self.coordinator.tick(self.now);
@@ -220,13 +220,13 @@ impl World {
     }
 
     /// Those who may publish a shard now.
-    pub fn publishers(&self, shard: ShardId) -> usize {
+    pub(crate) fn publishers(&self, shard: ShardId) -> usize {
         let processes = self.places.iter().filter_map(|place| place.process.as_ref());
         processes.filter(|process| process.may_publish(shard, self.now)).count()
     }
 
     /// Who knows what, for one who has to find out.
-    pub fn picture(&self) -> String {
+    pub(crate) fn picture(&self) -> String {
         let line = |place: &Place| {
             let process = place.process.as_ref()?;
             let told = process.assignment.as_ref();

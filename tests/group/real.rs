@@ -1,12 +1,15 @@
 //! Groups on a real Kafka.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aggregator_service::kafka::group::{GroupConfig, GroupError, State};
+use tokio::time::Instant;
 
 use crate::config;
 use crate::stage::{Peer, SESSION, broker, shares};
-use crate::support::kafka::consumer_groups;
+use crate::support::kafka::topic::PATIENCE;
+use crate::support::kafka::{KafkaBroker, consumer_groups};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_crash_leave_and_return() {
@@ -42,6 +45,22 @@ async fn members_come_crash_leave_and_return() {
     a.leave().await;
 }
 
+/// What the tool says of each partition, once positions were committed for all.
+fn committed(broker: &KafkaBroker, group: &str) -> Vec<Vec<String>> {
+    let began = Instant::now();
+    loop {
+        let said = consumer_groups(broker, &["--describe", "--group", group]);
+        let rows = said.lines().filter(|line| line.contains("trades"));
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        let rows: Vec<Vec<String>> = rows.map(words).collect();
+        if rows.len() == 4 && rows.iter().all(|row| row[5] != "-") {
+            println!("{said}");
+            return rows;
+        }
+        assert!(began.elapsed() < PATIENCE, "{said}");
+    }
+}
+
 /// Who of them has the one shard that cannot be divided is not said.
 async fn shares_of_three(peers: &[&Peer; 3]) -> Duration {
     let expected = [[22, 21, 21], [21, 22, 21], [21, 21, 22]];
@@ -56,22 +75,14 @@ async fn kafkas_own_tool_shows_members_and_lag_and_a_group_that_is_deleted_begin
     let [a, b] = [None, Some("b")].map(|instance| Peer::join(&broker, "shown", instance));
     shares(&[&a, &b], &[32, 32]).await;
     a.reach(&[0, 0, 0, 0]);
-    let described = loop {
-        let said = consumer_groups(&broker, &["--describe", "--group", "shown"]);
-        if said.lines().filter(|line| line.contains("trades")).count() == 4 {
-            break said;
-        }
-    };
-    println!("{described}");
-    let rows = described.lines().filter(|line| line.contains("trades"));
-    let rows: Vec<Vec<&str>> = rows.map(|line| line.split_whitespace().collect()).collect();
+    let rows = committed(&broker, "shown");
     // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID
     let lag: i64 = rows.iter().map(|row| row[5].parse::<i64>().expect("lag")).sum();
     assert_eq!(lag, 10);
     for row in &rows {
-        assert_eq!((row[3], row[7], row[8]), ("0", "/127.0.0.1", "test"), "{row:?}");
+        assert_eq!([&row[3], &row[7], &row[8]], ["0", "/127.0.0.1", "test"], "{row:?}");
     }
-    let members: std::collections::BTreeSet<_> = rows.iter().map(|row| row[6]).collect();
+    let members: BTreeSet<_> = rows.iter().map(|row| &row[6]).collect();
     assert_eq!(members.len(), 2, "partitions stand with the owners of their shards");
     a.leave().await;
     b.leave().await;

@@ -18,19 +18,19 @@ use crate::support::kafka::topic::{PATIENCE, cluster, ensure};
 use crate::support::kafka::{KafkaBroker, console_produce};
 
 /// Above the time that a member that is gone is waited for.
-pub const SESSION: Duration = Duration::from_secs(3);
+pub(crate) const SESSION: Duration = Duration::from_secs(3);
 
 /// A running member.
-pub struct Peer {
-    pub seat: Seat,
-    pub status: watch::Receiver<GroupStatus>,
+pub(crate) struct Peer {
+    pub(crate) seat: Seat,
+    pub(crate) status: watch::Receiver<GroupStatus>,
     stop: CancellationToken,
     member: JoinHandle<Result<(), GroupError>>,
     pipeline: JoinHandle<()>,
 }
 
 /// A broker that takes short sessions, and a topic of 4 partitions with 10 records in it.
-pub async fn broker() -> KafkaBroker {
+pub(crate) async fn broker() -> KafkaBroker {
     let start = || KafkaBroker::start_with(&[("group.min.session.timeout.ms", "1000")]);
     let broker = tokio::task::spawn_blocking(start).await.expect("broker");
     ensure(cluster(&broker).await.as_ref(), "trades", 4).await;
@@ -40,13 +40,13 @@ pub async fn broker() -> KafkaBroker {
 }
 
 impl Peer {
-    pub fn join(broker: &KafkaBroker, group: &str, instance: Option<&str>) -> Self {
+    pub(crate) fn join(broker: &KafkaBroker, group: &str, instance: Option<&str>) -> Self {
         let of_group =
             GroupConfig { group: group.to_owned(), session: SESSION, ..config(instance) };
         Self::join_as(broker, of_group)
     }
 
-    pub fn join_as(broker: &KafkaBroker, config: GroupConfig) -> Self {
+    pub(crate) fn join_as(broker: &KafkaBroker, config: GroupConfig) -> Self {
         let (seat, served) = seat();
         let (group, status) = Group::new(broker.config(), config, served, Instant::now);
         let stop = CancellationToken::new();
@@ -61,47 +61,47 @@ impl Peer {
         Self { seat, status, stop, member, pipeline }
     }
 
-    pub fn told(&self) -> Option<Arc<Assignment>> {
+    pub(crate) fn told(&self) -> Option<Arc<Assignment>> {
         self.seat.assignment.borrow().clone()
     }
 
-    pub fn generation(&self) -> i32 {
+    pub(crate) fn generation(&self) -> i32 {
         self.told().map_or(-1, |told| told.generation)
     }
 
     /// The shards that it may publish now.
-    pub fn published(&self) -> BTreeSet<ShardId> {
+    pub(crate) fn published(&self) -> BTreeSet<ShardId> {
         let leased = self.seat.lease.borrow().is_some_and(|until| until > Instant::now());
         let told = self.told().filter(|_| leased);
         told.map(|told| told.shards.clone()).unwrap_or_default()
     }
 
-    pub fn reach(&self, offsets: &[i64]) {
+    pub(crate) fn reach(&self, offsets: &[i64]) {
         let offsets = offsets.iter().map(|offset| Offset(*offset));
         self.seat.positions.send_replace((0..).map(Partition).zip(offsets).collect());
     }
 
     /// It dies as a process does, and says nothing.
-    pub fn crash(self) {
+    pub(crate) fn crash(self) {
         self.member.abort();
         self.pipeline.abort();
     }
 
     /// It ends as one that was asked to.
-    pub async fn leave(self) {
+    pub(crate) async fn leave(self) {
         self.stop.cancel();
         timeout(PATIENCE, self.member).await.expect("in time").expect("task").expect("left");
     }
 
     /// It ends by itself.
-    pub async fn ends(self) -> GroupError {
+    pub(crate) async fn ends(self) -> GroupError {
         timeout(PATIENCE, self.member).await.expect("in time").expect("task").expect_err("refused")
     }
 }
 
 /// Waits until the members publish so many shards each; never does one shard belong to two. How
 /// long it took.
-pub async fn shares(peers: &[&Peer], expected: &[usize]) -> Duration {
+pub(crate) async fn shares(peers: &[&Peer], expected: &[usize]) -> Duration {
     let began = Instant::now();
     loop {
         let published: Vec<_> = peers.iter().map(|peer| peer.published()).collect();
