@@ -87,6 +87,13 @@
 //!   connect        from addresses to a client that is rebuilt
 //!   encoder        messages to a record batch
 //!   fetch          one fetch: what is asked, where the batches stand
+//!   group/         membership in the consumer group
+//!     calls        its requests
+//!     leader       the plan, as the leader brings it
+//!     machine      what a member does next; pure
+//!     task         asks, and tells the seat
+//!     timing       how long a member waits for what
+//!     wire         subscriptions and assignments as bytes
 //!   isolate        batches one by one: markers, what was aborted, what is damaged
 //!   leader         which broker leads a partition
 //!   log            fetching, partition by partition

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use layers::Origin;
 pub use settings::{Config, Kind, SETTINGS, Setting};
-pub use values::{Headers, LogFormat, LogLevel, SaslMechanism, Secret};
+pub use values::{Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 
 use layers::Values;
 

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::duration;
-use super::values::{Headers, LogFormat, LogLevel, SaslMechanism, Secret};
+use super::values::{Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
 use crate::domain::window::{Window, Windows};
 
@@ -91,6 +91,20 @@ pub(super) fn skew(text: &str) -> Option<Duration> {
 /// From 1 ms to a minute.
 pub(super) fn short(text: &str) -> Option<Duration> {
     between(text, Duration::from_millis(1), Duration::from_secs(60))
+}
+
+/// From 3 s, so that a lease of some seconds is left, to what brokers take by default.
+pub(super) fn session(text: &str) -> Option<Duration> {
+    between(text, Duration::from_secs(3), Duration::from_secs(1_800))
+}
+
+/// What Kafka takes: the rules are a topic's.
+pub(super) fn instance(text: &str) -> Option<InstanceId> {
+    match text {
+        "" => Some(InstanceId::None),
+        "auto" => Some(InstanceId::Auto),
+        name => topic(name).map(InstanceId::Named),
+    }
 }
 
 /// From 1 s to an hour.

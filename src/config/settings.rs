@@ -9,7 +9,7 @@ use url::Url;
 use super::Shown;
 use super::layers::Values;
 use super::parse;
-use super::values::{Headers, LogFormat, LogLevel, SaslMechanism, Secret};
+use super::values::{Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
 use crate::domain::window::Windows;
 
@@ -86,6 +86,12 @@ settings! {
     /// The group that lag tools see, and the name of the checkpoint.
     kafka_consumer_group: String = "KAFKA_CONSUMER_GROUP", "aggregator-service", Needed,
         parse::name, "any text";
+    /// A name in the group that outlives a restart; auto: host name and port; empty: none.
+    kafka_group_instance_id: InstanceId = "KAFKA_GROUP_INSTANCE_ID", "auto", Optional,
+        parse::instance, "auto, or letters, digits, dots, dashes and underscores, or empty";
+    /// After so long without a word from an instance the others take over what it had.
+    kafka_session_timeout: Duration = "KAFKA_SESSION_TIMEOUT", "10s", Needed, parse::session,
+        "a duration, 3s to 30m";
     /// Encrypt connections to Kafka.
     kafka_tls: bool = "KAFKA_TLS", "false", Needed, parse::boolean,
         "true or false";

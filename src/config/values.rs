@@ -78,6 +78,29 @@ pub enum SaslMechanism {
     OauthBearer,
 }
 
+/// By which name an instance is known in its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InstanceId {
+    /// By host name and HTTP port.
+    Auto,
+    /// By none: each start is a new member.
+    None,
+    /// By this one.
+    Named(String),
+}
+
+impl InstanceId {
+    /// The name, on this host and with this HTTP port. Any free port (0) makes none that lasts.
+    #[must_use]
+    pub fn on(&self, host: &str, port: u16) -> Option<String> {
+        match self {
+            Self::Auto => (port > 0).then(|| format!("{host}-{port}")),
+            Self::None => None,
+            Self::Named(name) => Some(name.clone()),
+        }
+    }
+}
+
 impl Secret {
     /// Hides a text.
     #[must_use]

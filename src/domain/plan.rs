@@ -16,11 +16,14 @@ use super::token::ShardId;
 pub struct Claim {
     /// How well founded its claim is.
     pub standing: Standing,
-    /// What it holds: what it was assigned, and what it has not let go yet.
-    pub shards: BTreeSet<ShardId>,
+    /// What it was assigned last.
+    pub owned: BTreeSet<ShardId>,
+    /// What it holds, which may be more: what it has not let go yet keeps others out, and counts
+    /// for nothing else.
+    pub held: BTreeSet<ShardId>,
 }
 
-/// Of two claims of one shard the one of the higher standing counts; the other must let go.
+/// Of two that own one shard the one of the higher standing counts; the other must let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Standing {
     /// It has been a member since it was assigned what it claims. One that was cut off claims what
@@ -51,7 +54,7 @@ pub fn plan(members: &BTreeMap<String, Claim>, shards: u16) -> BTreeMap<String, 
         let lacking = quota.saturating_sub(given.len());
         let withheld = |shard: &ShardId| {
             let mut others = seats.iter().enumerate().filter(|(other, _)| *other != place);
-            others.any(|(_, other)| other.claim.shards.contains(shard))
+            others.any(|(_, other)| other.claim.names(*shard))
         };
         given.extend(free.by_ref().take(lacking).filter(|shard| !withheld(shard)));
     }
@@ -64,10 +67,16 @@ struct Seat<'a> {
     owned: BTreeSet<ShardId>,
 }
 
+impl Claim {
+    fn names(&self, shard: ShardId) -> bool {
+        self.owned.contains(&shard) || self.held.contains(&shard)
+    }
+}
+
 /// Gives a shard to the one whose claim counts, if there is any: among equals to the one that has
 /// fewest, so that two that come to an empty group at once divide it without a move.
 fn settle(seats: &mut [Seat<'_>], shard: ShardId) -> bool {
-    let claimants = seats.iter_mut().filter(|seat| seat.claim.shards.contains(&shard));
+    let claimants = seats.iter_mut().filter(|seat| seat.claim.owned.contains(&shard));
     let owner = claimants.min_by_key(|seat| (Reverse(seat.claim.standing), seat.owned.len()));
     owner.is_some_and(|seat| seat.owned.insert(shard))
 }
@@ -95,7 +104,8 @@ mod tests {
 
     fn claim(generation: i32, shards: impl IntoIterator<Item = u16>) -> Claim {
         let standing = Standing { unbroken: true, generation };
-        Claim { standing, shards: shards.into_iter().map(ShardId).collect() }
+        let owned: BTreeSet<_> = shards.into_iter().map(ShardId).collect();
+        Claim { standing, held: owned.clone(), owned }
     }
 
     fn group<const N: usize>(members: [(&str, Claim); N]) -> BTreeMap<String, Claim> {
@@ -110,7 +120,9 @@ mod tests {
     fn settled(mut members: BTreeMap<String, Claim>, shards: u16) -> Plan {
         for generation in 100..104 {
             let planned = plan(&members, shards);
-            let done = members.iter().all(|(id, claim)| claim.shards == planned[id]);
+            let done = members
+                .iter()
+                .all(|(id, claim)| claim.owned == planned[id] && claim.held == planned[id]);
             if done {
                 return planned;
             }
@@ -148,7 +160,7 @@ mod tests {
             ..claim(0, [0, 1, 2, 3])
         };
         let back = plan(&group([("a", stale), ("b", claim(2, [0, 1, 2, 3]))]), 4);
-        assert_eq!(back["b"], claim(0, [0, 1]).shards);
+        assert_eq!(back["b"], claim(0, [0, 1]).owned);
         assert_eq!(back["a"], BTreeSet::new(), "b has not let go yet");
     }
 
@@ -161,13 +173,20 @@ mod tests {
         assert_eq!(planned["c"].len(), 10, "what a has let go is c's at once");
     }
 
+    #[test]
+    fn who_has_still_to_let_go_of_a_shard_does_not_own_it() {
+        let slow = Claim { held: [0, 1, 2, 3].map(ShardId).into(), ..claim(2, [0, 1]) };
+        let planned = plan(&group([("a", slow), ("b", claim(2, [2, 3]))]), 4);
+        assert_eq!(planned["b"], claim(0, [2, 3]).owned);
+    }
+
     fn members() -> impl Strategy<Value = BTreeMap<String, Claim>> {
-        let shards = prop::collection::btree_set((0..40_u16).prop_map(ShardId), 0..40);
-        let claim =
-            (any::<bool>(), -1..4_i32, shards).prop_map(|(unbroken, generation, shards)| Claim {
-                standing: Standing { unbroken, generation },
-                shards,
-            });
+        let shards = || prop::collection::btree_set((0..40_u16).prop_map(ShardId), 0..40);
+        let parts = (any::<bool>(), -1..4_i32, shards(), shards());
+        let claim = parts.prop_map(|(unbroken, generation, owned, held)| {
+            let standing = Standing { unbroken, generation };
+            Claim { standing, owned, held }
+        });
         prop::collection::btree_map("[a-h]", claim, 1..8)
     }
 
@@ -195,9 +214,9 @@ mod tests {
                 prop_assert!(seen.insert(shard), "{shard:?} twice");
                 let own = &members[id];
                 for (_, other) in members.iter().filter(|(other, _)| *other != id) {
-                    let stands = other.shards.contains(&shard);
-                    let better = own.shards.contains(&shard) && own.standing >= other.standing;
-                    prop_assert!(!stands || better, "{shard:?} of {id}");
+                    let owns = own.owned.contains(&shard);
+                    let better = other.owned.contains(&shard) && other.standing > own.standing;
+                    prop_assert!(!other.names(shard) || owns && !better, "{shard:?} of {id}");
                 }
             }
         }
@@ -219,10 +238,10 @@ mod tests {
             let planned = settled(members.clone(), 40);
             let kept: usize = members
                 .iter()
-                .map(|(id, claim)| claim.shards.intersection(&planned[id]).count())
+                .map(|(id, claim)| claim.owned.intersection(&planned[id]).count())
                 .sum();
             let [share, extra] = [40 / members.len(), 40 % members.len()];
-            let owned = || members.values().map(|claim| claim.shards.len());
+            let owned = || members.values().map(|claim| claim.owned.len());
             let most = owned().map(|owned| owned.min(share)).sum::<usize>()
                 + owned().filter(|owned| *owned > share).count().min(extra);
             prop_assert_eq!(kept, most);

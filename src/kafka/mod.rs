@@ -1,6 +1,7 @@
 //! The Kafka edge: the input log, the producer, topics. Metadata and offsets go over `rskafka`;
 //! records are fetched and produced, and topics made, on connections of our own (`raw`; why, say
-//! `log`, `producer` and `admin`). Never decides anything about trades, never commits an offset.
+//! `log`, `producer` and `admin`). Never decides anything about trades, commits offsets for tools
+//! alone.
 //!
 //! What it promises and what not:
 //! - A record is never skipped in silence: it is delivered, or its offset is in `unreadable`.
@@ -13,6 +14,7 @@ mod batch;
 mod connect;
 mod encoder;
 mod fetch;
+pub mod group;
 mod isolate;
 mod leader;
 mod log;

@@ -151,7 +151,8 @@ impl State {
             let members = self.members_of(&planned, &id);
             let Some(shards) = planned.get(&id).cloned() else { continue };
             let Some(seated) = self.members.get_mut(&id) else { continue };
-            seated.leaving = claim.shards.difference(&shards).copied().collect();
+            let claimed = claim.held.union(&claim.owned);
+            seated.leaving = claimed.filter(|shard| !shards.contains(shard)).copied().collect();
             seated.assigned.clone_from(&shards);
             seated.standing = Standing { unbroken: true, generation: self.generation };
             let (generation, membership) = (self.generation, seated.membership);
@@ -175,10 +176,9 @@ impl State {
 }
 
 impl Seated {
-    /// What it was told counts from then on, also before it says that it holds it.
     fn claim(&self) -> Claim {
-        let shards = self.served.held.borrow().union(&self.assigned).copied().collect();
-        Claim { standing: self.standing, shards }
+        let (owned, held) = (self.assigned.clone(), self.served.held.borrow().clone());
+        Claim { standing: self.standing, owned, held }
     }
 }
 

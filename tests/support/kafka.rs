@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use aggregator_service::kafka::{KafkaConfig, connect};
 
-pub use foreign::{Session, console_consume, console_produce, foreign};
+pub use foreign::{Session, console_consume, console_produce, consumer_groups, foreign};
 use jars::java;
 
 /// A node listens some 5 s after its start; on a busy machine it takes longer.

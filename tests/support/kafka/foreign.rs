@@ -40,6 +40,16 @@ pub fn console_consume(broker: &KafkaBroker, topic: &str, count: usize) -> Vec<S
     run(command, "").lines().map(str::to_owned).collect()
 }
 
+/// What Kafka's own tool for groups says, with these arguments.
+pub fn consumer_groups(broker: &KafkaBroker, arguments: &[&str]) -> String {
+    let mut command = java(&BRIEF_JVM);
+    command
+        .arg("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
+        .args(["--bootstrap-server", &broker.address()])
+        .args(arguments);
+    run(command, "")
+}
+
 /// Runs `tests/support/kafka/Foreign.java`; what it can do is said there.
 pub fn foreign(broker: &KafkaBroker, arguments: &[&str]) -> String {
     let mut command = foreign_command(&broker.address());

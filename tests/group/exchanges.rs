@@ -1,0 +1,313 @@
+//! One member and what it does about each answer, step by step.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aggregator_service::domain::position::{Offset, Partition};
+use aggregator_service::domain::token::ShardId;
+use aggregator_service::kafka::group::{
+    Answer, Call, GroupError, LEASE_MARGIN, Machine, Next, State, subscribed,
+};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::{
+    DescribeGroupsResponse, FindCoordinatorResponse, HeartbeatResponse, JoinGroupResponse,
+    OffsetCommitResponse, SyncGroupResponse,
+};
+use tokio::time::Instant;
+
+use crate::config;
+
+/// A machine with a clock and what its pipeline holds.
+struct Bench {
+    machine: Machine,
+    now: Instant,
+    held: BTreeSet<ShardId>,
+}
+
+const POSITIONS: [(Partition, Offset); 1] = [(Partition(0), Offset(7))];
+
+impl Bench {
+    /// One that has found its coordinator, in a group where somebody is.
+    fn new(instance: Option<&str>) -> Self {
+        let machine = Machine::new(config(instance));
+        let mut bench = Self { machine, now: Instant::now(), held: BTreeSet::new() };
+        assert!(matches!(bench.asks(), Call::Find(..)));
+        bench.hears(found()).unwrap();
+        assert!(matches!(bench.asks(), Call::Describe(_)));
+        let somebody = vec![DescribedGroupMember::default()];
+        let group = DescribedGroup::default().with_members(somebody);
+        let described = DescribeGroupsResponse::default().with_groups(vec![group]);
+        bench.hears(Answer::Described(described)).unwrap();
+        bench
+    }
+
+    /// One that is the only member, with all shards.
+    fn member() -> Self {
+        let mut bench = Self::new(None);
+        bench.becomes_member(1);
+        bench
+    }
+
+    fn becomes_member(&mut self, generation: i32) {
+        let Call::Join(join) = self.asks() else { panic!("no join") };
+        let mine = JoinGroupResponseMember::default().with_member_id("me".into());
+        let mine = mine.with_metadata(join.protocols[0].metadata.clone());
+        self.hears(Answer::Joined(joined(generation).with_members(vec![mine]))).unwrap();
+        let Call::Sync(sync) = self.asks() else { panic!("no sync") };
+        assert_eq!(sync.generation_id, generation);
+        let bytes = sync.assignments[0].assignment.clone();
+        self.hears(Answer::Synced(SyncGroupResponse::default().with_assignment(bytes))).unwrap();
+        assert_eq!(self.machine.told().unwrap().shards.len(), 64);
+        assert!(matches!(self.asks(), Call::Commit(_)), "tools see it from the beginning");
+        self.hears(Answer::Committed(OffsetCommitResponse::default())).unwrap();
+    }
+
+    /// What it asks, as soon as it asks something.
+    fn asks(&mut self) -> Call {
+        for _ in 0..1_000 {
+            match self.machine.next(self.now, &self.held, &POSITIONS) {
+                Next::Ask(call) => return *call,
+                Next::Wait(until) => self.now = until,
+            }
+        }
+        panic!("it waits for ever");
+    }
+
+    fn hears(&mut self, answer: Answer) -> Result<(), GroupError> {
+        self.machine.answered(self.now, self.now, answer)
+    }
+
+    fn is(&self) -> State {
+        self.machine.status().state
+    }
+}
+
+fn found() -> Answer {
+    Answer::Found(FindCoordinatorResponse::default().with_host("k".into()).with_port(1), 4)
+}
+
+fn joined(generation: i32) -> JoinGroupResponse {
+    JoinGroupResponse::default()
+        .with_generation_id(generation)
+        .with_member_id("me".into())
+        .with_leader("me".into())
+}
+
+/// The error as the answer to whatever is asked.
+fn error(call: &Call, error: ResponseError) -> Answer {
+    let code = error.code();
+    match call {
+        Call::Find(..) => {
+            Answer::Found(FindCoordinatorResponse::default().with_error_code(code), 0)
+        }
+        Call::Describe(_) => {
+            let group = DescribedGroup::default().with_error_code(code);
+            Answer::Described(DescribeGroupsResponse::default().with_groups(vec![group]))
+        }
+        Call::Join(_) => Answer::Joined(JoinGroupResponse::default().with_error_code(code)),
+        Call::Sync(_) => Answer::Synced(SyncGroupResponse::default().with_error_code(code)),
+        Call::Heartbeat(_) => Answer::Beaten(HeartbeatResponse::default().with_error_code(code)),
+        Call::Commit(_) | Call::Leave(_) => {
+            let partition = OffsetCommitResponsePartition::default().with_error_code(code);
+            let topic = OffsetCommitResponseTopic::default().with_partitions(vec![partition]);
+            Answer::Committed(OffsetCommitResponse::default().with_topics(vec![topic]))
+        }
+    }
+}
+
+/// A machine at each step of its life, and what it asks there.
+fn steps() -> Vec<(Bench, Call)> {
+    let mut finding =
+        Bench { machine: Machine::new(config(None)), now: Instant::now(), held: BTreeSet::new() };
+    let find = finding.asks();
+    let mut describing =
+        Bench { machine: Machine::new(config(None)), now: Instant::now(), held: BTreeSet::new() };
+    describing.asks();
+    describing.hears(found()).unwrap();
+    let describe = describing.asks();
+    let mut joining = Bench::new(None);
+    let join = joining.asks();
+    let mut syncing = Bench::new(None);
+    syncing.asks();
+    syncing.hears(Answer::Joined(joined(1).with_leader("other".into()))).unwrap();
+    let sync = syncing.asks();
+    let mut beating = Bench::member();
+    let beat = beating.asks();
+    vec![(finding, find), (describing, describe), (joining, join), (syncing, sync), (beating, beat)]
+}
+
+#[test]
+fn what_is_final_ends_at_every_step() {
+    let finals = [
+        ResponseError::InconsistentGroupProtocol,
+        ResponseError::InvalidSessionTimeout,
+        ResponseError::GroupAuthorizationFailed,
+        ResponseError::InvalidGroupId,
+    ];
+    for code in finals {
+        for (mut bench, call) in steps() {
+            let last = bench.hears(error(&call, code)).unwrap_err();
+            println!("{call:?}: {last}");
+        }
+    }
+}
+
+#[test]
+fn a_coordinator_that_is_elsewhere_is_looked_for_and_the_step_is_asked_again() {
+    for code in [ResponseError::NotCoordinator, ResponseError::CoordinatorNotAvailable] {
+        for (mut bench, call) in steps() {
+            let (lease, before) = (bench.machine.lease(), bench.now);
+            bench.hears(error(&call, code)).unwrap();
+            assert!(matches!(bench.asks(), Call::Find(..)));
+            assert!(bench.now > before, "not without a pause");
+            bench.hears(found()).unwrap();
+            if !matches!(call, Call::Find(..)) {
+                assert_eq!(bench.asks(), call);
+            }
+            assert_eq!(bench.machine.lease(), lease);
+        }
+    }
+}
+
+#[test]
+fn no_answer_leads_back_to_the_same_step_over_the_coordinator_within_bounded_pauses() {
+    for (mut bench, call) in steps() {
+        for _ in 0..10 {
+            let before = bench.now;
+            bench.machine.failed(bench.now, "no answer");
+            assert!(matches!(bench.asks(), Call::Find(..)));
+            assert!(bench.now - before <= Duration::from_secs(1));
+        }
+        assert_eq!(bench.machine.status().trouble.as_deref(), Some("no answer"));
+        bench.hears(found()).unwrap();
+        if !matches!(call, Call::Find(..)) {
+            assert_eq!(bench.asks(), call);
+        }
+    }
+}
+
+#[test]
+fn a_coordinator_that_loads_is_asked_again_itself() {
+    for (mut bench, call) in steps() {
+        let before = bench.now;
+        bench.hears(error(&call, ResponseError::CoordinatorLoadInProgress)).unwrap();
+        assert_eq!(bench.asks(), call);
+        assert!(bench.now > before);
+    }
+}
+
+#[test]
+fn a_rebalance_is_joined_at_once_with_the_lease_as_it_was() {
+    let mut bench = Bench::member();
+    let (call, lease) = (bench.asks(), bench.machine.lease());
+    let before = bench.now;
+    bench.hears(error(&call, ResponseError::RebalanceInProgress)).unwrap();
+    let Call::Join(join) = bench.asks() else { panic!("no join") };
+    assert_eq!((bench.now, &*join.member_id), (before, "me"));
+    assert_eq!(bench.machine.lease(), lease);
+    let claim = subscribed(&join.protocols[0].metadata).unwrap().claim;
+    assert!(claim.standing.unbroken && claim.owned.len() == 64 && claim.held.is_empty());
+    bench.hears(Answer::Joined(joined(2).with_leader("other".into()))).unwrap();
+    assert_eq!(bench.machine.lease(), Some(bench.now + Duration::from_secs(10) - LEASE_MARGIN));
+}
+
+#[test]
+fn who_was_cut_off_has_no_lease_until_it_is_told_anew() {
+    for (code, id) in
+        [(ResponseError::UnknownMemberId, ""), (ResponseError::IllegalGeneration, "me")]
+    {
+        let mut bench = Bench::member();
+        let call = bench.asks();
+        bench.hears(error(&call, code)).unwrap();
+        assert_eq!((bench.machine.lease(), bench.machine.told()), (None, None));
+        let Call::Join(join) = bench.asks() else { panic!("no join") };
+        assert_eq!(&*join.member_id, id);
+        let claim = subscribed(&join.protocols[0].metadata).unwrap().claim;
+        assert!(!claim.standing.unbroken && claim.owned.len() == 64);
+        bench.hears(Answer::Joined(joined(9).with_leader("other".into()))).unwrap();
+        assert_eq!(bench.machine.lease(), None, "what it was told is old");
+    }
+}
+
+#[test]
+fn a_member_id_that_is_required_is_taken() {
+    let mut bench = Bench::new(None);
+    bench.asks();
+    let required = joined(-1).with_error_code(ResponseError::MemberIdRequired.code());
+    bench.hears(Answer::Joined(required.with_member_id("given".into()))).unwrap();
+    let Call::Join(join) = bench.asks() else { panic!("no join") };
+    assert_eq!(&*join.member_id, "given");
+}
+
+#[test]
+fn the_one_that_is_fenced_as_a_member_ends_and_one_that_was_none_yet_comes_anew() {
+    let mut bench = Bench::new(Some("pod-1"));
+    bench.becomes_member(1);
+    let call = bench.asks();
+    let last = bench.hears(error(&call, ResponseError::FencedInstanceId)).unwrap_err();
+    assert!(last.to_string().contains("pod-1"), "{last}");
+    let mut bench = Bench::new(Some("pod-1"));
+    bench.asks();
+    bench.hears(Answer::Joined(joined(1))).unwrap();
+    let call = bench.asks();
+    bench.hears(error(&call, ResponseError::FencedInstanceId)).unwrap();
+    let Call::Join(join) = bench.asks() else { panic!("no join") };
+    assert_eq!(&*join.member_id, "");
+}
+
+#[test]
+fn a_lease_counts_from_when_it_was_asked_for() {
+    let mut bench = Bench::member();
+    bench.asks();
+    let sent = bench.now;
+    let late = sent + Duration::from_secs(8);
+    bench.machine.answered(sent, late, Answer::Beaten(HeartbeatResponse::default())).unwrap();
+    assert_eq!(bench.machine.lease(), Some(sent + Duration::from_secs(10) - LEASE_MARGIN));
+}
+
+#[test]
+fn a_commit_that_fails_is_said_and_stops_nothing() {
+    let mut bench = Bench::member();
+    let commit = loop {
+        let call = bench.asks();
+        if !matches!(call, Call::Heartbeat(_)) {
+            break call;
+        }
+        bench.hears(Answer::Beaten(HeartbeatResponse::default())).unwrap();
+    };
+    let Call::Commit(asked) = &commit else { panic!("{commit:?}") };
+    assert_eq!(asked.topics[0].partitions[0].committed_offset, 7);
+    bench.hears(error(&commit, ResponseError::TopicAuthorizationFailed)).unwrap();
+    assert_eq!(bench.is(), State::Member);
+    assert!(bench.machine.status().trouble.unwrap().contains("positions are not kept"));
+    bench.hears(Answer::Committed(OffsetCommitResponse::default())).unwrap();
+    assert_eq!(bench.machine.status().trouble, None);
+}
+
+#[test]
+fn who_speaks_another_language_under_our_name_gets_nothing_and_is_named() {
+    let mut bench = Bench::new(None);
+    let Call::Join(join) = bench.asks() else { panic!("no join") };
+    let member = |id: &'static str, metadata| {
+        JoinGroupResponseMember::default().with_member_id(id.into()).with_metadata(metadata)
+    };
+    let mine = member("me", join.protocols[0].metadata.clone());
+    let members = vec![mine, member("stranger", b"\0\0"[..].into())];
+    bench.hears(Answer::Joined(joined(1).with_members(members))).unwrap();
+    let Call::Sync(sync) = bench.asks() else { panic!("no sync") };
+    assert_eq!(sync.assignments.len(), 1);
+    assert!(bench.machine.status().trouble.unwrap().contains("stranger"));
+}
+
+#[test]
+fn a_goodbye_is_a_last_commit_and_the_leave() {
+    let mut bench = Bench::member();
+    let calls = bench.machine.farewell(&POSITIONS);
+    assert!(matches!(&calls[..], [Call::Commit(_), Call::Leave(_)]), "{calls:?}");
+    assert_eq!((bench.is(), bench.machine.lease()), (State::Left, None));
+}

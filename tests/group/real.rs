@@ -1,0 +1,129 @@
+//! Groups on a real Kafka.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aggregator_service::kafka::group::{GroupConfig, GroupError, State};
+use tokio::time::Instant;
+
+use crate::config;
+use crate::stage::{Peer, SESSION, broker, shares};
+use crate::support::kafka::topic::PATIENCE;
+use crate::support::kafka::{KafkaBroker, consumer_groups};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_crash_leave_and_return() {
+    let broker = broker().await;
+    let a = Peer::join(&broker, "g", None);
+    shares(&[&a], &[64]).await;
+    let b = Peer::join(&broker, "g", None);
+    shares(&[&a, &b], &[32, 32]).await;
+    let before = [a.published(), b.published()];
+    let c = Peer::join(&broker, "g", Some("c"));
+    let joined = shares_of_three(&[&a, &b, &c]).await;
+    println!("the third had its share after {joined:?}");
+    assert!(a.published().is_subset(&before[0]) && b.published().is_subset(&before[1]));
+
+    // A static member that comes back has its shards again, and nobody notices.
+    let (generation, shards) = (a.generation(), c.published());
+    c.crash();
+    let c = Peer::join(&broker, "g", Some("c"));
+    let back = shares(&[&c], &[shards.len()]).await;
+    println!("the static one was back after {back:?}");
+    tokio::time::sleep(SESSION).await;
+    assert_eq!((a.generation(), b.generation()), (generation, generation));
+    assert_eq!(c.published(), shards);
+
+    c.crash();
+    let evicted = shares(&[&a, &b], &[32, 32]).await;
+    println!("what the crashed one had was taken after {evicted:?}");
+    assert!(evicted < SESSION + Duration::from_secs(2), "{evicted:?}");
+    b.leave().await;
+    let left = shares(&[&a], &[64]).await;
+    println!("what the one that left had was taken after {left:?}");
+    assert!(left < Duration::from_secs(1), "{left:?}");
+    a.leave().await;
+}
+
+/// What the tool says of each partition, once positions were committed for all.
+fn committed(broker: &KafkaBroker, group: &str) -> Vec<Vec<String>> {
+    let began = Instant::now();
+    loop {
+        let said = consumer_groups(broker, &["--describe", "--group", group]);
+        let rows = said.lines().filter(|line| line.contains("trades"));
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        let rows: Vec<Vec<String>> = rows.map(words).collect();
+        if rows.len() == 4 && rows.iter().all(|row| row[5] != "-") {
+            println!("{said}");
+            return rows;
+        }
+        assert!(began.elapsed() < PATIENCE, "{said}");
+    }
+}
+
+/// Who of them has the one shard that cannot be divided is not said.
+async fn shares_of_three(peers: &[&Peer; 3]) -> Duration {
+    let expected = [[22, 21, 21], [21, 22, 21], [21, 21, 22]];
+    let one_of = expected.map(|sizes| async move { shares(peers, &sizes).await });
+    let [first, second, third] = one_of.map(Box::pin);
+    tokio::select! { took = first => took, took = second => took, took = third => took }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafkas_own_tool_shows_members_and_lag_and_a_group_that_is_deleted_begins_anew() {
+    let broker = broker().await;
+    let [a, b] = [None, Some("b")].map(|instance| Peer::join(&broker, "shown", instance));
+    shares(&[&a, &b], &[32, 32]).await;
+    a.reach(&[0, 0, 0, 0]);
+    let rows = committed(&broker, "shown");
+    // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID
+    let lag: i64 = rows.iter().map(|row| row[5].parse::<i64>().expect("lag")).sum();
+    assert_eq!(lag, 10);
+    for row in &rows {
+        assert_eq!([&row[3], &row[7], &row[8]], ["0", "/127.0.0.1", "test"], "{row:?}");
+    }
+    let members: BTreeSet<_> = rows.iter().map(|row| &row[6]).collect();
+    assert_eq!(members.len(), 2, "partitions stand with the owners of their shards");
+    a.leave().await;
+    b.leave().await;
+    consumer_groups(&broker, &["--delete", "--group", "shown"]);
+    let again = Peer::join(&broker, "shown", None);
+    shares(&[&again], &[64]).await;
+    again.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_starts_anew_finds_its_members_where_they_were() {
+    let mut broker = broker().await;
+    let [a, b] = [None, Some("b")].map(|instance| Peer::join(&broker, "stays", instance));
+    shares(&[&a, &b], &[32, 32]).await;
+    let before = [a.published(), b.published()];
+    let broker = tokio::task::spawn_blocking(move || {
+        broker.restart();
+        broker
+    });
+    let broker = broker.await.expect("restart");
+    shares(&[&a, &b], &[32, 32]).await;
+    assert_eq!([a.published(), b.published()], before);
+    drop(broker);
+    a.crash();
+    b.crash();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_healed_ends_with_the_cause() {
+    let broker = broker().await;
+    let first = Peer::join(&broker, "one", Some("same"));
+    shares(&[&first], &[64]).await;
+    let second = Peer::join(&broker, "one", Some("same"));
+    let ended = first.ends().await;
+    assert!(matches!(&ended, GroupError::Fenced { instance, .. } if instance == "same"), "{ended}");
+    shares(&[&second], &[64]).await;
+    let mut status = second.status.clone();
+    let is_member = status.wait_for(|status| status.state == State::Member).await.unwrap().clone();
+    assert_eq!((is_member.coordinator, is_member.trouble), (broker.address(), None));
+    second.leave().await;
+    let short = GroupConfig { session: Duration::from_millis(500), ..config(None) };
+    let ended = Peer::join_as(&broker, short).ends().await;
+    assert!(matches!(ended, GroupError::Session { .. }), "{ended}");
+}
