@@ -6,6 +6,7 @@
 //!   access         TLS and logins from the configuration
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
+//!   membership     who is in the group, beside the pipeline
 //!   names          reads token-info
 //!   systemd        tells systemd how the service is doing
 //!   telemetry      the log level at run time, the export beside the pipeline
@@ -123,6 +124,7 @@
 //! pipeline/        readers, workers, publishers; generic over the ports
 //!   backoff        waits between attempts
 //!   chain          one shard's flushes in sequence
+//!   commits        positions for lag tools
 //!   custody        which shards are here, and whether they may be published
 //!   dead_letters   rejected things on their way
 //!   engine         the shards of one worker
@@ -210,7 +212,7 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 // Of main.rs alone.
-use {mimalloc as _, rustix as _};
+use mimalloc as _;
 
 pub mod app;
 pub mod check;

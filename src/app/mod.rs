@@ -5,6 +5,7 @@
 pub mod access;
 mod clock;
 mod connect;
+mod membership;
 mod names;
 mod systemd;
 mod telemetry;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use clock::{CLOCKS, SystemClock};
+use membership::Membership;
 use names::NameReader;
 use systemd::Teller;
 pub use telemetry::{Adapt, Export, start_telemetry};
@@ -98,9 +100,11 @@ async fn serve_and_run(
     };
     tell_what_is_read_and_written(config, http, access.authorities.as_deref());
     tokio::spawn(gauge(Arc::clone(shared), Arc::clone(&budget), ended.clone()));
+    let kafka = access.kafka.clone();
     let Some(real) = connect::all(config, access, shared, &stop).await? else {
         return Ok(Exit::Stopped);
     };
+    let membership = Membership::start(config, kafka, &stop);
     let names = Arc::new(SharedNames::new(config.max_tokens));
     if let Some(log) = real.names_log {
         let (store, names) = (real.names_store, Arc::clone(&names));
@@ -115,11 +119,12 @@ async fn serve_and_run(
         names,
         orders,
         queries,
-        seat: crate::local::sole(crate::domain::token::SHARDS).0,
+        seat: membership.seat.clone(),
         shared: Arc::clone(shared),
         settings: settings(config),
     };
-    keep_running(pipeline, stop).await
+    let exit = keep_running(pipeline, stop).await?;
+    membership.leave(exit).await
 }
 
 /// Runs the pipeline, and once more after each time that the clock was set back.

@@ -230,6 +230,12 @@ impl Checkpoint for LocalCheckpoint {
         Ok(Page { blobs: blobs?, cursor: None })
     }
 
+    async fn newest(&self, shards: &[ShardId]) -> Result<Vec<Option<Bytes>>, CheckpointError> {
+        let store = self.store.lock();
+        let last = |shard| store.get(shard)?.log.last().map(|(_, blob): &(Id, Bytes)| blob.clone());
+        Ok(shards.iter().map(last).collect())
+    }
+
     async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {
         let number = self.next_try();
         flushes.iter().map(|flush| self.apply(flush, number)).collect()

@@ -56,6 +56,12 @@ impl Custody {
         &self.seat
     }
 
+    /// Whether there is a group at all.
+    #[must_use]
+    pub fn is_grouped(&self) -> bool {
+        self.seat.assignment.borrow().as_ref().is_some_and(|told| !told.members.is_empty())
+    }
+
     /// The shards that are here.
     #[must_use]
     pub fn shards(&self) -> BTreeMap<ShardId, Stage> {
@@ -111,8 +117,8 @@ impl Custody {
         self.seat.has_lease() && (seen == SEALED || self.generation() == seen)
     }
 
-    /// Returns when this process may publish.
-    pub async fn permitted(&self) {
+    /// Returns when this process may publish; false if it never may again: the group has ended.
+    pub async fn permitted(&self) -> bool {
         let (mut lease, mut seen) = (self.seat.lease.clone(), self.seen.subscribe());
         while !self.may_publish() {
             let told = tokio::select! {
@@ -120,9 +126,10 @@ impl Custody {
                 told = seen.changed() => told,
             };
             if told.is_err() {
-                return std::future::pending().await; // the group has ended: never again
+                return false;
             }
         }
+        true
     }
 
     fn generation(&self) -> Option<i32> {

@@ -298,6 +298,8 @@ impl<C: Checkpoint> Flusher<C> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::domain::budget::Budget;
     use crate::domain::shard::Shard;
@@ -317,6 +319,10 @@ mod tests {
 
         async fn load(&self, _: ShardId, _: Option<String>) -> Result<Page, CheckpointError> {
             Ok(Page::default())
+        }
+
+        async fn newest(&self, _: &[ShardId]) -> Result<Vec<Option<Bytes>>, CheckpointError> {
+            Ok(Vec::new())
         }
 
         async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {

@@ -122,8 +122,8 @@ impl Mailbox {
     ) {
         let mut backoff = Backoff::new();
         loop {
-            if !custody.may_publish() {
-                custody.permitted().await;
+            if !custody.permitted().await {
+                return;
             }
             let now = shared.clock.now();
             match self.next(lane, now) {

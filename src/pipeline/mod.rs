@@ -10,6 +10,7 @@
 
 pub mod backoff;
 pub mod chain;
+mod commits;
 pub mod custody;
 pub mod dead_letters;
 pub mod engine;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Shared;
+use super::commits;
 use super::custody::Custody;
 use super::dead_letters::DeadLetters;
 use super::engine::Engine;
@@ -43,6 +44,7 @@ const END_LOOK: Duration = Duration::from_secs(2);
 
 /// The tasks that run.
 pub(super) struct Tasks {
+    pub(super) commits: JoinHandle<()>,
     pub(super) steward: JoinHandle<Result<Ended, StartError>>,
     pub(super) readers: JoinHandle<()>,
     pub(super) workers: JoinSet<Result<(), Halted>>,
@@ -96,7 +98,9 @@ impl Tasks {
             reader: reader.clone(),
         };
         let steward = Steward::new(Arc::clone(custody), Arc::clone(&crew.mailbox), adopter, starts);
+        let commits = commits::note(Arc::clone(checkpoint), Arc::clone(custody), reading.clone());
         Self {
+            commits: tokio::spawn(commits),
             steward: tokio::spawn(steward.run()),
             readers: tokio::spawn(read_all(reader, told)),
             workers,
@@ -110,6 +114,7 @@ impl Tasks {
 
     /// Ends all that still runs, at once.
     pub(super) fn abort(&mut self) {
+        self.commits.abort();
         self.steward.abort();
         self.readers.abort();
         self.workers.abort_all();

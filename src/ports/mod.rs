@@ -180,6 +180,13 @@ pub trait Checkpoint: Send + Sync + 'static {
         cursor: Option<String>,
     ) -> impl Future<Output = Result<Page, CheckpointError>> + Send;
 
+    /// The newest entry's blob of each of these shards, whoever owns them; `None` where there is
+    /// none.
+    fn newest(
+        &self,
+        shards: &[ShardId],
+    ) -> impl Future<Output = Result<Vec<Option<Bytes>>, CheckpointError>> + Send;
+
     /// Writes one flush for each of several shards in one round trip; an answer for each, in
     /// order. An error leaves it open whether the flush took effect: send the same one again.
     fn flush(

@@ -14,7 +14,7 @@ use fred::types::Value;
 use tokio::sync::Semaphore;
 
 use super::client::{Call, Client, SendError};
-use super::load::{Cursor, Meta, read_page};
+use super::load::{Cursor, Meta, newest_blob, read_page};
 use super::scripts::{APPEND, CLAIM, REPLACE, Run};
 use crate::domain::time::Second;
 use crate::domain::token::ShardId;
@@ -216,6 +216,23 @@ impl Checkpoint for RedisCheckpoint {
         read_page(&cursor, answer).map_err(|cause| damaged(shard, cause))
     }
 
+    async fn newest(&self, shards: &[ShardId]) -> Result<Vec<Option<Bytes>>, CheckpointError> {
+        let call = |shard: &ShardId| {
+            let key = Value::from(self.key(*shard, "log"));
+            let args = vec![key, "+".into(), "-".into(), "COUNT".into(), "1".into()];
+            Call::keyed("XREVRANGE", 0, args)
+        };
+        let mut newest = Vec::with_capacity(shards.len());
+        for group in shards.chunks(NEWEST_TOGETHER) {
+            let answers = self.client.send(group.iter().map(call).collect()).await;
+            for (shard, answer) in group.iter().zip(answers) {
+                let answer = answer.map_err(unreachable(*shard))?;
+                newest.push(newest_blob(answer).map_err(|cause| damaged(*shard, cause))?);
+            }
+        }
+        Ok(newest)
+    }
+
     async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {
         let mut answers = Vec::with_capacity(flushes.len());
         let mut gone: Option<SendError> = None;
@@ -293,6 +310,9 @@ pub(super) const FORMAT: u32 = 1;
 
 /// One round trip's blobs: sent well within the unresponsive time on a slow network.
 const GROUP_BYTES: usize = 4 << 20;
+
+/// Newest entries in one round trip: of 400 kB at most each.
+const NEWEST_TOGETHER: usize = 8;
 
 /// Pages under way at a time, for the same reason: the last one's answer waits for the others.
 const MAX_LOADS: usize = 4;

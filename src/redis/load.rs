@@ -74,6 +74,12 @@ pub(super) fn read_page(cursor: &Cursor, answer: Value) -> Result<Page, &'static
     Ok(Page { blobs: blobs.collect(), cursor: next })
 }
 
+/// The blob of an answer with one entry at most.
+pub(super) fn newest_blob(answer: Value) -> Result<Option<Bytes>, &'static str> {
+    let first = answer.into_array().into_iter().next().map(entry);
+    first.map(|one| one.map(|(_, blob)| blob).ok_or("an entry is not of our making")).transpose()
+}
+
 /// `[id, [field, blob]]`
 fn entry(value: Value) -> Option<(String, Bytes)> {
     let mut entry = value.into_array().into_iter();

@@ -53,6 +53,8 @@ impl Service {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("METRICS_PORT", port.to_string())
+            // Whoever starts it anew, on another port, means the same instance.
+            .env("KAFKA_GROUP_INSTANCE_ID", "one")
             .envs(variables.iter().cloned())
             .current_dir(dir.path())
             .stdin(Stdio::piped())

@@ -119,6 +119,13 @@ impl Checkpoint for SimCheckpoint {
         Ok(Page { blobs: whole[from..].to_vec(), cursor: None })
     }
 
+    async fn newest(&self, shards: &[ShardId]) -> Result<Vec<Option<Bytes>>, CheckpointError> {
+        if !self.ask(false, Weather::LoadFails).await {
+            return Err(failed(shards[0]));
+        }
+        self.inner.newest(shards).await
+    }
+
     async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {
         let shard = |flush: &Flush| format!("flush of shard {}", flush.shard.0);
         let _one: Vec<_> = flushes.iter().map(|flush| self.gate.enter(shard(flush), 1)).collect();

@@ -46,6 +46,8 @@ pub struct Machine {
     claimed: BTreeSet<ShardId>,
     /// What it claimed and was not given: once it has let go of that, there is a second step.
     leaving: BTreeSet<ShardId>,
+    /// How often it has become a member.
+    membership: u64,
     told: Option<Assignment>,
     lease: Option<Instant>,
     /// Nothing is asked before.
@@ -85,6 +87,7 @@ impl Machine {
             assigned: BTreeSet::new(),
             claimed: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            membership: 0,
             told: None,
             lease: None,
             rest: None,
@@ -288,6 +291,7 @@ impl Machine {
             here.id = self.who.member.to_string();
             self.assigned.clone_from(&here.shards);
         }
+        self.membership += u64::from(!self.standing.unbroken);
         self.standing = Standing { unbroken: true, generation: self.who.generation };
         self.leaving = self.claimed.difference(&self.assigned).copied().collect();
         self.state = State::Member;
@@ -332,7 +336,8 @@ impl Machine {
 
     fn tell(&mut self, members: Vec<Member>) {
         let (generation, shards) = (self.who.generation, self.assigned.clone());
-        self.told = Some(Assignment { generation, shards, members });
+        let membership = self.membership;
+        self.told = Some(Assignment { generation, membership, shards, members });
     }
 
     /// The coordinator has said that all is well, to what was sent then.

@@ -1,0 +1,96 @@
+//! What is committed for lag tools: of each partition the lowest position of all shards, whoever has
+//! them, as the checkpoint says. Nobody reads it back: a start goes on from the checkpoint.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::custody::Custody;
+use super::route::answers_for;
+use crate::domain::position::{Offset, Partition};
+use crate::domain::token::{SHARDS, ShardId};
+use crate::ports::{Checkpoint, CheckpointError};
+use crate::wire::checkpoint;
+
+/// How often the checkpoint is asked; as often as Kafka's own clients commit.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Notes the positions of the partitions that this process answers for, until `stop`.
+pub(super) async fn note<C: Checkpoint>(
+    checkpoint: Arc<C>,
+    custody: Arc<Custody>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        let here = custody.shards();
+        if here.is_empty() || !custody.is_grouped() {
+            continue;
+        }
+        match lowest(&*checkpoint).await {
+            Ok(lowest) => {
+                let ours = |(partition, _): &(Partition, Offset)| {
+                    here.contains_key(&answers_for(*partition))
+                };
+                custody.seat().positions.send_replace(lowest.into_iter().filter(ours).collect());
+            }
+            // The flushes say so, too, and louder.
+            Err(cause) => debug!(%cause, "no positions to commit: the checkpoint does not answer"),
+        }
+    }
+}
+
+/// Of each partition the lowest position; none while a shard was never written.
+async fn lowest<C: Checkpoint>(
+    checkpoint: &C,
+) -> Result<BTreeMap<Partition, Offset>, CheckpointError> {
+    let shards: Vec<_> = (0..SHARDS).map(ShardId).collect();
+    let mut lowest: Option<BTreeMap<Partition, Offset>> = None;
+    for blob in checkpoint.newest(&shards).await? {
+        let entry = blob.and_then(|blob| checkpoint::decode(&blob, |_| ()).ok());
+        let Some(entry) = entry else { return Ok(BTreeMap::new()) };
+        let of_shard: BTreeMap<_, _> = entry.positions.into_iter().collect();
+        let next = |partition| of_shard.get(partition).copied().unwrap_or_default();
+        match &mut lowest {
+            None => lowest = Some(of_shard),
+            Some(lowest) => lowest.iter_mut().for_each(|(at, low)| *low = next(at).min(*low)),
+        }
+    }
+    Ok(lowest.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::domain::time::Second;
+    use crate::local::{LocalCheckpoint, LocalStore};
+    use crate::ports::{Flush, FlushBody};
+
+    #[tokio::test]
+    async fn it_is_the_lowest_of_all_shards_and_nothing_while_one_is_missing() {
+        let checkpoint = LocalCheckpoint::new(Arc::<LocalStore>::default(), 1);
+        for id in 0..SHARDS {
+            assert_eq!(lowest(&checkpoint).await.unwrap(), BTreeMap::new());
+            let shard = ShardId(id);
+            let offset =
+                |partition: i32| Offset(100 + i64::from((id + 7) % 64) + i64::from(partition));
+            let positions = [0, 1].map(|partition| (Partition(partition), offset(partition)));
+            let blob = checkpoint::encode(&positions, Second(0), Second(0), std::iter::empty());
+            checkpoint.claim(shard).await.unwrap();
+            let body = FlushBody::Append(Bytes::from(blob));
+            let (newest, trim) = (Second(0), Second(-9));
+            let flush = Flush { shard, tenure: 1, previous: 0, sequence: 1, body, newest, trim };
+            assert!(checkpoint.flush(&[flush]).await.iter().all(Result::is_ok));
+        }
+        let expected = [(Partition(0), Offset(100)), (Partition(1), Offset(101))];
+        assert_eq!(lowest(&checkpoint).await.unwrap(), BTreeMap::from(expected));
+    }
+}
