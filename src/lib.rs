@@ -114,6 +114,7 @@
 //!   producer       what is produced, until taken; a view
 //! pipeline/        readers, workers, publishers; generic over the ports
 //!   backoff        waits between attempts
+//!   batch          what one worker absorbs of one fetch
 //!   chain          one shard's flushes in sequence
 //!   dead_letters   rejected things on their way
 //!   engine         the shards of one worker
@@ -156,6 +157,7 @@
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
 //!   budget         how many tokens and panes are held
+//!   changes        what changed since the last flush
 //!   chunks         lists that grow by little
 //!   compact        a pane in half the bytes
 //!   decimal        decimal text in and out

@@ -15,7 +15,7 @@ use crate::domain::time::{Second, WallMs};
 use crate::domain::token::{SHARDS, ShardId, TokenHash};
 use crate::domain::trade::Trade;
 use crate::sabotage::Bug;
-use crate::wire::checkpoint::{self, PaneAt};
+use crate::wire::checkpoint::{self, PaneAt, Writer};
 
 /// A snapshot is written in parts of this many panes, up to 400 kB each: the first page of a load,
 /// 16 entries of unknown size, is then some megabytes.
@@ -23,24 +23,23 @@ const SNAPSHOT_PANES: usize = 4_096;
 
 /// What a trade will touch is brought near in four steps, so many trades ahead: each is told where
 /// to look by what the one before has brought.
-const STEPS_AHEAD: [(usize, Near); 4] = [
-    (24, Shard::prefetch_index),
-    (16, Shard::prefetch_token),
-    (10, Shard::prefetch_places),
-    (5, Shard::prefetch_pane),
-];
+const INDEX_AHEAD: usize = 24;
+const TOKEN_AHEAD: usize = 16;
+const PLACES_AHEAD: usize = 10;
+const PANE_AHEAD: usize = 5;
 /// So few tokens lie near by themselves: they fit the second level of a processor's cache.
 const TOKENS_NEAR: usize = 2_000;
 
-/// Brings something near of what a trade will touch.
-type Near = fn(&Shard, TokenHash, Second);
+/// The slots of the trades that come next, by their places modulo so many.
+type Slots = [Option<u32>; TOKEN_AHEAD];
 
 /// The shards `me`, `me + workers`, `me + 2 × workers`, … below [`SHARDS`].
 #[derive(Debug)]
 pub struct Engine {
     shards: Vec<Shard>,
+    /// By shard id its place in `shards`; behind their end where it is another worker's.
+    places: Vec<usize>,
     absorbed: Absorbed,
-    workers: u16,
     me: u16,
 }
 
@@ -80,7 +79,11 @@ impl Engine {
     #[must_use]
     pub fn new(me: u16, workers: u16, shards: Vec<Shard>) -> Self {
         debug_assert_eq!(shards.len(), Self::shard_ids(me, workers).count(), "a shard for each id");
-        Self { shards, absorbed: Absorbed::default(), workers: workers.max(1), me }
+        let mut places = vec![usize::MAX; usize::from(SHARDS)];
+        for (at, ShardId(id)) in Self::shard_ids(me, workers).enumerate() {
+            places.get_mut(usize::from(id)).into_iter().for_each(|place| *place = at);
+        }
+        Self { shards, places, absorbed: Absorbed::default(), me }
     }
 
     /// Applies a batch; its positions count as passed.
@@ -90,13 +93,13 @@ impl Engine {
         absorbed.clear();
         let mut last = None;
         let many = self.shards.iter().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
-        let mut steps = STEPS_AHEAD.map(|(ahead, near)| (ahead, batch.places(), near));
-        for (at, (position, written, trade)) in batch.trades().enumerate() {
+        let (ahead, mut slots) = (if many { INDEX_AHEAD } else { 0 }, Slots::default());
+        for step in 0..batch.count() + ahead {
             if many {
-                for (ahead, places, near) in &mut steps {
-                    self.prefetch(places.take(std::mem::take(ahead) + 1), *near);
-                }
+                self.look_ahead(batch, step, &mut slots);
             }
+            let Some(at) = step.checked_sub(ahead) else { continue };
+            let Some((position, written, trade)) = batch.trade(at) else { continue };
             match self.absorb_one(position, &trade) {
                 Outcome::Counted => {
                     absorbed.counted += 1;
@@ -114,12 +117,26 @@ impl Engine {
         &self.absorbed
     }
 
-    /// Brings near what trades in these places will touch.
-    fn prefetch(&self, places: impl Iterator<Item = (TokenHash, Second)>, near: Near) {
-        for (hash, second) in places {
-            if let Some(shard) = self.shard_of(hash) {
-                near(shard, hash, second);
-            }
+    /// The first step of the trade at place `step`, and the later ones of trades before it.
+    fn look_ahead(&self, batch: &Batch, step: usize, slots: &mut Slots) {
+        let before = |ahead: usize| {
+            let at = step.checked_sub(INDEX_AHEAD - ahead)?;
+            let (hash, second) = batch.place(at)?;
+            Some((at % TOKEN_AHEAD, self.shard_of(hash)?, hash, second))
+        };
+        if let Some((_, shard, hash, _)) = before(INDEX_AHEAD) {
+            shard.prefetch_index(hash);
+        }
+        if let Some((at, shard, hash, _)) = before(TOKEN_AHEAD) {
+            let slot = shard.prefetch_token(hash);
+            slots.get_mut(at).into_iter().for_each(|place| *place = slot);
+        }
+        let known = |at| slots.get(at).copied().flatten();
+        if let Some((at, shard, _, second)) = before(PLACES_AHEAD) {
+            known(at).into_iter().for_each(|slot| shard.prefetch_places(slot, second));
+        }
+        if let Some((at, shard, _, second)) = before(PANE_AHEAD) {
+            known(at).into_iter().for_each(|slot| shard.prefetch_pane(slot, second));
         }
     }
 
@@ -131,10 +148,11 @@ impl Engine {
     }
 
     /// Applies one trade to the shard of its token.
+    #[inline]
     pub fn absorb_one(&mut self, position: Position, trade: &Trade<'_>) -> Outcome {
-        let ShardId(id) = trade.hash.shard();
-        debug_assert_eq!(id % self.workers, self.me, "routed to its worker");
-        match self.shards.get_mut(usize::from(id / self.workers)) {
+        debug_assert!(self.shard_of(trade.hash).is_some(), "routed to its worker");
+        let at = self.place_of(trade.hash);
+        match self.shards.get_mut(at) {
             Some(shard) if Bug::LatePaneForgotten.on() && trade.at.second <= shard.end() => {
                 Outcome::Late
             }
@@ -228,9 +246,11 @@ impl Engine {
 
     /// The shard that keeps a token, if it is here.
     fn shard_of(&self, hash: TokenHash) -> Option<&Shard> {
-        let ShardId(id) = hash.shard();
-        let shard = self.shards.get(usize::from(id / self.workers));
-        shard.filter(|_| id % self.workers == self.me)
+        self.shards.get(self.place_of(hash))
+    }
+
+    fn place_of(&self, hash: TokenHash) -> usize {
+        self.places.get(usize::from(hash.shard().0)).copied().unwrap_or(usize::MAX)
     }
 
     /// Whether the shard at a place has panes that changed since its last flush.
@@ -242,7 +262,7 @@ impl Engine {
     /// What a checkpoint would need is forgotten: for whoever writes none.
     pub fn clear_changes(&mut self) {
         for shard in &mut self.shards {
-            shard.clear_changes();
+            shard.take_changes(|_, _, _| {});
             shard.acknowledge(shard.end());
         }
     }
@@ -262,13 +282,18 @@ impl Engine {
     ) -> Option<Encoded> {
         let shard = self.shards.get_mut(at)?;
         let positions: Vec<_> = shard.positions().collect();
-        let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
-        let changes = shard.changes().take(half.unwrap_or(usize::MAX)).map(pane_at);
-        let mut newest = published;
-        let changes = changes.inspect(|pane| newest = newest.max(pane.second));
-        let blob = checkpoint::encode(&positions, published, latest, changes);
-        shard.clear_changes();
-        Some(Encoded { blobs: vec![blob.into()], newest })
+        let (panes, tokens) = (shard.noted_changes(), shard.tokens());
+        let mut entry = Writer::new(&positions, published, latest, panes, tokens);
+        let (mut newest, mut number) = (published, 0_u32);
+        shard.take_changes(|token, second, pane| {
+            number += 1;
+            if number % 2 == 1 && Bug::PositionsBeforePanes.on() {
+                return;
+            }
+            newest = newest.max(second);
+            entry.put(token, second, pane);
+        });
+        Some(Encoded { blobs: vec![entry.finish().into()], newest })
     }
 
     /// The checkpoint entries of all that the shard at a place holds, or owes.
@@ -279,7 +304,7 @@ impl Engine {
         latest: Second,
     ) -> Option<Encoded> {
         let shard = self.shards.get_mut(at)?;
-        shard.clear_changes();
+        shard.take_changes(|_, _, _| {});
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
         let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);

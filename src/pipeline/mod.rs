@@ -7,6 +7,7 @@
 //! ```
 
 pub mod backoff;
+mod batch;
 pub mod chain;
 pub mod dead_letters;
 pub mod engine;
