@@ -122,7 +122,9 @@
 //!   log            partitions of records
 //!   producer       what is produced, until taken; a view
 //! pipeline/        readers, workers, publishers; generic over the ports
+//!   absorb         a batch to its shards
 //!   backoff        waits between attempts
+//!   batch          what one worker absorbs of one fetch
 //!   chain          one shard's flushes in sequence
 //!   commits        positions for lag tools
 //!   custody        which shards are here, and whether they may be published
@@ -173,6 +175,7 @@
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
 //!   budget         how many tokens and panes are held
+//!   changes        what changed since the last flush
 //!   chunks         lists that grow by little
 //!   compact        a pane in half the bytes
 //!   cover          a set of shards

@@ -129,7 +129,7 @@ fn routed(record: Record) -> (Cost, Outcome) {
             outcome.rejected += rejected;
         }
         let batches = routing.finish().batches;
-        outcome.trades = batches.iter().map(|batch| batch.trades().count()).sum();
+        outcome.trades = batches.iter().map(|batch| batch.count()).sum();
     });
     (cost, outcome)
 }

@@ -1,6 +1,5 @@
 //! The membership of this process in its group, beside the pipeline.
 
-
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

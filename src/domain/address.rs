@@ -26,7 +26,7 @@ impl Address {
     pub(crate) fn as_str(&self) -> &str {
         match self {
             // The bytes of a `str`, so they are one.
-            Self::Short { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+            Self::Short { .. } => memfn::text(self.as_bytes()).unwrap_or_default(),
             Self::Long(address) => address,
         }
     }

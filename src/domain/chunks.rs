@@ -5,8 +5,11 @@ use std::collections::VecDeque;
 
 /// The first chunk begins with so many, so that a list of one is small too.
 const FEWEST: usize = 4;
-/// A ring grows by so many at least: a token with two panes has one, and there are many of those.
-const RING_STEP: usize = 2;
+/// A ring begins with so many: a token with two panes has one, and there are many of those.
+const RING_FIRST: usize = 2;
+/// Then it has a multiple of so many, a line of the cache where they are places: it is moved once
+/// for each line.
+const RING_STEP: usize = 8;
 /// A ring that has this many places to spare, and more than it uses, gives some back.
 const SPARE: usize = 16;
 
@@ -25,11 +28,21 @@ impl<T, const N: usize> Default for Chunks<T, N> {
 
 impl<T, const N: usize> Chunks<T, N> {
     /// Adds an item behind all others; a chunk of `spare` is used first.
+    #[inline]
     pub(crate) fn push(&mut self, item: T, spare: &mut Vec<Vec<T>>) {
+        if self.last.len() == self.last.capacity() {
+            self.grow(spare);
+        }
+        self.last.push(item);
+    }
+
+    /// Makes room for one more.
+    #[cold]
+    fn grow(&mut self, spare: &mut Vec<Vec<T>>) {
         if self.last.len() == N {
             self.full.push(std::mem::take(&mut self.last));
         }
-        if self.last.is_empty() && self.last.capacity() == 0 {
+        if self.last.capacity() == 0 {
             self.last = spare.pop().unwrap_or_default();
         }
         let held = self.last.len();
@@ -38,7 +51,6 @@ impl<T, const N: usize> Chunks<T, N> {
             let fewest = if self.full.is_empty() { FEWEST } else { N / 2 };
             self.last.reserve_exact(held.max(fewest).min(N - held));
         }
-        self.last.push(item);
     }
 
     /// How many there are.
@@ -121,8 +133,10 @@ impl<T, const N: usize> Chunks<T, N> {
 /// Makes room for one item more: by an eighth, where doubling would leave half of a long ring
 /// empty.
 pub(crate) fn room<T>(ring: &mut VecDeque<T>) {
-    if ring.len() == ring.capacity() {
-        ring.reserve_exact(ring.len() / 8 + RING_STEP);
+    let held = ring.len();
+    if held == ring.capacity() {
+        let eighth = (held + held / 8 + 1).next_multiple_of(RING_STEP);
+        ring.reserve_exact(if held == 0 { RING_FIRST } else { eighth - held });
     }
 }
 

@@ -62,11 +62,13 @@ impl Compact {
     }
 
     /// The pane that it stands for.
+    #[inline]
     pub(crate) fn pane(&self) -> Pane {
         Pane { sums: self.sums(), first: self.first.mark(), last: self.last.mark() }
     }
 
     /// Its sums.
+    #[inline]
     pub(crate) fn sums(&self) -> Sums {
         let ([sell, buy, usd], [sells, buys]) = (self.volumes, self.counts);
         Sums {
@@ -112,6 +114,7 @@ impl Compact {
 }
 
 impl CompactMark {
+    #[inline]
     fn of(mark: &Mark) -> Option<Self> {
         let Position { partition, offset, index } = mark.position;
         let partition = below(partition.0.into(), PARTITION_BITS)?;
@@ -125,6 +128,7 @@ impl CompactMark {
         })
     }
 
+    #[inline]
     fn mark(&self) -> Mark {
         let part = |shift: u32, bits: u32| (self.place >> shift) & ((1 << bits) - 1);
         let partition = i32::try_from(part(OFFSET_BITS + INDEX_BITS, PARTITION_BITS));

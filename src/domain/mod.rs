@@ -5,6 +5,7 @@ mod address;
 pub mod aggregate;
 pub mod amount;
 pub mod budget;
+mod changes;
 mod chunks;
 mod compact;
 pub mod cover;

@@ -58,6 +58,7 @@ pub struct Pane {
 
 impl Sums {
     /// The sums of one trade.
+    #[inline]
     #[must_use]
     pub fn of(trade: &Trade<'_>) -> Self {
         let flow = Flow { count: 1, volume: trade.native.units() };
@@ -150,6 +151,7 @@ impl Mark {
 
 impl Pane {
     /// The pane of one trade.
+    #[inline]
     #[must_use]
     pub fn of(trade: &Trade<'_>, position: Position) -> Self {
         let mark = Mark { nanos: trade.at.nanos, position, price: trade.price };

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::aggregate::Aggregate;
 use super::budget::Budget;
+use super::changes::Changes;
 use super::held::Token;
 use super::owed::Owed;
 use super::pane::{Pane, Running};
@@ -38,9 +39,6 @@ pub enum Outcome {
     Refused(Reason),
 }
 
-/// So few changes are not looked through for those that have expired.
-const MANY_CHANGES: usize = 1_024;
-
 /// The state of one shard.
 #[derive(Debug)]
 pub struct Shard {
@@ -52,7 +50,7 @@ pub struct Shard {
     owed: Owed,
     /// By partition number; 0 where nothing is known.
     next_offsets: Vec<Offset>,
-    dirty: Vec<PaneRef>,
+    pub(super) changes: Changes,
     /// Trades that are not after this second are late, whatever the windows hold.
     floor: Second,
 }
@@ -69,7 +67,7 @@ impl Shard {
             panes: PaneStore::default(),
             owed: Owed::default(),
             next_offsets: Vec::new(),
-            dirty: Vec::new(),
+            changes: Changes::default(),
             floor,
         }
     }
@@ -114,6 +112,8 @@ impl Shard {
 
     /// Counts a trade, unless it was counted before. The positions of a record move on with
     /// [`pass`](Self::pass), after all its trades.
+    // Inline: a position that is handed over in parts, through memory, is slow to read as a whole.
+    #[inline]
     pub fn absorb(&mut self, position: Position, trade: &Trade<'_>) -> Outcome {
         if position.offset < self.next_offset(position.partition) {
             return Outcome::Duplicate;
@@ -152,7 +152,9 @@ impl Shard {
             let at = (second, self.end);
             self.tokens.each_lost(slot, &self.windows, at, |lost| lost.add(&pane.sums));
         }
-        self.dirty.extend(changed);
+        if let Some(place) = changed {
+            self.changes.note(slot, place);
+        }
         Outcome::Counted
     }
 
@@ -202,39 +204,10 @@ impl Shard {
         self.compact();
     }
 
-    /// How many changes are noted: never many more than there are live panes.
-    #[must_use]
-    pub const fn noted_changes(&self) -> usize {
-        self.dirty.len()
-    }
-
     /// How many live panes there are.
     #[must_use]
     pub const fn live_panes(&self) -> usize {
         self.panes.count()
-    }
-
-    /// Whether anything changed since [`clear_changes`](Self::clear_changes).
-    #[must_use]
-    pub fn has_changes(&self) -> bool {
-        !self.dirty.is_empty()
-    }
-
-    /// The panes that changed since then, whole, with their tokens and seconds. Those that expired
-    /// meanwhile are not among them.
-    pub fn changes(&self) -> impl Iterator<Item = (&str, Second, Pane)> {
-        self.dirty.iter().enumerate().filter_map(|(at, place)| {
-            self.prefetch_change(at, &self.dirty);
-            let (slot, pane) = self.panes.get(*place)?;
-            Some((self.tokens.get(slot)?.address.as_str(), place.second(), pane))
-        })
-    }
-
-    /// The changes are taken: from here on only newer ones are.
-    pub fn clear_changes(&mut self) {
-        let (noted, panes) = (self.dirty.len(), &mut self.panes);
-        self.dirty.drain(..).for_each(|place| panes.clean(place));
-        self.dirty.shrink_to(2 * noted.max(MANY_CHANGES));
     }
 
     /// All that a successor needs, oldest second first: the last panes of tokens whose closing is
@@ -298,11 +271,7 @@ impl Shard {
         }
         self.panes.drop_until(horizon);
         self.budget.release_panes(live - self.panes.count());
-        // With the checkpoint away for long, most of what changed has gone again.
-        if self.dirty.len() > 2 * self.panes.count() + MANY_CHANGES {
-            self.dirty.retain(|place| place.second() > horizon);
-            self.dirty.shrink_to(2 * self.dirty.len());
-        }
+        self.changes.expire(horizon, self.panes.count());
     }
 
     /// What was due of a token has been told. One without a pane is forgotten.
@@ -316,10 +285,14 @@ impl Shard {
     }
 
     pub(super) fn compact(&mut self) {
-        let panes = &mut self.panes;
+        let (panes, mut any) = (&mut self.panes, false);
         self.tokens.compact(|token, slot| {
             token.panes().for_each(|place| panes.set_slot(place, slot));
+            any = true;
         });
+        if any {
+            self.changes.moved(&self.panes);
+        }
     }
 }
 
@@ -362,7 +335,7 @@ mod tests {
     }
 
     fn bytes(shard: &Shard) -> usize {
-        shard.tokens.bytes() + shard.panes.bytes() + shard.dirty.capacity() * size_of::<PaneRef>()
+        shard.tokens.bytes() + shard.panes.bytes() + shard.changes.bytes()
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Bucket {
 
 impl PaneStore {
     /// Adds a pane of the token in a slot and says where, if there is a place.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         second: Second,
@@ -122,42 +123,58 @@ impl PaneStore {
         let found = self.find(second);
         let index = found.ok().and_then(|at| self.buckets.get(at)).map_or(0, Bucket::len);
         let place = PaneRef::new(second, index)?;
-        let at = found.unwrap_or_else(|at| {
-            room(&mut self.buckets);
-            self.buckets.insert(at, Bucket { second, panes: Chunks::default() });
-            at
-        });
+        let at = found.unwrap_or_else(|at| self.open_bucket(second, at));
         let tag = slot | if dirty { DIRTY } else { 0 };
-        let stored = match Compact::of(pane) {
-            Some(compact) => StoredPane { tag, compact },
-            None => {
-                self.wide.insert(place, *pane);
-                StoredPane { tag: tag | WIDE, compact: Compact::default() }
-            }
-        };
-        self.buckets.get_mut(at)?.panes.push(stored, &mut self.spare);
+        let panes = &mut self.buckets.get_mut(at)?.panes;
         self.count += 1;
+        match Compact::of(pane) {
+            Some(compact) => panes.push(StoredPane { tag, compact }, &mut self.spare),
+            None => {
+                let aside = StoredPane { tag: tag | WIDE, compact: Compact::default() };
+                panes.push(aside, &mut self.spare);
+                self.put_aside(place, *pane);
+            }
+        }
         Some(place)
+    }
+
+    /// A bucket for a second that has none, at its place; the place.
+    #[cold]
+    fn open_bucket(&mut self, second: Second, at: usize) -> usize {
+        room(&mut self.buckets);
+        self.buckets.insert(at, Bucket { second, panes: Chunks::default() });
+        at
+    }
+
+    /// Keeps a pane whole.
+    #[cold]
+    fn put_aside(&mut self, at: PaneRef, pane: Pane) {
+        self.wide.insert(at, pane);
     }
 
     /// Merges a pane into the one at a place, and marks that as changed; true where it was not
     /// before.
+    #[inline]
     pub(crate) fn merge(&mut self, at: PaneRef, pane: &Pane) -> bool {
         let Some(stored) = self.stored_mut(at) else { return false };
         let clean = !stored.is(DIRTY);
         stored.tag |= DIRTY;
-        if !stored.is(WIDE) {
-            if Compact::of(pane).is_some_and(|more| stored.compact.merge(&more)) {
-                return clean;
-            }
-            stored.tag |= WIDE;
-            let whole = stored.compact.pane();
-            self.wide.insert(at, whole);
-        }
-        if let Some(whole) = self.wide.get_mut(&at) {
-            whole.merge(pane);
+        let merged =
+            !stored.is(WIDE) && Compact::of(pane).is_some_and(|more| stored.compact.merge(&more));
+        if !merged {
+            self.merge_aside(at, *pane);
         }
         clean
+    }
+
+    /// As [`merge`](Self::merge), of one that stands aside, or has to.
+    #[cold]
+    fn merge_aside(&mut self, at: PaneRef, pane: Pane) {
+        let Some(stored) = self.stored_mut(at) else { return };
+        let whole = if stored.is(WIDE) { None } else { Some(stored.compact.pane()) };
+        stored.tag |= WIDE;
+        self.wide.extend(whole.map(|whole| (at, whole)));
+        self.wide.get_mut(&at).into_iter().for_each(|whole| whole.merge(&pane));
     }
 
     /// Puts a pane in place of the one at a place.
@@ -172,11 +189,12 @@ impl PaneStore {
         }
     }
 
-    /// The changes to a pane are taken.
-    pub(crate) fn clean(&mut self, at: PaneRef) {
-        if let Some(stored) = self.stored_mut(at) {
-            stored.tag &= !DIRTY;
-        }
+    /// The pane at a place, if it still lives; its changes are taken.
+    #[inline]
+    pub(crate) fn take_change(&mut self, at: PaneRef) -> Option<Pane> {
+        let stored = self.stored_mut(at)?;
+        stored.tag &= !DIRTY;
+        if stored.is(WIDE) { self.wide.get(&at).copied() } else { Some(stored.compact.pane()) }
     }
 
     /// The token of a pane has moved to another slot.
@@ -187,6 +205,7 @@ impl PaneStore {
     }
 
     /// The pane at a place with its token's slot, if it still lives.
+    #[inline]
     pub(crate) fn get(&self, at: PaneRef) -> Option<(u32, Pane)> {
         let stored = self.stored(at)?;
         Some((stored.slot(), self.whole(at, stored, Compact::pane, |pane| *pane)?))
@@ -282,6 +301,7 @@ impl PaneStore {
         }
     }
 
+    #[inline]
     fn whole<T>(
         &self,
         at: PaneRef,
@@ -292,10 +312,12 @@ impl PaneStore {
         if stored.is(WIDE) { self.wide.get(&at).map(whole) } else { Some(compact(&stored.compact)) }
     }
 
+    #[inline]
     fn stored(&self, at: PaneRef) -> Option<&StoredPane> {
         self.buckets.get(self.find(at.second()).ok()?)?.panes.get(at.index())
     }
 
+    #[inline]
     fn stored_mut(&mut self, at: PaneRef) -> Option<&mut StoredPane> {
         let bucket = self.find(at.second()).ok()?;
         self.buckets.get_mut(bucket)?.panes.get_mut(at.index())
@@ -303,15 +325,20 @@ impl PaneStore {
 
     /// The bucket of a second, or where it would stand. Most are asked for while they are among the
     /// newest, and seconds are mostly dense: the distance from the newest is a good first guess.
+    #[inline]
     fn find(&self, second: Second) -> Result<usize, usize> {
         let Some(newest) = self.buckets.back() else { return Err(0) };
         let distance = usize::try_from(newest.second.0.saturating_sub(second.0)).unwrap_or(0);
         let guess = (self.buckets.len() - 1).saturating_sub(distance);
         match self.buckets.get(guess) {
             Some(bucket) if bucket.second == second => Ok(guess),
-            _ if second > newest.second => Err(self.buckets.len()),
-            _ => self.buckets.binary_search_by_key(&second, |bucket| bucket.second),
+            _ => self.search(second),
         }
+    }
+
+    #[cold]
+    fn search(&self, second: Second) -> Result<usize, usize> {
+        self.buckets.binary_search_by_key(&second, |bucket| bucket.second)
     }
 }
 

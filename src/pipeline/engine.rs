@@ -7,39 +7,25 @@
 
 use std::collections::BTreeMap;
 
-use super::route::Batch;
+use super::absorb::Absorbed;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::history::History;
 use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::ranking::Sort;
-use crate::domain::reject::Reason;
 use crate::domain::shard::{Outcome, Shard};
-use crate::domain::time::{Second, WallMs};
+use crate::domain::time::Second;
 use crate::domain::token::{SHARDS, ShardId, TokenHash};
 use crate::domain::trade::Trade;
 use crate::sabotage::Bug;
-
-/// What a trade will touch is brought near in four steps, so many trades ahead: each is told where
-/// to look by what the one before has brought.
-const STEPS_AHEAD: [(usize, Near); 4] = [
-    (24, Shard::prefetch_index),
-    (16, Shard::prefetch_token),
-    (10, Shard::prefetch_places),
-    (5, Shard::prefetch_pane),
-];
-/// So few tokens lie near by themselves: they fit the second level of a processor's cache.
-const TOKENS_NEAR: usize = 2_000;
-
-/// Brings something near of what a trade will touch.
-type Near = fn(&Shard, TokenHash, Second);
 
 /// Some of the shards `me`, `me + workers`, `me + 2 × workers`, … below [`SHARDS`], each in its
 /// place.
 #[derive(Debug)]
 pub struct Engine {
-    places: Vec<Option<Held>>,
-    absorbed: Absorbed,
-    workers: u16,
+    pub(super) held: Vec<Option<Held>>,
+    /// By shard id its place in `held`; behind their end where it is another worker's.
+    places: Vec<usize>,
+    pub(super) absorbed: Absorbed,
     me: u16,
     /// The end of the open shards' windows.
     end: Second,
@@ -47,8 +33,8 @@ pub struct Engine {
 
 /// A shard in its place.
 #[derive(Debug)]
-struct Held {
-    shard: Shard,
+pub(super) struct Held {
+    pub(super) shard: Shard,
     /// Where each partition ended when it came: open when all are reached.
     targets: BTreeMap<Partition, Offset>,
     /// The last tick that was published before it came.
@@ -62,41 +48,32 @@ struct Held {
 /// Before all ticks, and after all.
 const NEVER: [Second; 2] = [Second(i64::MIN), Second(i64::MAX)];
 
-/// What became of a batch's trades.
-#[derive(Debug, Default)]
-pub struct Absorbed {
-    /// Counted.
-    pub counted: u64,
-    /// Counted before.
-    pub duplicate: u64,
-    /// Older than the longest window.
-    pub late: u64,
-    /// The records of which something was counted, by their timestamps: how many in a row have the
-    /// same one. Those without are left out.
-    pub written: Vec<(WallMs, u32)>,
-    /// Refused: the trade's place in the batch, and why.
-    pub refused: Vec<(usize, Reason)>,
-}
-
 impl Engine {
     /// An engine without shards, worker `me` among `workers`.
     #[must_use]
     pub fn new(me: u16, workers: u16) -> Self {
         let workers = workers.max(1);
-        let places = (me..SHARDS).step_by(usize::from(workers)).map(|_| None).collect();
+        let ids = (me..SHARDS).step_by(usize::from(workers));
+        let held = ids.clone().map(|_| None).collect();
+        let mut places = vec![usize::MAX; usize::from(SHARDS)];
+        for (at, id) in ids.enumerate() {
+            places.get_mut(usize::from(id)).into_iter().for_each(|place| *place = at);
+        }
         let [end, _] = NEVER;
-        Self { places, absorbed: Absorbed::default(), workers, me, end }
+        Self { held, places, absorbed: Absorbed::default(), me, end }
     }
 
     /// Its shards, whether they are here or not.
     pub fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<> {
-        (self.me..SHARDS).step_by(usize::from(self.workers)).map(ShardId)
+        let places = (0..).map(ShardId).zip(&self.places);
+        let ours = |(id, at): (ShardId, &usize)| (*at != usize::MAX).then_some(id);
+        places.filter_map(ours).collect::<Vec<_>>().into_iter()
     }
 
     /// The place of a shard; `None` where it is another worker's.
     #[must_use]
-    pub fn place(&self, ShardId(id): ShardId) -> Option<usize> {
-        (id % self.workers == self.me).then_some(usize::from(id / self.workers))
+    pub fn place(&self, shard: ShardId) -> Option<usize> {
+        Some(self.place_of(shard)).filter(|at| *at < self.held.len())
     }
 
     /// Takes a shard in. It joins until each partition is read up to its target. `published` is the
@@ -110,7 +87,8 @@ impl Engine {
         earlier: Second,
     ) {
         let [_, never] = NEVER;
-        if let Some(place) = self.place(id).and_then(|at| self.places.get_mut(at)) {
+        let at = self.place_of(id);
+        if let Some(place) = self.held.get_mut(at) {
             let ticks = [never, never];
             *place = Some(Held { shard, targets, published, earlier, ticks });
         }
@@ -119,16 +97,16 @@ impl Engine {
     /// Opens the joining shards that have been offered all up to their targets: they take part in
     /// ticks from `first` on. Answers which.
     pub fn open(&mut self, first: Second) -> Vec<ShardId> {
-        let (workers, me, end) = (self.workers, self.me, self.end);
+        let end = self.end;
         let mut opened = Vec::new();
-        for (id, held) in (me..SHARDS).step_by(workers.into()).zip(&mut self.places) {
+        for (id, held) in self.shard_ids().zip(&mut self.held) {
             let Some(held) = held.as_mut().filter(|held| !held.is_open()) else { continue };
             let Held { shard, targets, earlier, ticks: [begin, _], .. } = held;
             targets.retain(|partition, target| shard.next_offset(*partition) < *target);
             if targets.is_empty() || Bug::PublishedTooEarly.on() {
                 *begin = first.max(earlier.plus(1));
                 shard.advance(end);
-                opened.push(ShardId(id));
+                opened.push(id);
             }
         }
         opened
@@ -136,74 +114,22 @@ impl Engine {
 
     /// The ends of partitions have moved: joining shards wait for no more than is there.
     pub fn retarget(&mut self, partition: Partition, end: Offset) {
-        for held in self.places.iter_mut().flatten() {
+        for held in self.held.iter_mut().flatten() {
             held.targets.entry(partition).and_modify(|target| *target = end);
         }
     }
 
     /// The shard at a place takes part in no tick after `last`.
     pub fn leave(&mut self, at: usize, last: Second) {
-        if let Some(Some(Held { ticks: [_, end], .. })) = self.places.get_mut(at) {
+        if let Some(Some(Held { ticks: [_, end], .. })) = self.held.get_mut(at) {
             *end = last;
         }
     }
 
     /// Lets the shard at a place go, with all that it holds.
     pub fn let_go(&mut self, at: usize) {
-        if let Some(place) = self.places.get_mut(at) {
+        if let Some(place) = self.held.get_mut(at) {
             *place = None;
-        }
-    }
-
-    /// Applies a batch to the shards that it covers and that stand at its begin, or beyond; its
-    /// positions count as passed. A shard that is behind has not been offered what lies before: it
-    /// is read for anew, and left as it is.
-    pub fn absorb(&mut self, batch: &Batch) -> &Absorbed {
-        // Used again: its lists are as long as a batch.
-        let mut absorbed = std::mem::take(&mut self.absorbed);
-        absorbed.clear();
-        let mut last = None;
-        let many = self.shards().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
-        let Batch { partition, from, next, ref cover, .. } = *batch;
-        let is_behind = |held: &Held| held.shard.next_offset(partition) < from;
-        let any_behind = self.places.iter().flatten().any(is_behind);
-        let mut steps = STEPS_AHEAD.map(|(ahead, near)| (ahead, batch.places(), near));
-        for (at, (position, written, trade)) in batch.trades().enumerate() {
-            if many {
-                for (ahead, places, near) in &mut steps {
-                    self.prefetch(places.take(std::mem::take(ahead) + 1), *near);
-                }
-            }
-            if any_behind && self.held_mut(trade.hash.shard()).is_some_and(|held| is_behind(held)) {
-                continue;
-            }
-            match self.absorb_one(position, &trade) {
-                Outcome::Counted => {
-                    absorbed.counted += 1;
-                    if last.replace(position.offset) != Some(position.offset) {
-                        absorbed.add_record(written);
-                    }
-                }
-                Outcome::Duplicate => absorbed.duplicate += 1,
-                Outcome::Late => absorbed.late += 1,
-                Outcome::Refused(reason) => absorbed.refused.push((at, reason)),
-            }
-        }
-        for shard in cover.shards() {
-            if let Some(held) = self.held_mut(shard).filter(|held| !is_behind(held)) {
-                held.shard.pass(partition, next);
-            }
-        }
-        self.absorbed = absorbed;
-        &self.absorbed
-    }
-
-    /// Brings near what trades in these places will touch.
-    fn prefetch(&self, places: impl Iterator<Item = (TokenHash, Second)>, near: Near) {
-        for (hash, second) in places {
-            if let Some(shard) = self.shard_of(hash) {
-                near(shard, hash, second);
-            }
         }
     }
 
@@ -213,6 +139,7 @@ impl Engine {
     }
 
     /// Applies one trade to the shard of its token. Where that is not here, it is another's.
+    #[inline]
     pub fn absorb_one(&mut self, position: Position, trade: &Trade<'_>) -> Outcome {
         let Some(Held { shard, .. }) = self.held_mut(trade.hash.shard()) else {
             return Outcome::Duplicate;
@@ -229,13 +156,13 @@ impl Engine {
     /// Moves the end of all windows.
     pub fn advance(&mut self, end: Second) {
         self.end = self.end.max(end);
-        let open = self.places.iter_mut().flatten().filter(|held| held.is_open());
+        let open = self.held.iter_mut().flatten().filter(|held| held.is_open());
         open.for_each(|held| held.shard.advance(end));
     }
 
     /// Every message of the ticks up to `published` is acknowledged.
     pub fn acknowledge(&mut self, published: Second) {
-        for held in self.places.iter_mut().flatten() {
+        for held in self.held.iter_mut().flatten() {
             held.shard.acknowledge(held.published_of(published));
         }
     }
@@ -260,13 +187,13 @@ impl Engine {
     /// How many places there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.places.len()
+        self.held.len()
     }
 
     /// What the tick of this second publishes of the shard at a place below
     /// [`count`](Self::count).
     pub fn due(&mut self, at: usize, tick: Second, each: impl FnMut(&Aggregate<'_>)) {
-        if let Some(Some(held)) = self.places.get_mut(at)
+        if let Some(Some(held)) = self.held.get_mut(at)
             && (held.ticks[0]..=held.ticks[1]).contains(&tick)
         {
             held.shard.due(each);
@@ -307,25 +234,26 @@ impl Engine {
         self.open_of(hash)?.history(hash, token)
     }
 
-    fn shards(&self) -> impl Iterator<Item = &Shard> {
-        self.places.iter().flatten().map(|held| &held.shard)
+    pub(super) fn shards(&self) -> impl Iterator<Item = &Shard> {
+        self.held.iter().flatten().map(|held| &held.shard)
     }
 
     fn shards_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
-        self.places.iter_mut().flatten().map(|held| &mut held.shard)
+        self.held.iter_mut().flatten().map(|held| &mut held.shard)
     }
 
     /// The shard at a place.
     pub(super) fn shard_mut(&mut self, at: usize) -> Option<&mut Shard> {
-        self.places.get_mut(at)?.as_mut().map(|held| &mut held.shard)
+        self.held.get_mut(at)?.as_mut().map(|held| &mut held.shard)
     }
 
-    fn held_mut(&mut self, shard: ShardId) -> Option<&mut Held> {
-        self.place(shard).and_then(|at| self.places.get_mut(at))?.as_mut()
+    pub(super) fn held_mut(&mut self, shard: ShardId) -> Option<&mut Held> {
+        let at = self.place_of(shard);
+        self.held.get_mut(at)?.as_mut()
     }
 
     fn open_at(&self, at: usize) -> Option<&Shard> {
-        let held = self.places.get(at)?.as_ref().filter(|held| held.is_open());
+        let held = self.held.get(at)?.as_ref().filter(|held| held.is_open());
         held.map(|held| &held.shard)
     }
 
@@ -335,20 +263,24 @@ impl Engine {
     }
 
     /// The shard that keeps a token, if it is here.
-    fn shard_of(&self, hash: TokenHash) -> Option<&Shard> {
-        self.place(hash.shard()).and_then(|at| self.places.get(at)?.as_ref()).map(|it| &it.shard)
+    pub(super) fn shard_of(&self, hash: TokenHash) -> Option<&Shard> {
+        self.held.get(self.place_of(hash.shard()))?.as_ref().map(|held| &held.shard)
+    }
+
+    fn place_of(&self, ShardId(id): ShardId) -> usize {
+        self.places.get(usize::from(id)).copied().unwrap_or(usize::MAX)
     }
 
     /// Whether the shard at a place has panes that changed since its last flush.
     #[must_use]
     pub fn has_changes(&self, at: usize) -> bool {
-        matches!(self.places.get(at), Some(Some(held)) if held.shard.has_changes())
+        matches!(self.held.get(at), Some(Some(held)) if held.shard.has_changes())
     }
 
     /// What a checkpoint would need is forgotten: for whoever writes none.
     pub fn clear_changes(&mut self) {
         for shard in self.shards_mut() {
-            shard.clear_changes();
+            shard.take_changes(|_, _, _| {});
             shard.acknowledge(shard.end());
         }
     }
@@ -356,7 +288,7 @@ impl Engine {
     /// The last tick that was published of the shard at a place, where all up to `published` was.
     #[must_use]
     pub fn published(&self, at: usize, published: Second) -> Option<Second> {
-        Some(self.places.get(at)?.as_ref()?.published_of(published))
+        Some(self.held.get(at)?.as_ref()?.published_of(published))
     }
 }
 
@@ -371,21 +303,5 @@ impl Held {
         let [first, last] = self.ticks;
         let published = published.min(last);
         if published < first { self.published } else { published }
-    }
-}
-
-impl Absorbed {
-    fn clear(&mut self) {
-        (self.counted, self.duplicate, self.late) = (0, 0, 0);
-        self.written.clear();
-        self.refused.clear();
-    }
-
-    fn add_record(&mut self, written: Option<WallMs>) {
-        let Some(written) = written else { return };
-        match self.written.last_mut() {
-            Some((last, count)) if *last == written => *count += 1,
-            _ => self.written.push((written, 1)),
-        }
     }
 }

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use crate::domain::pane::Pane;
 use crate::domain::time::Second;
 use crate::sabotage::Bug;
-use crate::wire::checkpoint::{self, PaneAt};
+use crate::wire::checkpoint::{self, PaneAt, Writer};
 
 /// A snapshot is written in parts of this many panes, up to 400 kB each: the first page of a load,
 /// 16 entries of unknown size, is then some megabytes.
@@ -32,13 +32,18 @@ impl Engine {
     ) -> Option<Encoded> {
         let shard = self.shard_mut(at)?;
         let positions: Vec<_> = shard.positions().collect();
-        let half = Bug::PositionsBeforePanes.on().then_some(shard.changes().count() / 2);
-        let changes = shard.changes().take(half.unwrap_or(usize::MAX)).map(pane_at);
-        let mut newest = published;
-        let changes = changes.inspect(|pane| newest = newest.max(pane.second));
-        let blob = checkpoint::encode(&positions, published, latest, changes);
-        shard.clear_changes();
-        Some(Encoded { blobs: vec![blob.into()], newest })
+        let (panes, tokens) = (shard.noted_changes(), shard.tokens());
+        let mut entry = Writer::new(&positions, published, latest, panes, tokens);
+        let (mut newest, mut number) = (published, 0_u32);
+        shard.take_changes(|token, second, pane| {
+            number += 1;
+            if number % 2 == 1 && Bug::PositionsBeforePanes.on() {
+                return;
+            }
+            newest = newest.max(second);
+            entry.put(token, second, pane);
+        });
+        Some(Encoded { blobs: vec![entry.finish().into()], newest })
     }
 
     /// The checkpoint entries of all that the shard at a place holds, or owes.
@@ -49,7 +54,7 @@ impl Engine {
         latest: Second,
     ) -> Option<Encoded> {
         let shard = self.shard_mut(at)?;
-        shard.clear_changes();
+        shard.take_changes(|_, _, _| {});
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
         let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);

@@ -8,7 +8,9 @@
 //!
 //! The steward keeps the workers' shards in step with what the group assigns.
 
+pub mod absorb;
 pub mod backoff;
+mod batch;
 pub mod chain;
 mod commits;
 pub mod custody;

@@ -10,16 +10,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use super::batch::Batch;
+use super::batch::{List, RoutedTrade};
 use super::dead_letters;
-use crate::domain::amount::Amount;
 use crate::domain::cover::Cover;
-use crate::domain::position::{Offset, Partition, Position};
-use crate::domain::price::Price;
+use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
-use crate::domain::time::{EventTime, Second, WallMs};
-use crate::domain::token::{SHARDS, ShardId, TokenHash};
-use crate::domain::trade::{Side, Trade};
-use crate::pool::{Pool, Pooled, Reusable};
+use crate::domain::time::{EventTime, WallMs};
+use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::trade::Trade;
+use crate::pool::Pool;
 use crate::ports::records::Place;
 use crate::ports::{Message, Record, RecordView, Records};
 use crate::sabotage::Bug;
@@ -34,9 +34,6 @@ pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 /// What is kept of the workers' batches: those of some 200,000 trades.
 const KEPT_BYTES: usize = 20 << 20;
 
-/// So many trades ahead a token's text is brought near: another core has read it from the fetch.
-const TEXTS_AHEAD: usize = 8;
-
 /// How records are read.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -44,30 +41,6 @@ pub struct Router {
     workers: u16,
     max_future_skew: std::time::Duration,
     lists: Arc<Pool<List>>,
-}
-
-/// What one worker absorbs of one fetch.
-#[derive(Debug)]
-pub struct Batch {
-    /// Source partition.
-    pub partition: Partition,
-    /// Where it begins: a shard that expects an earlier offset must not take it.
-    pub from: Offset,
-    /// Everything below this has been offered once the batch is absorbed, to the shards of `cover`.
-    pub next: Offset,
-    /// The shards whose trades it has.
-    pub cover: Cover,
-    records: Arc<Records>,
-    list: Pooled<List>,
-}
-
-/// The trades of a batch.
-#[derive(Debug, Default)]
-struct List {
-    trades: Vec<RoutedTrade>,
-    /// Tokens that are written with escapes, as they read. A place counts on into it, behind the
-    /// records.
-    escaped: String,
 }
 
 /// What was fetched of one partition, while it is read.
@@ -109,23 +82,6 @@ pub struct Routed {
 
 /// A rejected thing with its reason, ready to send.
 pub type Rejected = (Reason, Message);
-
-/// A trade without its text, which stands in the records.
-#[derive(Debug)]
-struct RoutedTrade {
-    token: Place,
-    element: Place,
-    record: u32,
-    index: u32,
-    hash: TokenHash,
-    side: Side,
-    native: Amount,
-    usd: Amount,
-    price: Price,
-    at: EventTime,
-}
-
-const _: () = assert!(size_of::<RoutedTrade>() <= 96, "a batch is read from memory");
 
 impl Router {
     /// Reads records of `topic`, which dead letters name, for so many workers over which the shards
@@ -336,80 +292,38 @@ impl Routed {
     /// Adds a trade of a record to the batch of its token's worker, where its shard is covered.
     fn push(
         &mut self,
-        at: u32,
+        number: u32,
         record: RecordView<'_>,
         value: &[u8],
         (index, element, trade): (u32, &[u8], &Trade<'_>),
     ) {
-        let shard = trade.hash.shard();
+        let Trade { token, hash, side, native, usd, price, at } = *trade;
+        let shard = hash.shard();
         if !self.cover.contains(shard) {
             return;
         }
         self.elements += 1;
         let worker = usize::from(shard.0) % self.batches.len();
         let Some(Batch { records, list, .. }) = self.batches.get_mut(worker) else { return };
-        let token = trade.token.as_bytes();
-        let token = part_of(value, token, record.place()).unwrap_or_else(|| {
+        let token = part_of(value, token.as_bytes(), record.place()).unwrap_or_else(|| {
             let start = records.end() + list.escaped.len();
-            list.escaped.push_str(trade.token);
+            list.escaped.push_str(token);
             Place::at(start, token.len())
         });
-        list.trades.push(RoutedTrade {
+        let element = part_of(value, element, record.place()).unwrap_or_default();
+        let (record, trades) = (number, &mut list.trades);
+        trades.push(RoutedTrade {
             token,
-            element: part_of(value, element, record.place()).unwrap_or_default(),
-            record: at,
+            element,
+            record,
             index,
-            hash: trade.hash,
-            side: trade.side,
-            native: trade.native,
-            usd: trade.usd,
-            price: trade.price,
-            at: trade.at,
+            hash,
+            side,
+            native,
+            usd,
+            price,
+            at,
         });
-    }
-}
-
-impl Batch {
-    /// Where its trades count: their tokens' hashes and their seconds, in log order.
-    pub fn places(&self) -> impl Iterator<Item = (TokenHash, Second)> {
-        self.list.trades.iter().map(|routed| (routed.hash, routed.at.second))
-    }
-
-    /// Its trades with their positions and their records' timestamps, in log order.
-    pub fn trades(&self) -> impl Iterator<Item = (Position, Option<WallMs>, Trade<'_>)> {
-        let mut ahead = self.list.trades.iter().skip(TEXTS_AHEAD);
-        self.list.trades.iter().filter_map(move |routed| {
-            let text = ahead.next().and_then(|later| self.records.bytes(later.token));
-            text.into_iter()
-                .flat_map(|text| [text.first(), text.last()])
-                .flatten()
-                .for_each(memfn::prefetch);
-            let RoutedTrade { token, record, index, hash, side, native, usd, price, at, .. } =
-                *routed;
-            let record = self.records.get(usize::try_from(record).ok()?)?;
-            let position = Position { partition: self.partition, offset: record.offset(), index };
-            let token = self.token(token)?;
-            let trade = Trade { token, hash, side, native, usd, price, at };
-            Some((position, record.timestamp(), trade))
-        })
-    }
-
-    fn token(&self, place: Place) -> Option<&str> {
-        match place.range_from(self.records.end()) {
-            Some(range) => self.list.escaped.get(range),
-            None => memfn::text(self.records.bytes(place)?),
-        }
-    }
-}
-
-impl Reusable for List {
-    fn bytes(&self) -> usize {
-        self.trades.capacity() * size_of::<RoutedTrade>() + self.escaped.capacity()
-    }
-
-    fn clear(&mut self) {
-        self.trades.clear();
-        self.escaped.clear();
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
+use super::absorb::Absorbed;
 use super::backoff::Backoff;
-use super::engine::Absorbed;
 use super::outgoing;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;

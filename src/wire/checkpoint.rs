@@ -11,11 +11,12 @@
 //! Every version begins with its number and ends with the checksum of what stands before: a
 //! damaged entry is never taken for one of another version.
 
+use crate::domain::pane::Pane;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::Second;
 
 pub use super::checkpoint_pane::PaneAt;
-use super::checkpoint_pane::{Before, put_pane, take_pane, take_partition};
+use super::checkpoint_pane::{Before, Written, take_pane, take_partition};
 use super::varint::{Reader, put_length, put_signed};
 
 /// The version byte of the layout that is written, and the only one that is read.
@@ -24,8 +25,9 @@ pub const VERSION: u8 = 2;
 /// that a shard can keep a place for each.
 pub const MAX_PARTITIONS: i32 = 1 << 20;
 const CRC_BYTES: usize = 4;
-/// What a pane with its address mostly takes: an entry does not grow on the way.
-const PANE_BYTES: usize = 96;
+/// What a pane mostly takes, and an address: an entry does not grow on the way.
+const PANE_BYTES: usize = 48;
+const TOKEN_BYTES: usize = 48;
 /// Room is made for so many panes at most; with more, the entry grows.
 const ROOM_PANES: usize = 1 << 16;
 
@@ -58,7 +60,53 @@ pub enum CodecError {
     Malformed(&'static str),
 }
 
-/// Writes an entry.
+/// An entry that is being written.
+#[derive(Debug)]
+pub struct Writer {
+    out: Vec<u8>,
+    before: Written,
+}
+
+impl Writer {
+    /// Begins an entry, with room for so many panes of so many tokens.
+    #[must_use]
+    pub fn new(
+        positions: &[(Partition, Offset)],
+        published: Second,
+        latest: Second,
+        panes: usize,
+        tokens: usize,
+    ) -> Self {
+        let room = panes.min(ROOM_PANES) * PANE_BYTES + tokens.min(panes) * TOKEN_BYTES;
+        let mut out = Vec::with_capacity(room);
+        out.push(VERSION);
+        put_length(&mut out, positions.len());
+        for (partition, offset) in positions {
+            put_signed(&mut out, i64::from(partition.0));
+            put_signed(&mut out, offset.0);
+        }
+        put_signed(&mut out, published.0);
+        put_signed(&mut out, latest.0.wrapping_sub(published.0));
+        Self { out, before: Written::new(published) }
+    }
+
+    /// Adds a pane.
+    #[inline]
+    pub fn put(&mut self, token: &str, second: Second, pane: &Pane) {
+        self.before.put_pane(&mut self.out, token, second, pane);
+    }
+
+    /// The whole entry.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        let mut out = self.out;
+        let crc = crc32fast::hash(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out
+    }
+}
+
+/// Writes an entry of these panes.
 pub fn encode<'a>(
     positions: &[(Partition, Offset)],
     published: Second,
@@ -66,22 +114,9 @@ pub fn encode<'a>(
     panes: impl Iterator<Item = PaneAt<'a>>,
 ) -> Vec<u8> {
     let most = panes.size_hint().1.unwrap_or_default();
-    let mut out = Vec::with_capacity(most.min(ROOM_PANES) * PANE_BYTES);
-    out.push(VERSION);
-    put_length(&mut out, positions.len());
-    for (partition, offset) in positions {
-        put_signed(&mut out, i64::from(partition.0));
-        put_signed(&mut out, offset.0);
-    }
-    put_signed(&mut out, published.0);
-    put_signed(&mut out, latest.0.wrapping_sub(published.0));
-    let mut before = Before::new(published);
-    for pane in panes {
-        put_pane(&mut out, &mut before, &pane);
-    }
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out
+    let mut writer = Writer::new(positions, published, latest, most, most);
+    panes.for_each(|at| writer.put(at.token, at.second, &at.pane));
+    writer.finish()
 }
 
 /// Reads an entry, wholly; `each` is given its panes, in the order in which they were written.

@@ -11,6 +11,8 @@
 //! from the published second), an offset as the distance from the mark before. A token's address
 //! is left out where the pane before is of the same token. Sums are never negative.
 
+use std::ops::Range;
+
 use crate::domain::pane::{Flow, Mark, Pane, Sums};
 use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::price::Price;
@@ -49,7 +51,70 @@ pub struct PaneAt<'a> {
     pub pane: Pane,
 }
 
-/// What the next pane is told relative to.
+/// What the next pane is written relative to.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Where the last address stands in the entry.
+    token: Range<usize>,
+    second: Second,
+    offset: i64,
+}
+
+impl Written {
+    pub(super) const fn new(published: Second) -> Self {
+        Self { token: 0..0, second: published, offset: 0 }
+    }
+
+    /// Writes a pane.
+    #[inline]
+    pub(super) fn put_pane(&mut self, out: &mut Vec<u8>, token: &str, second: Second, pane: &Pane) {
+        let Pane { sums, first, last } = pane;
+        let coarse = coarse(sums.sell).zip(coarse(sums.buy));
+        let same = out.get(self.token.clone()) == Some(token.as_bytes());
+        let flags = flags(pane, same, coarse.is_some());
+        out.push(flags);
+        if !same {
+            put_length(out, token.len());
+            self.token = out.len()..out.len() + token.len();
+            out.extend_from_slice(token.as_bytes());
+        }
+        put_signed(out, second.0.wrapping_sub(self.second.0));
+        self.second = second;
+        let (sell, buy) =
+            coarse.unwrap_or((sums.sell.volume.cast_unsigned(), sums.buy.volume.cast_unsigned()));
+        for (flag, count, volume) in
+            [(HAS_SELL, sums.sell.count, sell), (HAS_BUY, sums.buy.count, buy)]
+        {
+            if flags & flag != 0 {
+                put(out, count);
+                put_wide(out, volume);
+            }
+        }
+        if flags & HAS_USD != 0 {
+            put_wide(out, sums.usd.cast_unsigned());
+        }
+        self.put_mark(out, first, true);
+        if flags & ONE_MARK == 0 {
+            self.put_mark(out, last, flags & ONE_PRICE == 0);
+        }
+    }
+
+    #[inline]
+    fn put_mark(&mut self, out: &mut Vec<u8>, mark: &Mark, priced: bool) {
+        put(out, pack_nanos(mark.nanos));
+        let Position { partition, offset, index } = mark.position;
+        put_signed(out, i64::from(partition.0));
+        put_signed(out, offset.0.wrapping_sub(self.offset));
+        put(out, u64::from(index));
+        self.offset = offset.0;
+        if priced {
+            out.push(mark.price.scale());
+            put_wide(out, mark.price.mantissa());
+        }
+    }
+}
+
+/// What the next pane is read relative to.
 #[derive(Clone, Debug)]
 pub(super) struct Before<'a> {
     token: &'a str,
@@ -61,37 +126,6 @@ impl Before<'_> {
     pub(super) const fn new(published: Second) -> Self {
         Self { token: "", second: published, offset: 0 }
     }
-}
-
-/// Writes a pane.
-pub(super) fn put_pane<'a>(out: &mut Vec<u8>, before: &mut Before<'a>, at: &PaneAt<'a>) {
-    let Pane { sums, first, last } = &at.pane;
-    let coarse = coarse(sums.sell).zip(coarse(sums.buy));
-    let flags = flags(before, at, coarse.is_some());
-    out.push(flags);
-    if flags & SAME_TOKEN == 0 {
-        put_length(out, at.token.len());
-        out.extend_from_slice(at.token.as_bytes());
-    }
-    put_signed(out, at.second.0.wrapping_sub(before.second.0));
-    let (sell, buy) =
-        coarse.unwrap_or((sums.sell.volume.cast_unsigned(), sums.buy.volume.cast_unsigned()));
-    for (flag, count, volume) in [(HAS_SELL, sums.sell.count, sell), (HAS_BUY, sums.buy.count, buy)]
-    {
-        if flags & flag != 0 {
-            put(out, count);
-            put_wide(out, volume);
-        }
-    }
-    if flags & HAS_USD != 0 {
-        put_wide(out, sums.usd.cast_unsigned());
-    }
-    put_mark(out, before, first, true);
-    if flags & ONE_MARK == 0 {
-        put_mark(out, before, last, flags & ONE_PRICE == 0);
-    }
-    before.token = at.token;
-    before.second = at.second;
 }
 
 /// The volume in units of 10⁻⁹ where it is a whole number of them. Most are below 2⁶⁴, and
@@ -107,10 +141,10 @@ fn coarse(flow: Flow) -> Option<u128> {
     }
 }
 
-fn flags(before: &Before<'_>, at: &PaneAt<'_>, coarse: bool) -> u8 {
-    let Pane { sums, first, last } = &at.pane;
+fn flags(pane: &Pane, same_token: bool, coarse: bool) -> u8 {
+    let Pane { sums, first, last } = pane;
     [
-        (SAME_TOKEN, at.token == before.token),
+        (SAME_TOKEN, same_token),
         (HAS_SELL, sums.sell != Flow::default()),
         (HAS_BUY, sums.buy != Flow::default()),
         (HAS_USD, sums.usd != 0),
@@ -120,19 +154,6 @@ fn flags(before: &Before<'_>, at: &PaneAt<'_>, coarse: bool) -> u8 {
     ]
     .into_iter()
     .fold(0, |flags, (flag, set)| flags | (flag * u8::from(set)))
-}
-
-fn put_mark(out: &mut Vec<u8>, before: &mut Before<'_>, mark: &Mark, priced: bool) {
-    put(out, pack_nanos(mark.nanos));
-    let Position { partition, offset, index } = mark.position;
-    put_signed(out, i64::from(partition.0));
-    put_signed(out, offset.0.wrapping_sub(before.offset));
-    put(out, u64::from(index));
-    before.offset = offset.0;
-    if priced {
-        out.push(mark.price.scale());
-        put_wide(out, mark.price.mantissa());
-    }
 }
 
 /// Whole milliseconds, which most producers send, need 2 bytes: twice their number; nanoseconds

@@ -12,10 +12,13 @@ const WORD_BITS: u32 = 56;
 const MORE: u64 = 0x8080_8080_8080_8080;
 
 /// Appends `value`: 1 byte below 128, 10 at most.
-pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
-    if value < 0x80 {
-        return out.push(value.to_le_bytes()[0]);
-    }
+#[inline]
+pub(super) fn put(out: &mut Vec<u8>, value: u64) {
+    if value < 0x80 { out.push(value.to_le_bytes()[0]) } else { put_long(out, value) }
+}
+
+/// As [`put`], with 2 bytes or more.
+fn put_long(out: &mut Vec<u8>, mut value: u64) {
     if value >> WORD_BITS != 0 {
         out.extend_from_slice(&(spread(value) | MORE).to_le_bytes());
         value >>= WORD_BITS;
@@ -29,6 +32,7 @@ pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends `value`: 19 bytes at most.
+#[inline]
 pub(super) fn put_wide(out: &mut Vec<u8>, mut value: u128) {
     loop {
         match u64::try_from(value) {
@@ -44,6 +48,7 @@ pub(super) fn put_wide(out: &mut Vec<u8>, mut value: u128) {
 }
 
 /// Appends `value` by zigzag.
+#[inline]
 pub(super) fn put_signed(out: &mut Vec<u8>, value: i64) {
     put(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }

@@ -13,7 +13,7 @@ use aggregator_service::domain::time::{EventTime, Second};
 use aggregator_service::domain::token::{SHARDS, TokenHash};
 use aggregator_service::domain::trade::{Side, Trade};
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::wire::checkpoint::{PaneAt, encode};
+use aggregator_service::wire::checkpoint::Writer;
 use divan::{Bencher, black_box, counter::ItemsCount};
 
 const TOKENS: [u32; 3] = [1_000, 50_000, 1_000_000];
@@ -78,17 +78,24 @@ impl Market {
 
     /// With prefetching, as an engine does it.
     fn absorb_ahead(&mut self, batch: &[Traded]) {
-        let near = |market: &Self, at: usize, near: fn(&Shard, TokenHash, Second)| {
-            if let Some((_, hash, _, time)) = batch.get(at) {
-                near(&market.shards[usize::from(hash.shard().0)], *hash, time.second);
-            }
-        };
         for (at, trade) in batch.iter().enumerate() {
-            near(self, at + 24, Shard::prefetch_index);
-            near(self, at + 12, Shard::prefetch_token);
-            near(self, at + 6, Shard::prefetch_pane);
+            if let Some((shard, hash, _)) = self.place(batch.get(at + 24)) {
+                shard.prefetch_index(hash);
+            }
+            if let Some((shard, hash, _)) = self.place(batch.get(at + 12)) {
+                shard.prefetch_token(hash);
+            }
+            if let Some((shard, hash, second)) = self.place(batch.get(at + 6)) {
+                let slot = shard.prefetch_token(hash);
+                slot.into_iter().for_each(|slot| shard.prefetch_places(slot, second));
+            }
             self.absorb(std::slice::from_ref(trade));
         }
+    }
+
+    fn place(&self, traded: Option<&Traded>) -> Option<(&Shard, TokenHash, Second)> {
+        let (_, hash, _, at) = traded?;
+        Some((&self.shards[usize::from(hash.shard().0)], *hash, at.second))
     }
 
     pub(crate) fn absorb(&mut self, batch: &[Traded]) {
@@ -122,11 +129,10 @@ impl Market {
     pub(crate) fn flush(&mut self) -> usize {
         let flush = |shard: &mut Shard| {
             let positions: Vec<_> = shard.positions().collect();
-            let pane = |(token, second, pane)| PaneAt { token, second, pane };
-            let changes = shard.changes().map(pane);
-            let bytes = encode(&positions, shard.end(), shard.end(), changes).len();
-            shard.clear_changes();
-            bytes
+            let (end, panes) = (shard.end(), shard.noted_changes());
+            let mut entry = Writer::new(&positions, end, end, panes, panes);
+            shard.take_changes(|token, second, pane| entry.put(token, second, pane));
+            entry.finish().len()
         };
         self.shards.iter_mut().map(flush).sum()
     }

@@ -49,7 +49,7 @@ pub fn dead_letter(value: &[u8]) {
     }
     let routed = routing.finish();
     let expected = expected(value, WRITTEN.plus(SKEW).event_time());
-    let trades: usize = routed.batches.iter().map(|batch| batch.trades().count()).sum();
+    let trades: usize = routed.batches.iter().map(|batch| batch.count()).sum();
     let rejected: Vec<_> = expected
         .iter()
         .filter_map(|(index, bytes, said)| {

@@ -1,0 +1,111 @@
+//! What one worker absorbs of one fetch: where its trades' tokens stand in the records, and all
+//! else that counts of them. The list goes back to its pool with the batch.
+
+use std::sync::Arc;
+
+use crate::domain::amount::Amount;
+use crate::domain::cover::Cover;
+use crate::domain::position::{Offset, Partition, Position};
+use crate::domain::price::Price;
+use crate::domain::time::{EventTime, Second, WallMs};
+use crate::domain::token::TokenHash;
+use crate::domain::trade::{Side, Trade};
+use crate::pool::{Pooled, Reusable};
+use crate::ports::Records;
+use crate::ports::records::Place;
+
+/// So many trades ahead a token's text is brought near: another core has read it from the fetch.
+const TEXTS_AHEAD: usize = 8;
+
+/// What one worker absorbs of one fetch.
+#[derive(Debug)]
+pub struct Batch {
+    /// Source partition.
+    pub partition: Partition,
+    /// Where it begins: a shard that expects an earlier offset must not take it.
+    pub from: Offset,
+    /// Everything below this has been offered once the batch is absorbed, to the shards of `cover`.
+    pub next: Offset,
+    /// The shards whose trades it has.
+    pub cover: Cover,
+    pub(super) records: Arc<Records>,
+    pub(super) list: Pooled<List>,
+}
+
+/// The trades of a batch.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    pub(super) trades: Vec<RoutedTrade>,
+    /// Tokens that are written with escapes, as they read. A place counts on into it, behind the
+    /// records.
+    pub(super) escaped: String,
+}
+
+/// A trade without its text, which stands in the records.
+#[derive(Debug)]
+pub(super) struct RoutedTrade {
+    pub(super) token: Place,
+    pub(super) element: Place,
+    pub(super) record: u32,
+    pub(super) index: u32,
+    pub(super) hash: TokenHash,
+    pub(super) side: Side,
+    pub(super) native: Amount,
+    pub(super) usd: Amount,
+    pub(super) price: Price,
+    pub(super) at: EventTime,
+}
+
+const _: () = assert!(size_of::<RoutedTrade>() <= 96, "a batch is read from memory");
+
+impl Batch {
+    /// How many trades it has.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.list.trades.len()
+    }
+
+    /// Where the trade at a place counts: its token's hash and its second.
+    #[inline]
+    #[must_use]
+    pub fn place(&self, at: usize) -> Option<(TokenHash, Second)> {
+        self.list.trades.get(at).map(|routed| (routed.hash, routed.at.second))
+    }
+
+    /// The trade at a place with its position and its record's timestamp. In log order.
+    // Else it comes back through memory in parts, and reading those as a whole waits for what the
+    // trade before has written.
+    #[inline(always)]
+    #[must_use]
+    pub fn trade(&self, at: usize) -> Option<(Position, Option<WallMs>, Trade<'_>)> {
+        let routed = self.list.trades.get(at)?;
+        let ahead = self.list.trades.get(at + TEXTS_AHEAD);
+        if let Some(text) = ahead.and_then(|later| self.records.bytes(later.token)) {
+            text.first().into_iter().chain(text.last()).for_each(memfn::prefetch);
+        }
+        let &RoutedTrade { record, index, hash, side, native, usd, price, at, .. } = routed;
+        let record = self.records.get(usize::try_from(record).ok()?)?;
+        let position = Position { partition: self.partition, offset: record.offset(), index };
+        let token = self.token(routed.token)?;
+        let trade = Trade { token, hash, side, native, usd, price, at };
+        Some((position, record.timestamp(), trade))
+    }
+
+    fn token(&self, place: Place) -> Option<&str> {
+        match place.range_from(self.records.end()) {
+            Some(range) => self.list.escaped.get(range),
+            None => memfn::text(self.records.bytes(place)?),
+        }
+    }
+}
+
+impl Reusable for List {
+    fn bytes(&self) -> usize {
+        self.trades.capacity() * size_of::<RoutedTrade>() + self.escaped.capacity()
+    }
+
+    fn clear(&mut self) {
+        self.trades.clear();
+        self.escaped.clear();
+    }
+}
