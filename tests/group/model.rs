@@ -202,7 +202,9 @@ impl Coordinator {
         }
         let same = self.members.get(&id).is_some_and(|member| member.metadata == metadata);
         let joining = matches!(self.phase, Phase::Joining(_));
-        let again = !joining && same && (self.phase == Phase::Syncing || self.leader != id);
+        let known = !join.member_id.is_empty();
+        let again =
+            known && !joining && same && (self.phase == Phase::Syncing || self.leader != id);
         if again {
             return Some(self.answer(&id, self.leader.clone()));
         }
