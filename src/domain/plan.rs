@@ -209,7 +209,8 @@ mod tests {
         ) {
             let planned = plan(&members, 40);
             let mut seen = BTreeSet::new();
-            for (id, shard) in planned.iter().flat_map(|(id, all)| all.iter().map(move |s| (id, *s)))
+            let given = planned.iter().flat_map(|(id, all)| all.iter().map(move |s| (id, *s)));
+            for (id, shard) in given
             {
                 prop_assert!(seen.insert(shard), "{shard:?} twice");
                 let own = &members[id];

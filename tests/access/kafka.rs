@@ -2,11 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use aggregator_service::kafka::group::{Group, GroupConfig};
 use aggregator_service::kafka::{
     Cluster, KafkaConfig, KafkaError, KafkaLog, Mechanism, Refusal, Sasl, connect,
 };
+use aggregator_service::ports::group::seat;
 use aggregator_service::tls::{self, Files};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::kafka::secure::{EXPIRED_TOKEN, TOKEN};
 use crate::support::kafka::topic::{cluster, drain, ensure, values};
@@ -42,6 +47,7 @@ async fn every_login_works_over_tls_on_both_ways_of_reading_and_a_wrong_one_is_n
         .map(|mechanism| (password(mechanism, "secret"), password(mechanism, "wrong")));
     for (right, wrong) in passwords.into_iter().chain([(right, expired)]) {
         let name = format!("{right:?}");
+        joins(config(right.clone()), &name).await;
         let cluster = Cluster::connect(config(right), PATIENCE).await.expect(&name);
         let read = drain(&KafkaLog::new(cluster, "t"), 0).await;
         assert_eq!(values(&read.records), ["unreadable for rskafka"], "{name}");
@@ -50,6 +56,26 @@ async fn every_login_works_over_tls_on_both_ways_of_reading_and_a_wrong_one_is_n
             other => panic!("{name}: {other:?}"),
         }
     }
+}
+
+/// A group is joined as everything else is asked.
+async fn joins(kafka: KafkaConfig, name: &str) {
+    let group = GroupConfig {
+        group: name.to_owned(),
+        topic: "t".to_owned(),
+        instance: None,
+        address: String::new(),
+        session: Duration::from_secs(10),
+        shards: 64,
+    };
+    let (mut seat, served) = seat();
+    let (group, _status) = Group::new(kafka, group, served, Instant::now);
+    let stop = CancellationToken::new();
+    let member = tokio::spawn(group.run(stop.clone()));
+    let leased = seat.lease.wait_for(Option::is_some);
+    timeout(PATIENCE, leased).await.expect(name).expect(name);
+    stop.cancel();
+    member.await.expect(name).expect(name);
 }
 
 #[test]

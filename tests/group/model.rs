@@ -1,6 +1,6 @@
-//! A coordinator of one group, as Kafka's classic one decides: states, generations, sessions, static
-//! members, waiting joins and syncs. What it keeps over a move is what it had stored: the last
-//! stable generation.
+//! A coordinator of one group, as Kafka's classic one decides: states, generations, sessions,
+//! static members, waiting joins and syncs. What it keeps over a move is what it had
+//! stored: the last stable generation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -186,28 +186,14 @@ impl Coordinator {
         let instance = join.group_instance_id.clone();
         if id.is_empty() {
             id = self.fresh();
-            let same = |(_, member): &(&StrBytes, &Member)| {
-                instance.is_some() && member.instance == instance
-            };
-            match self.members.iter().find(same).map(|(old, _)| old.clone()) {
-                Some(old) => {
-                    let mut member = self.members.remove(&old)?;
-                    (member.metadata, member.seen) = (metadata.clone(), now);
-                    self.members.insert(id.clone(), member);
-                    let led = std::mem::replace(&mut self.leader, id.clone());
-                    if led != old {
-                        self.leader = led.clone();
-                    }
-                    if self.phase == Phase::Stable {
-                        self.store();
-                        return Some(self.answer(&id, led));
-                    }
+            if let Some(led) = self.replace(now, &id, instance.as_ref(), &metadata) {
+                if self.phase == Phase::Stable {
+                    self.store();
+                    return Some(self.answer(&id, led));
                 }
-                None if instance.is_none() => {
-                    self.pending.insert(id.clone());
-                    return refused(ResponseError::MemberIdRequired, &id);
-                }
-                None => {}
+            } else if instance.is_none() {
+                self.pending.insert(id.clone());
+                return refused(ResponseError::MemberIdRequired, &id);
             }
         } else if !self.pending.remove(&id)
             && let Err(error) = self.known(&id, instance.as_ref())
@@ -216,7 +202,9 @@ impl Coordinator {
         }
         let same = self.members.get(&id).is_some_and(|member| member.metadata == metadata);
         let joining = matches!(self.phase, Phase::Joining(_));
-        let again = !joining && same && (self.phase == Phase::Syncing || self.leader != id);
+        let known = !join.member_id.is_empty();
+        let again =
+            known && !joining && same && (self.phase == Phase::Syncing || self.leader != id);
         if again {
             return Some(self.answer(&id, self.leader.clone()));
         }
@@ -239,6 +227,27 @@ impl Coordinator {
             }
         }
         None
+    }
+
+    /// A static member that begins anew takes its old place; who leads, as it is to hear it.
+    fn replace(
+        &mut self,
+        now: Instant,
+        id: &StrBytes,
+        instance: Option<&StrBytes>,
+        metadata: &Bytes,
+    ) -> Option<StrBytes> {
+        let mut members = self.members.iter();
+        let same = |member: &Member| instance.is_some() && member.instance.as_ref() == instance;
+        let old = members.find(|(_, member)| same(member)).map(|(old, _)| old.clone())?;
+        let mut member = self.members.remove(&old)?;
+        (member.metadata, member.seen) = (metadata.clone(), now);
+        self.members.insert(id.clone(), member);
+        let led = self.leader.clone();
+        if led == old {
+            self.leader = id.clone();
+        }
+        Some(led)
     }
 
     fn sync(

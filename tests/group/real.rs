@@ -53,7 +53,7 @@ fn committed(broker: &KafkaBroker, group: &str) -> Vec<Vec<String>> {
         let rows = said.lines().filter(|line| line.contains("trades"));
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
         let rows: Vec<Vec<String>> = rows.map(words).collect();
-        if rows.len() == 4 && rows.iter().all(|row| row[5] != "-") {
+        if rows.len() == 64 && rows.iter().all(|row| row[5] != "-") {
             println!("{said}");
             return rows;
         }
@@ -74,7 +74,7 @@ async fn kafkas_own_tool_shows_members_and_lag_and_a_group_that_is_deleted_begin
     let broker = broker().await;
     let [a, b] = [None, Some("b")].map(|instance| Peer::join(&broker, "shown", instance));
     shares(&[&a, &b], &[32, 32]).await;
-    a.reach(&[0, 0, 0, 0]);
+    a.reach(&[0; 64]);
     let rows = committed(&broker, "shown");
     // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID
     let lag: i64 = rows.iter().map(|row| row[5].parse::<i64>().expect("lag")).sum();

@@ -72,7 +72,7 @@ fn live(seed: u64) {
 
 #[test]
 fn no_shard_has_two_publishers_and_after_quiet_each_has_one() {
-    for seed in 0..200 {
+    for seed in 0..400 {
         live(seed);
     }
 }
@@ -133,6 +133,24 @@ fn a_static_member_that_crashed_has_its_shards_again_and_nobody_notices() {
     assert_eq!(shards(&world, 0), before);
     assert!((0..64).map(ShardId).all(|shard| world.publishers(shard) == 1));
     assert_eq!(world.coordinator.rebalances, rebalances);
+}
+
+#[test]
+fn a_static_member_that_crashes_in_the_middle_of_letting_go_does_not_keep_the_others_waiting() {
+    let mut world = World::new(2, 1);
+    world.start(0);
+    run(&mut world, 5);
+    world.start(1);
+    for _ in 0..500 {
+        world.step();
+        if (0..64).map(ShardId).any(|shard| world.publishers(shard) == 0) {
+            break;
+        }
+    }
+    world.places[0].process = None;
+    world.start(0);
+    run(&mut world, 5);
+    assert!((0..64).map(ShardId).all(|shard| world.publishers(shard) == 1));
 }
 
 #[test]

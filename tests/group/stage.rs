@@ -29,11 +29,14 @@ pub(crate) struct Peer {
     pipeline: JoinHandle<()>,
 }
 
-/// A broker that takes short sessions, and a topic of 4 partitions with 10 records in it.
+/// One for each shard.
+pub(crate) const PARTITIONS: i32 = 64;
+
+/// A broker that takes short sessions, and a topic with 10 records in it.
 pub(crate) async fn broker() -> KafkaBroker {
     let start = || KafkaBroker::start_with(&[("group.min.session.timeout.ms", "1000")]);
     let broker = tokio::task::spawn_blocking(start).await.expect("broker");
-    ensure(cluster(&broker).await.as_ref(), "trades", 4).await;
+    ensure(cluster(&broker).await.as_ref(), "trades", PARTITIONS).await;
     let lines: Vec<String> = (0..10).map(|number| number.to_string()).collect();
     console_produce(&broker, "trades", &[], &[], &lines.join("\n"));
     broker

@@ -1,6 +1,6 @@
 //! What the leader brings to the sync: the plan, made from what all said at the join, as bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
@@ -9,6 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::GroupConfig;
 use super::wire::{self, Subscription};
 use crate::domain::plan::plan;
+use crate::domain::token::ShardId;
 use crate::ports::group::Member;
 
 /// A plan on its way.
@@ -53,4 +54,10 @@ pub(super) fn plans(
     };
     let plan = members.iter().enumerate().map(assignment).collect::<anyhow::Result<_>>()?;
     Ok(Led { plan, stranger })
+}
+
+/// The shards that someone has to let go first.
+pub(super) fn withheld(members: &[Member], shards: u16) -> BTreeSet<ShardId> {
+    let given: BTreeSet<_> = members.iter().flat_map(|member| &member.shards).collect();
+    (0..shards).map(ShardId).filter(|shard| !given.contains(shard)).collect()
 }

@@ -285,15 +285,19 @@ impl Machine {
                 return Ok(());
             }
         };
-        self.assigned.clear();
-        for here in members.iter_mut().filter(|member| member.here) {
-            // A static member that began anew is stored under its last id.
-            here.id = self.who.member.to_string();
-            self.assigned.clone_from(&here.shards);
+        (self.assigned, self.leaving) = Default::default();
+        let withheld = leader::withheld(&members, self.config.shards);
+        if let Some(own) = members.iter_mut().find(|member| member.here) {
+            let stored = std::mem::replace(&mut own.id, self.who.member.to_string());
+            if stored != own.id {
+                // A static member began anew: nobody knows yet that its last process let go.
+                self.leaving = withheld;
+            }
+            self.assigned.clone_from(&own.shards);
         }
         self.membership += u64::from(!self.standing.unbroken);
         self.standing = Standing { unbroken: true, generation: self.who.generation };
-        self.leaving = self.claimed.difference(&self.assigned).copied().collect();
+        self.leaving.extend(self.claimed.difference(&self.assigned));
         self.state = State::Member;
         self.synced_as = self.who.member.clone();
         self.heartbeat_at = Some(now + self.timing.heartbeat());

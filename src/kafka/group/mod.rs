@@ -1,6 +1,6 @@
-//! Membership in the consumer group, by Kafka's classic protocol: the coordinator says who is there,
-//! one member (the leader) plans who owns which shard. What is decided is decided without I/O in
-//! `machine`; `task` asks and waits for it.
+//! Membership in the consumer group, by Kafka's classic protocol: the coordinator says who is
+//! there, one member (the leader) plans who owns which shard. What is decided is decided
+//! without I/O in `machine`; `task` asks and waits for it.
 //!
 //! What it promises:
 //! - Of the shards that two members were told, at most one may publish: a shard moves once it was

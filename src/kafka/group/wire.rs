@@ -1,8 +1,8 @@
 //! What members say to each other through the coordinator, as bytes. The outside is the
-//! `ConsumerProtocol` of Kafka's own clients, so that `kafka-consumer-groups` and lag exporters show
-//! members with partitions; what is ours stands in its user data, as JSON with a version. Every
-//! member reads every partition: that a partition is assigned to one is for show, it stands with
-//! the owner of the shard `partition mod shards`.
+//! `ConsumerProtocol` of Kafka's own clients, so that `kafka-consumer-groups` and lag exporters
+//! show members with partitions; what is ours stands in its user data, as JSON with a version.
+//! Every member reads every partition: that a partition is assigned to one is for show, it stands
+//! with the owner of the shard `partition mod shards`.
 
 use std::collections::BTreeSet;
 
