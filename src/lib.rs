@@ -133,6 +133,7 @@
 //!   entries        what a flush carries
 //!   flusher        changes to the checkpoint
 //!   hand_over      shards come to a worker and go from it
+//!   load           a shard from its changelog
 //!   mailbox        the outbox as the publishers share it
 //!   messages       from aggregate to message
 //!   names          symbols and names, shared

@@ -1,4 +1,5 @@
-//! A batch is applied to the shards that it is for. What its trades will touch is brought near first.
+//! A batch is applied to the shards that it is for. What its trades will touch is brought near
+//! first.
 
 use super::batch::Batch;
 use super::engine::{Engine, Held};

@@ -1,5 +1,5 @@
-//! What is committed for lag tools: of each partition the lowest position of all shards, whoever has
-//! them, as the checkpoint says. Nobody reads it back: a start goes on from the checkpoint.
+//! What is committed for lag tools: of each partition the lowest position of all shards, whoever
+//! has them, as the checkpoint says. Nobody reads it back: a start goes on from the checkpoint.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

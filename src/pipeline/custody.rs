@@ -3,9 +3,11 @@
 //! has looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::domain::token::ShardId;
 use crate::ports::group::Seat;
@@ -32,6 +34,8 @@ pub struct Custody {
     /// Shards that another owner was found to have.
     fenced: Mutex<BTreeSet<ShardId>>,
     changed: Notify,
+    /// The first shards are open.
+    ready: AtomicBool,
     /// The newest generation that the steward has looked at; `None` before the first.
     seen: watch::Sender<Option<i32>>,
 }
@@ -46,6 +50,7 @@ impl Custody {
             shards: Mutex::default(),
             fenced: Mutex::default(),
             changed: Notify::new(),
+            ready: AtomicBool::new(false),
             seen: watch::Sender::new(None),
         }
     }
@@ -105,6 +110,23 @@ impl Custody {
         self.seen.send_replace(Some(generation));
     }
 
+    /// The first shards are open: ticks begin.
+    pub fn make_ready(&self) {
+        self.ready.store(true, SeqCst);
+    }
+
+    /// Whether the first shards are open.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(SeqCst)
+    }
+
+    /// Whether the group permits this process to publish.
+    #[must_use]
+    pub fn has_lease(&self) -> bool {
+        self.seat.has_lease(Instant::now())
+    }
+
     /// The steward has ended: what is here stays, and goes out, whatever is assigned.
     pub fn seal(&self) {
         self.seen.send_replace(SEALED);
@@ -114,7 +136,7 @@ impl Custody {
     #[must_use]
     pub fn may_publish(&self) -> bool {
         let seen = *self.seen.borrow();
-        self.seat.has_lease() && (seen == SEALED || self.generation() == seen)
+        self.has_lease() && (seen == SEALED || self.generation() == seen)
     }
 
     /// Returns when this process may publish; false if it never may again: the group has ended.

@@ -19,6 +19,7 @@ pub mod engine;
 pub mod entries;
 pub mod flusher;
 pub mod hand_over;
+mod load;
 pub mod mailbox;
 pub mod messages;
 pub mod names;

@@ -17,6 +17,7 @@ use tracing::error;
 use super::Shared;
 use super::backoff::Backoff;
 use super::chain::Chain;
+use super::load::{Reach, load};
 use super::shared::CLOCK_WAIT;
 use crate::domain::budget::Budget;
 use crate::domain::cover::Cover;
@@ -28,7 +29,6 @@ use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::{Component, WHOLE};
-use crate::wire::checkpoint::{self, CodecError, Entry};
 
 /// Shards that load at the same time.
 const PARALLEL_LOADS: usize = 16;
@@ -250,12 +250,6 @@ fn ahead(latest: Second, now: WallMs) -> bool {
     latest > now.plus(CLOCK_WAIT).second_after() && !Bug::ClockTrusted.on()
 }
 
-/// How far a shard's changelog reaches.
-struct Reach {
-    published: Second,
-    latest: Second,
-}
-
 /// Sets a shard's position of one partition: where the checkpoint says, as far as that still
 /// stands in the log. Each shard by itself: after a log was made anew some may know of it already,
 /// and what they have counted of it must not be read again.
@@ -274,56 +268,6 @@ fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
         stored.max(first)
     };
     one.shard.restart(partition, next);
-}
-
-/// Loads a shard's changelog into it.
-async fn load<C: Checkpoint>(
-    checkpoint: &C,
-    id: ShardId,
-    shard: &mut Shard,
-) -> Result<Reach, CheckpointError> {
-    let mut cursor = None;
-    let mut reach: Option<Reach> = None;
-    loop {
-        let page = checkpoint.load(id, cursor).await?;
-        let skipped = page.cursor.is_some() && Bug::PageSkipped.on();
-        for blob in &page.blobs {
-            // An error ends the load, and what was restored goes with the shard.
-            let entry = checkpoint::decode(blob, |pane| {
-                if !skipped {
-                    shard.restore(pane.token, pane.second, &pane.pane);
-                }
-            });
-            let Entry { positions, published, latest } =
-                entry.map_err(|cause| unreadable(id, cause))?;
-            for (partition, next) in positions {
-                shard.restart(partition, next);
-            }
-            let before = reach.unwrap_or(Reach { published, latest });
-            reach = Some(Reach {
-                published: before.published.max(published),
-                latest: before.latest.max(latest),
-            });
-        }
-        match page.cursor {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
-    reach.ok_or_else(|| CheckpointError::Damaged { shard: id, cause: "no entry".to_owned() })
-}
-
-fn unreadable(shard: ShardId, cause: CodecError) -> CheckpointError {
-    match cause {
-        CodecError::UnknownVersion(found) if found > checkpoint::VERSION => {
-            let known = u32::from(checkpoint::VERSION);
-            CheckpointError::NewerFormat { shard, found: u32::from(found), known }
-        }
-        CodecError::UnknownVersion(_)
-        | CodecError::Checksum
-        | CodecError::Truncated
-        | CodecError::Malformed(_) => CheckpointError::Damaged { shard, cause: cause.to_string() },
-    }
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl Router {
     }
 
     /// Begins to decode and route what was fetched for the shards of `cover`; everything between
-    /// `offsets` is offered by it. What nobody's shard can take is rejected by the owner of the shard
+    /// `offsets` is offered by it. What no shard can take is rejected by the owner of the shard
     /// that [`answers_for`] the partition: once, however many instances read.
     /// `now` bounds how far ahead a trade may be where its record has no timestamp, or one ahead
     /// of `now`.

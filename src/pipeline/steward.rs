@@ -48,7 +48,6 @@ pub(super) struct Steward<L, C> {
     coming: Cover,
     release: Option<AbortOnDropHandle<()>>,
     began: WallMs,
-    ready: bool,
 }
 
 /// What takes shards in.
@@ -98,7 +97,6 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             adoptions: JoinSet::new(),
             coming: Cover::default(),
             release: None,
-            ready: false,
         }
     }
 
@@ -133,7 +131,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
     /// Does what an assignment asks for.
     fn is_fenced_for_good(&mut self, assignment: &Assignment) -> bool {
         let membership = assignment.membership;
-        let permitted = self.custody.seat().has_lease();
+        let permitted = self.custody.has_lease();
         let fenced = self.custody.take_fenced();
         // A member that hung may wake and claim what is not its own any more: it is taken back.
         let takes = if assignment.members.is_empty() { 0 } else { TAKEN_BACK };
@@ -237,10 +235,14 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         let shards = self.custody.shards();
         let shared = &self.adopter.reader.shared;
         let all_open = shards.values().all(|stage| *stage != Stage::Joining);
-        if self.ready || self.starts.is_some() || !self.adoptions.is_empty() || !all_open {
+        if self.custody.is_ready()
+            || self.starts.is_some()
+            || !self.adoptions.is_empty()
+            || !all_open
+        {
             return;
         }
-        self.ready = true;
+        self.custody.make_ready();
         shared.status.enter(Phase::Running);
         let took = shared.clock.now().since(self.began).as_millis();
         let took_ms = u64::try_from(took).unwrap_or(u64::MAX);

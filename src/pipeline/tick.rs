@@ -58,7 +58,7 @@ impl<C: Checkpoint> Worker<C> {
                 "ticks skipped: the next one carries everything"
             );
         }
-        let caught_up = self.shared.status.has_caught_up() || Bug::PublishedTooEarly.on();
+        let caught_up = self.custody.is_ready() || Bug::PublishedTooEarly.on();
         if caught_up && self.custody.may_publish() {
             let second = tick.second();
             self.last_tick = second;

@@ -231,7 +231,7 @@ impl<C: Checkpoint> Worker<C> {
     /// Publishes what a tick at this moment would, but for closing messages. The next tick's end is
     /// later: it was not due yet.
     async fn fulfil(&mut self, order: Order, now: WallMs) {
-        if !self.custody.may_publish() || !self.shared.status.has_caught_up() {
+        if !self.custody.may_publish() || !self.custody.is_ready() {
             return;
         }
         self.engine.advance(now.second());
@@ -273,7 +273,7 @@ impl<C: Checkpoint> Worker<C> {
 
     /// Says what a tick at this moment would. Before the log is read, nothing.
     async fn answer(&mut self, query: Query, now: WallMs) {
-        if self.shared.status.has_caught_up() {
+        if self.custody.is_ready() {
             self.engine.advance(now.second());
             query.answer(&self.engine, &self.messages.names).await;
         }

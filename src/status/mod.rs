@@ -88,12 +88,6 @@ impl Status {
         }
     }
 
-    /// Whether it has been running since its start, asked to stop or not.
-    #[must_use]
-    pub fn has_caught_up(&self) -> bool {
-        self.phase.load(Relaxed) > 1
-    }
-
     /// Enters a phase. After `Stopping` there is none: asked to stop is asked for good. With
     /// `Starting` what the last run met is over.
     pub fn enter(&self, phase: Phase) {

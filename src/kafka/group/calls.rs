@@ -17,6 +17,7 @@ use kafka_protocol::messages::{
     OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::StrBytes;
+use tokio::time::Instant;
 
 use super::timing::Timing;
 use super::wire::{PROTOCOL, PROTOCOL_TYPE};
@@ -24,6 +25,15 @@ use super::{GroupConfig, said};
 use crate::domain::position::{Offset, Partition};
 use crate::kafka::connect::KafkaError;
 use crate::kafka::raw::{Connection, METADATA_VERSION, topic_name};
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// A request is to be asked.
+    Ask(Box<Call>),
+    /// Nothing, until then or until shards are let go.
+    Wait(Instant),
+}
 
 /// Versions that Kafka 2.8 to 4.x and Redpanda all speak.
 const FIND_COORDINATOR_VERSION: i16 = 2;

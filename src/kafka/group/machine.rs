@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
-use super::calls::{Answer, Call, Who, not_kept};
+use super::calls::{Answer, Call, Next, Who, not_kept};
 use super::timing::{COMMIT_INTERVAL, PAUSE_FIRST, PAUSE_MOST, Timing};
 use super::wire::{self, Subscription};
 use super::{GroupConfig, GroupError, GroupStatus, State, leader, said};
@@ -59,15 +59,6 @@ pub struct Machine {
     commit_trouble: Option<String>,
     /// A member whom the plan leaves out.
     stranger: Option<String>,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Next {
-    /// A request is to be asked.
-    Ask(Box<Call>),
-    /// Nothing, until then or until shards are let go.
-    Wait(Instant),
 }
 
 impl Machine {

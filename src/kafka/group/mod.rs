@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 
-pub use calls::{Answer, Call};
-pub use machine::{Machine, Next};
+pub use calls::{Answer, Call, Next};
+pub use machine::Machine;
 pub use task::Group;
 pub use timing::{LEASE_MARGIN, REBALANCE_LIMIT};
 pub use wire::{

@@ -1,0 +1,66 @@
+//! Loads a shard from its changelog, page by page, into its final form.
+
+use crate::domain::shard::Shard;
+use crate::domain::time::Second;
+use crate::domain::token::ShardId;
+use crate::ports::{Checkpoint, CheckpointError};
+use crate::sabotage::Bug;
+use crate::wire::checkpoint::{self, CodecError, Entry};
+
+/// How far a shard's changelog reaches.
+pub(super) struct Reach {
+    /// The last tick that was published.
+    pub(super) published: Second,
+    /// How far the clock had gone.
+    pub(super) latest: Second,
+}
+
+/// Loads a shard's changelog into it.
+pub(super) async fn load<C: Checkpoint>(
+    checkpoint: &C,
+    id: ShardId,
+    shard: &mut Shard,
+) -> Result<Reach, CheckpointError> {
+    let mut cursor = None;
+    let mut reach: Option<Reach> = None;
+    loop {
+        let page = checkpoint.load(id, cursor).await?;
+        let skipped = page.cursor.is_some() && Bug::PageSkipped.on();
+        for blob in &page.blobs {
+            // An error ends the load, and what was restored goes with the shard.
+            let entry = checkpoint::decode(blob, |pane| {
+                if !skipped {
+                    shard.restore(pane.token, pane.second, &pane.pane);
+                }
+            });
+            let Entry { positions, published, latest } =
+                entry.map_err(|cause| unreadable(id, cause))?;
+            for (partition, next) in positions {
+                shard.restart(partition, next);
+            }
+            let before = reach.unwrap_or(Reach { published, latest });
+            reach = Some(Reach {
+                published: before.published.max(published),
+                latest: before.latest.max(latest),
+            });
+        }
+        match page.cursor {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    reach.ok_or_else(|| CheckpointError::Damaged { shard: id, cause: "no entry".to_owned() })
+}
+
+fn unreadable(shard: ShardId, cause: CodecError) -> CheckpointError {
+    match cause {
+        CodecError::UnknownVersion(found) if found > checkpoint::VERSION => {
+            let known = u32::from(checkpoint::VERSION);
+            CheckpointError::NewerFormat { shard, found: u32::from(found), known }
+        }
+        CodecError::UnknownVersion(_)
+        | CodecError::Checksum
+        | CodecError::Truncated
+        | CodecError::Malformed(_) => CheckpointError::Damaged { shard, cause: cause.to_string() },
+    }
+}
