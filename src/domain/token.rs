@@ -2,6 +2,8 @@
 //! keeps the token, its place in the shard's table, and the output partition, which must be the
 //! one that every Kafka client's default partitioner computes.
 
+use super::position::Partition;
+
 /// Shards that the tokens are spread over. Part of the checkpoint's layout: a change of it would
 /// look for tokens in the wrong shard.
 pub const SHARDS: u16 = 64;
@@ -13,6 +15,17 @@ pub struct TokenHash(pub u32);
 /// One of the [`SHARDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
+
+impl ShardId {
+    /// The shard whose owner answers for a partition: sends the dead letters of what no shard can
+    /// take, and commits its offset. Neighbours lie apart, so that each member answers for some.
+    #[must_use]
+    pub fn answering_for(Partition(partition): Partition, shards: u16) -> Self {
+        const APART: i64 = 37;
+        let shard = (i64::from(partition) * APART).rem_euclid(i64::from(shards.max(1)));
+        Self(u16::try_from(shard).unwrap_or(0))
+    }
+}
 
 impl TokenHash {
     /// The hash of an address.

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::custody::Custody;
-use super::route::answers_for;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::token::{SHARDS, ShardId};
 use crate::ports::{Checkpoint, CheckpointError};
@@ -36,7 +35,7 @@ pub(super) async fn note<C: Checkpoint>(
         match lowest(&*checkpoint).await {
             Ok(lowest) => {
                 let ours = |(partition, _): &(Partition, Offset)| {
-                    here.contains_key(&answers_for(*partition))
+                    here.contains_key(&ShardId::answering_for(*partition, SHARDS))
                 };
                 custody.seat().positions.send_replace(lowest.into_iter().filter(ours).collect());
             }

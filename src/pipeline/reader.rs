@@ -18,10 +18,11 @@ use super::orders::Order;
 use super::queries::Query;
 use super::reading::Reading;
 use super::recover::Recovered;
-use super::route::{Batch, Rejected, Router, answers_for};
+use super::route::{Batch, Rejected, Router};
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
+use crate::domain::token::{SHARDS, ShardId};
 use crate::ports::{Fetched, LogError, RecordView, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::Component;
@@ -264,7 +265,8 @@ impl<L: TradeLog> Reader<L> {
             self.reject(rejected).await;
         }
         let routed = routing.finish();
-        let answers = cover.contains(answers_for(partition)) && !Bug::UnreadableNotReported.on();
+        let answers = cover.contains(ShardId::answering_for(partition, SHARDS))
+            && !Bug::UnreadableNotReported.on();
         let unreadable = unreadable.iter().filter(|_| answers);
         let unreadable = unreadable.map(|range| self.router.unreadable(partition, range, now));
         self.reject(unreadable.collect()).await;

@@ -104,7 +104,7 @@ impl Router {
 
     /// Begins to decode and route what was fetched for the shards of `cover`; everything between
     /// `offsets` is offered by it. What no shard can take is rejected by the owner of the shard
-    /// that [`answers_for`] the partition: once, however many instances read.
+    /// that [answers for](ShardId::answering_for) the partition: once, however many instances read.
     /// `now` bounds how far ahead a trade may be where its record has no timestamp, or one ahead
     /// of `now`.
     #[must_use]
@@ -137,7 +137,7 @@ impl Router {
             open: None,
             scanner: Scanner::new(),
             routed: Routed { batches, elements: 0, cover: cover.clone() },
-            answers: cover.contains(answers_for(partition)),
+            answers: cover.contains(ShardId::answering_for(partition, SHARDS)),
         }
     }
 
@@ -325,13 +325,6 @@ impl Routed {
             at,
         });
     }
-}
-
-/// The shard whose owner answers for a partition: sends the dead letters of what no shard can take.
-#[must_use]
-pub fn answers_for(partition: Partition) -> ShardId {
-    let shards = i32::from(SHARDS);
-    ShardId(u16::try_from(partition.0.rem_euclid(shards)).unwrap_or(0))
 }
 
 /// The place of `part` where it is a slice of `whole`, which stands at `place`.

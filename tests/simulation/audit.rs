@@ -49,7 +49,10 @@ pub(crate) fn store(world: &World) {
         let told = recent.get(&shard).map_or(&[][..], Vec::as_slice).iter().copied();
         compare(shard, told.filter(|told| passed(told.position.0, told.position.1)), panes);
         // The owner of this shard answers for these.
-        let mut bad = market.bad.iter().filter(|place| place.0 == i32::from(shard));
+        let mut bad = market
+            .bad
+            .iter()
+            .filter(|place| ShardId::answering_for(Partition(place.0), SHARDS) == ShardId(shard));
         let unsent = bad.find(|place| passed(place.0, place.1) && !letters.contains(place));
         assert!(unsent.is_none(), "shard {shard} passed {unsent:?}, which has no dead letter");
     }

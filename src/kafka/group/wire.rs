@@ -2,7 +2,7 @@
 //! `ConsumerProtocol` of Kafka's own clients, so that `kafka-consumer-groups` and lag exporters
 //! show members with partitions; what is ours stands in its user data, as JSON with a version.
 //! Every member reads every partition: that a partition is assigned to one is for show, it stands
-//! with the owner of the shard `partition mod shards`.
+//! with the owner of the shard that answers for it.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +13,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::plan::{Claim, Standing};
+use crate::domain::position::Partition;
 use crate::domain::token::ShardId;
 use crate::kafka::raw::topic_name;
 use crate::ports::group::Member;
@@ -111,8 +112,8 @@ pub fn assignment(
 ) -> anyhow::Result<Bytes> {
     let own = members.get(here).map(|member| &member.shards);
     let shown = |partition: &i32| {
-        let shard = u16::try_from(partition.rem_euclid(i32::from(shards).max(1)));
-        shard.is_ok_and(|shard| own.is_some_and(|own| own.contains(&ShardId(shard))))
+        let shard = ShardId::answering_for(Partition(*partition), shards);
+        own.is_some_and(|own| own.contains(&shard))
     };
     let shown = TopicPartition::default()
         .with_topic(topic_name(topic))
