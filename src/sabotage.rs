@@ -74,11 +74,21 @@ pub enum Bug {
     FailedLoadKeepsItsBudget,
     /// Only the last page of a changelog is loaded.
     PageSkipped,
+    /// It publishes without a lease.
+    LeaseIgnored,
+    /// A shard that came is covered before it stands where the partition's reader does.
+    CoveredTooEarly,
+    /// A shard that came takes part in the tick that its last owner may have published.
+    TickOfTheLastOwner,
+    /// A shard that is to go takes part in ticks until it is gone.
+    LeavingShardPublished,
+    /// What waits of shards that others have by now goes out.
+    LostMessagesSent,
 }
 
 impl Bug {
     /// All bugs.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 40] = [
         Self::FenceSkipped,
         Self::GapIgnored,
         Self::UnknownFlushDropped,
@@ -114,7 +124,25 @@ impl Bug {
         Self::LastFlushSkipped,
         Self::FailedLoadKeepsItsBudget,
         Self::PageSkipped,
+        Self::LeaseIgnored,
+        Self::CoveredTooEarly,
+        Self::TickOfTheLastOwner,
+        Self::LeavingShardPublished,
+        Self::LostMessagesSent,
     ];
+
+    /// Whether only a group of several has it.
+    #[must_use]
+    pub const fn is_of_groups(self) -> bool {
+        matches!(
+            self,
+            Self::LeaseIgnored
+                | Self::CoveredTooEarly
+                | Self::TickOfTheLastOwner
+                | Self::LeavingShardPublished
+                | Self::LostMessagesSent
+        )
+    }
 }
 
 #[cfg(not(feature = "sabotage"))]

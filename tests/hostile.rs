@@ -19,6 +19,7 @@ use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::Shared;
 use aggregator_service::pipeline::dead_letters::DeadLetters;
 use aggregator_service::pipeline::reader::Reader;
+use aggregator_service::pipeline::reading::Reading;
 use aggregator_service::pipeline::route::Router;
 use aggregator_service::ports::{Clock, Message, Record};
 use aggregator_service::status::Status;
@@ -282,13 +283,16 @@ async fn a_hundred_thousand_bad_elements_wait_for_the_dead_letters_before_them()
         metrics: Arc::new(Metrics::new().unwrap()),
         status: Arc::new(Status::new(NOW)),
     });
-    let stop = CancellationToken::new();
+    let (stop, reading) = (CancellationToken::new(), Arc::<Reading>::default());
+    reading.own(&Cover::all());
+    reading.begin(Partition(0), Offset(0));
     let reader = Reader {
         log,
         router: Arc::new(router()),
         workers: vec![worker],
         dead_letters: Some(dead_letters.clone()),
         shared: Arc::clone(&shared),
+        reading: Arc::clone(&reading),
         stop: stop.clone(),
     };
     let reading = tokio::spawn(reader.read(Partition(0), Offset(0)));

@@ -16,6 +16,7 @@ use crate::domain::position::{Offset, Partition};
 use crate::domain::time::{Second, WallMs};
 use crate::domain::token::ShardId;
 use crate::ports::Checkpoint;
+use crate::sabotage::Bug;
 
 /// How long a shard that is to go waits for the brokers and the checkpoint. Beyond, its next owner
 /// reads on from what was written before: nothing is lost, more is read again.
@@ -56,7 +57,10 @@ impl<C: Checkpoint> Worker<C> {
     /// Opens the shards that have caught up.
     pub(super) fn open(&mut self) {
         // A tick that is under way is its last owner's.
-        let opened = self.engine.open(self.next_tick.second());
+        let first = self.next_tick.second();
+        let early = first.plus(-i64::try_from(self.publish_interval.as_secs()).unwrap_or(0));
+        let first = if Bug::TickOfTheLastOwner.on() { early } else { first };
+        let opened = self.engine.open(first);
         if !opened.is_empty() {
             self.custody.set(opened, Stage::Open);
         }
@@ -72,7 +76,9 @@ impl<C: Checkpoint> Worker<C> {
             return;
         }
         for at in &places {
-            self.engine.leave(*at, self.last_tick);
+            if !Bug::LeavingShardPublished.on() {
+                self.engine.leave(*at, self.last_tick);
+            }
         }
         let (last, until) = (self.last_tick, now.plus(LIMIT));
         self.leaving = Some(Leaving { places, last, writing: false, until, done });

@@ -49,10 +49,12 @@ pub(crate) fn store(world: &World) {
         let told = recent.get(&shard).map_or(&[][..], Vec::as_slice).iter().copied();
         compare(shard, told.filter(|told| passed(told.position.0, told.position.1)), panes);
         // The owner of this shard answers for these.
-        let mut bad = market
-            .bad
-            .iter()
-            .filter(|place| ShardId::answering_for(Partition(place.0), SHARDS) == ShardId(shard));
+        let owner = |place: &Place| {
+            let partition = Partition(place.0);
+            let answering = || ShardId::answering_for(partition, SHARDS).0;
+            market.owners.get(place).copied().unwrap_or_else(answering)
+        };
+        let mut bad = market.bad.iter().filter(|place| owner(place) == shard);
         let unsent = bad.find(|place| passed(place.0, place.1) && !letters.contains(place));
         assert!(unsent.is_none(), "shard {shard} passed {unsent:?}, which has no dead letter");
     }
@@ -118,5 +120,7 @@ pub(crate) fn lost_to_all(world: &World, process: usize) -> impl Fn(i32, i64) ->
     move |partition, offset| lost.iter().all(|lost| holds(lost, partition, offset))
 }
 
-/// Places, as dead letters name them.
-pub(crate) type Places = BTreeSet<(i32, i64, Option<u32>)>;
+/// A place, as dead letters name it.
+pub(crate) type Place = (i32, i64, Option<u32>);
+
+pub(crate) type Places = BTreeSet<Place>;

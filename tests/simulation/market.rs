@@ -1,6 +1,6 @@
 //! Who trades, and what was told: every record that ever stood in the log, whatever became of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(crate) struct Market {
     pub(crate) told: Vec<(u16, Told)>,
     /// What no trade can be read from.
     pub(crate) bad: BTreeSet<Place>,
+    /// The shards of those that have a token.
+    pub(crate) owners: BTreeMap<Place, u16>,
     /// Records that are no array.
     singles: BTreeSet<(i32, i64)>,
 }
@@ -77,8 +79,11 @@ impl World {
         let mut bad = Vec::new();
         for index in 0..count {
             if rng.random_ratio(1, 30) {
-                bad.push(index);
-                elements.push(r#"{"Token":""}"#.to_owned());
+                // Whose dead letter it is depends on whether its token is one.
+                let token = ["", "token-1", "token-2", "token-3"][rng.random_range(0..4)];
+                let of_token = || TokenHash::of(token).shard().0;
+                bad.push((index, (!token.is_empty()).then(of_token)));
+                elements.push(format!(r#"{{"Token":"{token}"}}"#));
             } else {
                 let told = self.told(rng, partition, index);
                 elements.push(told.json().to_string());
@@ -94,7 +99,11 @@ impl World {
             market.singles.insert((partition, offset));
         }
         let index = |index| if single { None } else { Some(index) };
-        market.bad.extend(bad.into_iter().map(|at| (partition, offset, index(at))));
+        for (at, owner) in bad {
+            let place = (partition, offset, index(at));
+            market.bad.insert(place);
+            market.owners.extend(owner.map(|shard| (place, shard)));
+        }
     }
 
     /// Appends a record; its offset.

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use aggregator_service::sabotage::Bug;
 
 use crate::crowd::each;
+use crate::group;
 use crate::kept;
 use crate::plan::Plan;
-use crate::shrink::{fails, hook, shrink};
+use crate::shrink::{fails, hook, quietly, shrink};
 
 /// Lives in which each bug must be found.
 const ENOUGH_SEEDS: u64 = 1_000;
@@ -18,6 +19,14 @@ fn every_deliberate_bug_is_caught() {
     let escaped = Mutex::new(Vec::new());
     each(0..Bug::ALL.len() as u64, |number| {
         let bug = Bug::ALL[usize::try_from(number).unwrap()];
+        if bug.is_of_groups() {
+            let dies = |seed: &u64| quietly_dies(*seed);
+            match with(bug, || (0..ENOUGH_SEEDS).find(dies)) {
+                Some(seed) if !quietly_dies(seed) => println!("{bug:?}: caught by group {seed}"),
+                _ => escaped.lock().unwrap().push(bug),
+            }
+            return true;
+        }
         let kept = kept::plans().into_iter().map(|(_, plan)| plan);
         let mut lives = (0_u64..).zip(kept.chain((0..ENOUGH_SEEDS).map(Plan::of)));
         match with(bug, || lives.find(|(_, plan)| fails(plan))) {
@@ -45,6 +54,10 @@ fn a_life_that_fails_by_a_deliberate_bug_is_cut_down_to_few_faults() {
     });
     assert!(short.faults.len() <= 4, "{:?}", short.faults);
     assert!(!fails(&short), "without the bug it does not");
+}
+
+fn quietly_dies(seed: u64) -> bool {
+    quietly(|| std::panic::catch_unwind(|| group::live(seed)).is_err())
 }
 
 fn with<T>(bug: Bug, work: impl FnOnce() -> T) -> T {
