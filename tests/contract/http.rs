@@ -156,6 +156,7 @@ pub(crate) fn config(stage: &Stage) {
         .iter()
         .map(|(name, value)| (&**name, &**value))
         .chain([("METRICS_PORT", &*port), ("ADMIN_TOKEN", "***")])
+        .chain([("KAFKA_GROUP_INSTANCE_ID", "one")])
         .collect();
     for (one, setting) in shown.iter().zip(SETTINGS) {
         let (value, origin) = match set.get(setting.name) {
