@@ -1,6 +1,6 @@
 //! What the instances play on: one broker, one Redis, the steady load, the auditor; and the
 //! director of one act after the other. An act is over when the shares are even and every token had
-//! the time for two more messages; then it is judged for how long messages were missing.
+//! the time for more messages; then it is judged for how long messages were missing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
@@ -18,6 +18,10 @@ use crate::{GROUP, SESSION_S, load};
 
 /// An act takes no longer, on a machine that is shared.
 const ACT_WITHIN: Duration = Duration::from_secs(60);
+
+/// After each act: for every token to have a message, and for some ticks that are compared with
+/// what is expected in them.
+const MORE_TICKS: i64 = 4;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
@@ -82,13 +86,13 @@ impl Stage<'_> {
         act(self);
         until("even shares", || self.is_even());
         let even = begun.elapsed();
-        let settled = now().timestamp() + 2 * self.world.settings.interval;
-        until("two more ticks", || {
+        shared.is_over(even);
+        let settled = now().timestamp() + MORE_TICKS * self.world.settings.interval;
+        until("more ticks", || {
             let tally = shared.tally.lock().unwrap();
             assert_eq!(tally.findings(), 0, "{what}: {:?}", *tally);
             tally.newest_end > settled
         });
-        shared.is_over(even);
         let gaps = shared.gaps.lock().unwrap();
         let longest = gaps.range(from..).map(|(end, gap)| (gap, end)).max();
         println!("{what}: even after {even:.1?}; missing (s, token, end): {longest:?}");
