@@ -34,6 +34,9 @@ pub(crate) struct Settings {
     pub(crate) interval: i64,
     /// Seconds after which other tokens are traded.
     pub(crate) wave: u64,
+    /// Whether one process may replace another under its name: until the older knows, a tick may
+    /// come from both, each with what it had read.
+    pub(crate) rivals: bool,
 }
 
 /// What all threads know.
