@@ -120,6 +120,10 @@ metrics! {
     fetch_errors: IntCounter = "fetch_errors_total";
     /// Batches that nobody could decode.
     unreadable_batches: IntCounter = "unreadable_batches_total";
+    /// Shards that this process publishes.
+    shards: IntGauge = "shards";
+    /// Shards that this process took in, the first ones too.
+    shards_taken: IntCounter = "shards_taken_total";
     /// Tokens held.
     tokens: IntGauge = "tokens";
     /// Tokens that may be held: MAX_TOKENS.

@@ -161,6 +161,8 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         }
         self.custody.saw(assignment.generation);
         let here = self.custody.shards();
+        let open = here.values().filter(|stage| **stage == Stage::Open).count();
+        self.adopter.reader.shared.metrics.shards.set(i64::try_from(open).unwrap_or(i64::MAX));
         self.claims.retain(|shard, _| here.contains_key(shard));
         self.let_go(&wanted, &here, membership);
         self.take_in(&wanted, &here, membership, permitted);
@@ -218,13 +220,16 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         };
         let new = Cover::of(wanted.shards().filter(free));
         let starts = self.starts.take_if(|_| here.is_empty());
+        let shared = &self.adopter.reader.shared;
         if new.shards().next().is_none() && starts.is_none() {
             return;
         }
         for shard in new.shards() {
             self.claims.insert(shard, Claim { claimed: membership, assigned: membership });
         }
-        info!(shards = new.shards().count(), "shards come");
+        let count = new.shards().count();
+        info!(shards = count, "shards come");
+        shared.metrics.shards_taken.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
         self.custody.set(new.shards(), Stage::Joining);
         self.fenced = self.fenced.without(&new);
         self.coming = self.coming.with(&new);

@@ -3,7 +3,7 @@
 //! in Markdown, and with an error where anything is wrong.
 //!
 //! A word runs a drill instead: `cargo bench --bench soak -- kill`, `stop`, `redis-away`,
-//! `kafka-away`, `overload`; `DRILL_RATE`, `DRILL_TOKENS`, `DRILL_WARM` and `DRILL_AWAY` (seconds)
+//! `kafka-away`, `overload`, `members`; `DRILL_RATE`, `DRILL_TOKENS`, `DRILL_WARM` and `DRILL_AWAY` (seconds)
 //! make it smaller.
 //!
 //! `cargo bench --bench soak`; `SOAK_BINARY` names another build (the static one), `SOAK_MINUTES`,
@@ -19,7 +19,9 @@ mod parts;
 mod support;
 
 use harness::{judge, model, service, topic, workload};
-use parts::{auditor, drill, drills, faults, flood, ledger, load, overload, soak, table, world};
+use parts::{
+    auditor, drill, drills, faults, flood, ledger, load, members, overload, soak, table, world,
+};
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +49,7 @@ fn soak() -> bool {
         spans: vec![("1min", 60), ("5min", 300)],
         interval: 5,
         wave: 60,
+        rivals: true,
     };
     let report = soak::run(&settings, &mut KafkaBroker::start_for_load(&[]));
     table::print(&report);
@@ -71,6 +74,7 @@ fn drill(word: &str) -> bool {
         "kafka-away" => {
             [false, true].into_iter().all(|killed| drills::kafka_away(&program, half, killed))
         }
+        "members" => members::members(&program, of(100_000, 50_000, 30, 0)),
         "overload" => overload::overload(&program, of(60_000, 6_000, 10, 600)),
         _ => panic!("no drill {word}"),
     }

@@ -2,10 +2,12 @@
 //! forgets. Its memory is that of the last minutes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use rskafka::record::Record;
+use serde_json::Value;
 
 use crate::judge::{self, Said};
 use crate::ledger::{Finding, KEPT, Ledger};
@@ -62,6 +64,8 @@ pub(crate) struct Tally {
     pub(crate) ticks_missed: u64,
     pub(crate) longest_gap_ms: i64,
     pub(crate) longest_calm_gap_ms: i64,
+    /// The end of the newest message.
+    pub(crate) newest_end: i64,
 }
 
 impl Tally {
@@ -80,8 +84,14 @@ impl Tally {
 
 struct Tick {
     at_ms: i64,
-    /// Longest window's trades by token.
-    trades_by_token: BTreeMap<String, u64>,
+    by_token: BTreeMap<String, Told>,
+}
+
+/// What a message said: trades in the longest window, and a hash of all figures.
+#[derive(Clone, Copy)]
+struct Told {
+    trades: u64,
+    hash: u64,
 }
 
 /// A bad thing in the log, and whether its dead letter was seen.
@@ -197,10 +207,14 @@ impl<'a> Auditor<'a> {
         }
         let trades = said.trades();
         let tick = self.ticks.entry(said.end);
-        let tick =
-            tick.or_insert_with(|| Tick { at_ms: said.at_ms, trades_by_token: BTreeMap::new() });
-        if tick.trades_by_token.insert(said.token.clone(), trades).is_some() {
+        let tick = tick.or_insert_with(|| Tick { at_ms: said.at_ms, by_token: BTreeMap::new() });
+        let told = Told { trades, hash: hash(&said.data) };
+        if let Some(before) = tick.by_token.insert(said.token.clone(), told) {
             self.tally.sent_again += 1;
+            if before.hash != told.hash && !self.settings.rivals {
+                self.tally.differing += 1;
+                println!("said otherwise before: {} at {}: {}", said.token, said.end, said.data);
+            }
         }
         let last = Last { end: said.end, at_ms: said.at_ms, closing: trades == 0 };
         let before = self.last_by_token.get(&said.token);
@@ -219,7 +233,14 @@ impl<'a> Auditor<'a> {
                 println!("no trades, and none before: {} at {}", said.token, said.end);
             }
         }
+        let missed = before
+            .filter(|before| !before.closing)
+            .map_or(0, |before| said.end - before.end - self.settings.interval);
+        if missed > 0 {
+            self.shared.missed(said, missed);
+        }
         self.last_by_token.insert(said.token.clone(), last);
+        self.tally.newest_end = self.tally.newest_end.max(said.end);
     }
 
     fn letter(&mut self, letter: &Stored, topic: &str) {
@@ -260,10 +281,10 @@ impl<'a> Auditor<'a> {
         }
         self.tally.longest_calm_gap_ms = self.tally.longest_calm_gap_ms.max(gap);
         self.tally.whole_ticks += 1;
-        let was_active = older.trades_by_token.iter().filter(|(_, trades)| **trades > 0);
+        let was_active = older.by_token.iter().filter(|(_, told)| told.trades > 0);
         let mut expected = self.ledger.active(end, end * 1_000 - BEHIND_MS);
         expected.extend(was_active.map(|(token, _)| token.as_str()));
-        let found: BTreeSet<_> = newer.trades_by_token.keys().map(String::as_str).collect();
+        let found: BTreeSet<_> = newer.by_token.keys().map(String::as_str).collect();
         let missing: Vec<_> = expected.difference(&found).collect();
         if !missing.is_empty() {
             self.tally.missing += u64::try_from(missing.len()).unwrap();
@@ -309,4 +330,10 @@ impl<'a> Auditor<'a> {
         assert!(self.shared.plans.lock().unwrap().is_empty(), "the log holds every record");
         self.tally
     }
+}
+
+fn hash(data: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    data.to_string().hash(&mut hasher);
+    hasher.finish()
 }

@@ -41,7 +41,7 @@ pub(crate) struct Drill {
 }
 
 /// The windows of a drill.
-const SPANS: [Span; 3] = [("1min", 60), ("5min", 300), ("15min", 900)];
+pub(crate) const SPANS: [Span; 3] = [("1min", 60), ("5min", 300), ("15min", 900)];
 
 /// Seconds between ticks.
 pub(crate) const INTERVAL: i64 = 5;
@@ -61,6 +61,11 @@ impl Drill {
 
     /// Starts the service.
     pub(crate) fn start(&self) -> Service {
+        self.start_with(&[])
+    }
+
+    /// As [`start`](Self::start), with further variables.
+    pub(crate) fn start_with(&self, further: &[(&'static str, String)]) -> Service {
         let topic = |kind: &str| format!("{}-{kind}", self.name);
         let names = SPANS.map(|(name, _)| name).join(",");
         let mut variables = vec![
@@ -72,7 +77,7 @@ impl Drill {
             ("TIME_WINDOWS", names),
             ("AGGREGATE_PUBLISH_INTERVAL", format!("{INTERVAL}s")),
         ];
-        variables.extend(self.more.iter().cloned());
+        variables.extend(self.more.iter().chain(further).cloned());
         let variables: Vec<_> =
             variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Service::start(&self.program, &variables)
@@ -86,9 +91,26 @@ impl Drill {
         (service, begun.elapsed())
     }
 
-    /// The service under the flood, first for the warm-up, then for as long as `meanwhile` takes;
-    /// afterwards it must say what went out, and stop as asked.
+    /// As [`shared`](Self::shared) of one process, which has read everything itself.
     pub(crate) fn flooded(&mut self, meanwhile: impl FnOnce(&mut Self, Service) -> Service) {
+        let service = self.shared(meanwhile);
+        self.sums(&service);
+        self.stop(&service);
+    }
+
+    /// Stops it in order.
+    pub(crate) fn stop(&mut self, service: &Service) {
+        service.terminate();
+        let code = service.exit_code(PATIENCE);
+        self.check(code == 0, || format!("ended with {code}"));
+    }
+
+    /// The service under the flood, first for the warm-up, then for as long as `meanwhile` takes;
+    /// afterwards what it publishes must be what went out.
+    pub(crate) fn shared(
+        &mut self,
+        meanwhile: impl FnOnce(&mut Self, Service) -> Service,
+    ) -> Service {
         let of = usize::try_from(PARTITIONS).unwrap();
         let name = format!("{}-trades", self.name);
         let topics: Vec<_> = (0..of).map(|_| Topic::open(&self.kafka, &name)).collect();
@@ -122,10 +144,7 @@ impl Drill {
             format!("{ends} records in the log, {records} were acknowledged: cannot be judged")
         });
         self.judge(&service);
-        self.sums(&service);
-        service.terminate();
-        let code = service.exit_code(PATIENCE);
-        self.check(code == 0, || format!("ended with {code}"));
+        service
     }
 
     /// Whatever was read is accounted for.

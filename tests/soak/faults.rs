@@ -8,8 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use crate::service::{PATIENCE, Service};
-use crate::topic::now;
-use crate::world::{Inflicted, World};
+use crate::world::World;
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +39,12 @@ pub(crate) const FAULTS: [(Fault, &str); 10] = [
     (Fault::RedisFlushed, "FLUSHALL"),
 ];
 
+impl Fault {
+    fn name(self) -> &'static str {
+        FAULTS.iter().find(|(fault, _)| *fault == self).unwrap().1
+    }
+}
+
 /// The faults in an order of chance: each kind once, then each again.
 pub(crate) struct Deck(Vec<Fault>);
 
@@ -63,9 +68,7 @@ impl World<'_> {
     /// Inflicts a fault, which lasts for `lasts` where it is one that lasts; returns when the
     /// service is ready again.
     pub(crate) fn inflict(&mut self, fault: Fault, lasts: Duration, service: Service) -> Service {
-        let from_ms = now().timestamp_millis();
-        let begun = Inflicted { fault, from_ms, until_ms: i64::MAX, recovery: Duration::ZERO };
-        self.shared.faults.lock().unwrap().push(begun);
+        self.shared.begins(fault.name());
         self.look(&service);
         let service = match fault {
             Fault::Killed => {
@@ -115,11 +118,7 @@ impl World<'_> {
         };
         let over = Instant::now();
         service.ready();
-        let mut faults = self.shared.faults.lock().unwrap();
-        let fault = faults.last_mut().unwrap();
-        fault.recovery = over.elapsed();
-        fault.until_ms = now().timestamp_millis();
-        drop(faults);
+        self.shared.is_over(over.elapsed());
         service
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -114,6 +115,17 @@ impl Flood {
     /// Records that were acknowledged.
     pub(crate) fn records(&self) -> u64 {
         self.trades.load(SeqCst) / u64::try_from(ARRAY).unwrap()
+    }
+
+    /// How many trades of each token went out in these seconds.
+    pub(crate) fn counts(&self, seconds: RangeInclusive<i64>) -> BTreeMap<String, u64> {
+        let mut counts = vec![0; self.tokens];
+        for (at, times) in self.sent.lock().unwrap().range(seconds).flat_map(|(_, sent)| sent) {
+            for made in &self.templates[*at].trades {
+                counts[made.token] += times;
+            }
+        }
+        counts.into_iter().enumerate().map(|(token, count)| (address(token), count)).collect()
     }
 
     /// What the windows that end at `end` hold, by token.

@@ -44,7 +44,8 @@ pub(crate) struct Ledger {
 
 struct Held {
     entry: Entry,
-    shown: bool,
+    /// The end of the first message that counted it.
+    shown: Option<i64>,
 }
 
 impl std::borrow::Borrow<Entry> for Held {
@@ -86,7 +87,7 @@ impl Ledger {
         let entry = Entry::new(told, position);
         let entries = self.tokens.entry(told.token.clone()).or_default();
         let place = entries.partition_point(|held| held.entry.order < entry.order);
-        entries.insert(place, Held { entry, shown: false });
+        entries.insert(place, Held { entry, shown: None });
     }
 
     /// Judges a message of a process that had read the log up to `floor` before it published.
@@ -118,6 +119,12 @@ impl Ledger {
         if !oracle::same(&said.data, &aggregate_data(&self.spans, &counted, said.end)) {
             return Finding::Wrong;
         }
+        // What was counted before stays counted, whoever publishes.
+        let counted = |held: &&Held| held.shown.is_some_and(|end| end <= said.end);
+        let back = inside.iter().filter(counted).filter(|held| !below(&held.entry, &read)).count();
+        if back > 0 {
+            return Finding::Lost(u64::try_from(back).unwrap());
+        }
         self.show(said, &read);
         Finding::Exact
     }
@@ -126,8 +133,8 @@ impl Ledger {
         for held in self.tokens.get_mut(&said.token).into_iter().flatten() {
             let second = held.entry.second;
             let inside = said.end - self.longest < second && second <= said.end;
-            if inside && !held.shown && below(&held.entry, read) {
-                held.shown = true;
+            if inside && held.shown.is_none() && below(&held.entry, read) {
+                held.shown = Some(said.end);
                 self.shown += 1;
             }
         }
@@ -150,7 +157,7 @@ impl Ledger {
         let mut silent = Vec::new();
         for (token, entries) in &mut self.tokens {
             let old = entries.partition_point(|held| held.entry.second <= horizon);
-            let lost = entries.drain(..old).filter(|held| !held.shown).count();
+            let lost = entries.drain(..old).filter(|held| held.shown.is_none()).count();
             self.lost += u64::try_from(lost).unwrap();
             if entries.is_empty() {
                 silent.push(token.clone());
@@ -170,7 +177,7 @@ impl Ledger {
     /// Some of the trades that no message has shown.
     pub(crate) fn unshown(&self) -> Vec<String> {
         let all = self.tokens.iter().flat_map(|(token, held)| held.iter().map(move |h| (token, h)));
-        let all = all.filter(|(_, held)| !held.shown).take(5);
+        let all = all.filter(|(_, held)| held.shown.is_none()).take(5);
         all.map(|(token, held)| format!("{token} {:?}", held.entry.order)).collect()
     }
 
@@ -321,6 +328,29 @@ mod tests {
             _ => 1,
         };
         assert_eq!(finding(swapped, [0; 3]), Finding::Wrong);
+    }
+
+    #[test]
+    fn what_was_counted_once_is_not_left_out_later() {
+        let mut ledger = Ledger::new(&SPANS);
+        let entries: Vec<_> = log()
+            .into_iter()
+            .map(|(told, position)| {
+                ledger.record(position.0, position.1, told.second() * 1_000);
+                ledger.trade(&told, position);
+                Entry::new(&told, position)
+            })
+            .collect();
+        let mut judge = |count: usize, end: i64| {
+            let counted: Vec<_> = entries[..count].iter().collect();
+            let data = aggregate_data(&SPANS, &counted, end);
+            let (token, at_ms) = ("a".to_owned(), END * 1_000 + 5);
+            ledger.judge(&Said { token, end, at_ms, bytes: 0, data }, &[0; 3])
+        };
+        assert_eq!(judge(24, END), Finding::Exact);
+        assert_eq!(judge(21, END + 1), Finding::Lost(3));
+        assert_eq!(judge(21, END - 1), Finding::Exact, "an older one that comes later");
+        assert_eq!(judge(30, END + 1), Finding::Exact);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod faults;
 pub(crate) mod flood;
 pub(crate) mod ledger;
 pub(crate) mod load;
+pub(crate) mod members;
 pub(crate) mod overload;
 pub(crate) mod soak;
 pub(crate) mod table;

@@ -49,12 +49,12 @@ pub(crate) fn print(report: &Report) {
     println!("\n| fault | times | ready again at the latest |\n|---|---|---|");
     let mut by_fault: BTreeMap<_, (u32, Duration)> = BTreeMap::new();
     for inflicted in faults {
-        let (times, longest) = by_fault.entry(inflicted.fault).or_default();
+        let (times, longest) = by_fault.entry(inflicted.what).or_default();
         *times += 1;
         *longest = (*longest).max(inflicted.recovery);
     }
-    for (fault, name) in FAULTS {
-        let (times, longest) = by_fault.get(&fault).copied().unwrap_or_default();
+    for (_, name) in FAULTS {
+        let (times, longest) = by_fault.get(name).copied().unwrap_or_default();
         println!("| {name} | {times} | {:.1} s |", longest.as_secs_f64());
     }
 }

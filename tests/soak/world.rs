@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::auditor::Tally;
-use crate::faults::Fault;
+use crate::judge::Said;
 use crate::ledger::Positions;
 use crate::service::Service;
 use crate::support::kafka::KafkaBroker;
@@ -34,6 +34,9 @@ pub(crate) struct Settings {
     pub(crate) interval: i64,
     /// Seconds after which other tokens are traded.
     pub(crate) wave: u64,
+    /// Whether one process may replace another under its name: until the older knows, a tick may
+    /// come from both, each with what it had read.
+    pub(crate) rivals: bool,
 }
 
 /// What all threads know.
@@ -46,6 +49,9 @@ pub(crate) struct Shared {
     pub(crate) tally: Mutex<Tally>,
     pub(crate) lives: Mutex<Vec<Life>>,
     pub(crate) faults: Mutex<Vec<Inflicted>>,
+    /// By the end of a message: for how many seconds its token had missed messages before it at
+    /// the most, and which token that was.
+    pub(crate) gaps: Mutex<BTreeMap<i64, (i64, String)>>,
 }
 
 /// A process of the service: when it ran, and where the log ended when it started.
@@ -57,10 +63,10 @@ pub(crate) struct Life {
     ends: Positions,
 }
 
-/// A fault, from its begin until the service was ready again.
+/// A fault or another event, from its begin until the service was ready again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inflicted {
-    pub(crate) fault: Fault,
+    pub(crate) what: &'static str,
     pub(crate) from_ms: i64,
     pub(crate) until_ms: i64,
     /// From the end of the fault until ready.
@@ -82,6 +88,30 @@ impl Shared {
     pub(crate) fn life_began(&self, from_ms: i64, until_ms: i64) -> bool {
         let lives = self.lives.lock().unwrap();
         lives.iter().any(|life| from_ms <= life.since_ms && life.since_ms <= until_ms)
+    }
+
+    /// A fault begins.
+    pub(crate) fn begins(&self, what: &'static str) {
+        let from_ms = now().timestamp_millis();
+        let begun = Inflicted { what, from_ms, until_ms: i64::MAX, recovery: Duration::ZERO };
+        self.faults.lock().unwrap().push(begun);
+    }
+
+    /// What began last is over.
+    pub(crate) fn is_over(&self, recovery: Duration) -> Inflicted {
+        let mut faults = self.faults.lock().unwrap();
+        let fault = faults.last_mut().unwrap();
+        (fault.recovery, fault.until_ms) = (recovery, now().timestamp_millis());
+        *fault
+    }
+
+    /// A token's messages were missing for so many seconds before this one.
+    pub(crate) fn missed(&self, said: &Said, seconds: i64) {
+        let mut gaps = self.gaps.lock().unwrap();
+        let longest = gaps.entry(said.end).or_default();
+        if longest.0 < seconds {
+            *longest = (seconds, said.token.clone());
+        }
     }
 
     /// Whether there was no fault, and none was being recovered from.
@@ -115,6 +145,11 @@ pub(crate) struct Seen {
 impl World<'_> {
     /// Starts the service.
     pub(crate) fn start(&mut self) -> Service {
+        self.start_with(&[])
+    }
+
+    /// As [`start`](Self::start), with further variables.
+    pub(crate) fn start_with(&mut self, further: &[(&str, &str)]) -> Service {
         let ends = self.trades.ends().try_into().unwrap();
         let since_ms = now().timestamp_millis();
         let names: Vec<_> = self.settings.spans.iter().map(|(name, _)| *name).collect();
@@ -128,7 +163,9 @@ impl World<'_> {
             ("TIME_WINDOWS", names.join(",")),
             ("AGGREGATE_PUBLISH_INTERVAL", format!("{}s", self.settings.interval)),
         ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value));
+        let further = further.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let variables = variables.into_iter().chain(further);
+        let variables: Vec<_> = variables.map(|(name, value)| (name.to_owned(), value)).collect();
         let service = Service::start(&self.settings.program, &variables);
         let life = Life { pid: service.pid.clone(), since_ms, until_ms: i64::MAX, ends };
         self.shared.lives.lock().unwrap().push(life);
