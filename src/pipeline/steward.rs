@@ -159,7 +159,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                 claim.assigned = membership;
             }
         }
-        self.custody.saw(assignment.generation);
+        self.custody.saw(assignment);
         let here = self.custody.shards();
         self.claims.retain(|shard, _| here.contains_key(shard));
         self.let_go(&wanted, &here, membership);

@@ -35,6 +35,7 @@ pub(crate) async fn server(rows: Vec<Row>) -> (String, DropGuard) {
         admin_token: None,
         publish: Arc::new(|_| ready(Ok(Published::default())).boxed()),
         market: Arc::new(MadeUp(rows)),
+        everyone: None,
         windows: Windows::new(windows.to_vec()).unwrap(),
         log_level: Arc::new(|name| Err(format!("level: {name}"))),
     };
@@ -59,7 +60,7 @@ impl Market for MadeUp {
     fn list(&self, ranking: Ranking) -> BoxFuture<'_, Result<Listing, NotAnswered>> {
         let rows: Vec<Row> = self.0.iter().skip(ranking.from).take(ranking.rows).cloned().collect();
         let (at, all) = (Second(START_MS / 1_000), self.0.len());
-        ready(Ok(Listing { at, active: all, matching: all, rows, next: None })).boxed()
+        ready(Ok(Listing { at, active: all, matching: all, rows, ..Listing::default() })).boxed()
     }
 
     fn token(&self, token: String) -> BoxFuture<'_, Result<Option<Row>, NotAnswered>> {
