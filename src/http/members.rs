@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -72,7 +72,9 @@ async fn members(state: Shared) -> Json<Group> {
         (status = SERVICE_UNAVAILABLE, description = "Not caught up", body = ErrorBody),
     )
 )]
-async fn part(state: Shared, body: Bytes) -> Result<Response, Failure> {
+async fn part(state: Shared, request: Request) -> Result<Response, Failure> {
+    let body = Bytes::from_request(request, &state.0).await;
+    let body = body.map_err(|cause| Failure(cause.status(), cause.body_text()))?;
     let bad = |says: String| Failure(StatusCode::BAD_REQUEST, says);
     let asked: Asked = serde_json::from_slice(&body).map_err(|cause| bad(cause.to_string()))?;
     if asked.windows != signature(&state.windows) {

@@ -46,7 +46,6 @@ pub(super) struct MarketJson<'a> {
     from: usize,
     windows: Vec<&'a str>,
     rows: Vec<RowJson<'a>>,
-    #[serde(skip_serializing_if = "is_none")]
     missing_shards: usize,
 }
 
