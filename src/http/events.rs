@@ -44,10 +44,10 @@ pub(super) fn places() -> Extension<Arc<Semaphore>> {
 /// A part of the market and the service's health, at once and then every second.
 ///
 /// `event: market` has `at`, `active`, `matching`, `from`, `windows` (their names), `rows` (as
-/// `tokens` of `/tokens`) and `missing_shards`; none comes before the log is read. `event: health` has `time`,
-/// `version`, `phase`, `ready`, `reasons`, `uptime_seconds`, `trades_counted`, `trades_per_second`,
-/// `late`, `tokens`, `panes`, `lag` by partition, `last_publish`, `checkpoint_age_seconds` and
-/// `rejected` by reason, and `group` as `/members` has it.
+/// `tokens` of `/tokens`) and `missing_shards`; none comes before the log is read. `event: health`
+/// has `time`, `version`, `phase`, `ready`, `reasons`, `uptime_seconds`, `trades_counted`,
+/// `trades_per_second`, `late`, `tokens`, `panes`, `lag` by partition, `last_publish`,
+/// `checkpoint_age_seconds`, `rejected` by reason, and `group` as `/members` has it.
 #[utoipa::path(
     get,
     path = "/events",

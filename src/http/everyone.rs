@@ -7,8 +7,8 @@
 //!
 //! Invariants:
 //! - A token is in an answer once, and its figures are those of one member that has all its trades.
-//! - Shards that nobody has answered for are named in a ranking, and an error for a token of theirs:
-//!   while they move, which takes moments, and while their member is away.
+//! - Shards that nobody has answered for are named in a ranking, and are an error for a token of
+//!   theirs: while they move, which takes moments, and while their member is away.
 
 use std::collections::BTreeSet;
 use std::fmt;
