@@ -52,6 +52,7 @@
 //!   lines          text or JSON, thinned
 //!   spans          what the pipeline did, ready for the export
 //!   throttle       which lines are worth writing
+//! exchange         one HTTP request, one answer
 //! otlp/            figures and spans for an OpenTelemetry receiver
 //!   figures        the registry's figures as OTLP
 //!   post           one request to the receiver
@@ -70,13 +71,16 @@
 //! http/            what the service says of itself
 //!   about          the build, the settings
 //!   admission      who may change something
+//!   everyone       the market of all members of the group
 //!   events         the market and the service's health, each second
 //!   health         live, ready, health
 //!   log_level      what is logged from now on
+//!   members        who is in the group; what one member asks another
 //!   metrics        figures as text and JSON
 //!   openapi        the description of all paths
 //!   page           the live page, and what a browser may do with it
 //!   parameters     what stands behind the `?`
+//!   peer           another member, asked over HTTP
 //!   publish        publish now: who may, and what they say
 //!   rows           tokens as JSON
 //!   server         the bounded server round the router
@@ -157,6 +161,7 @@
 //!   worker         the loop: wait for one event, apply it
 //! ports/           what the pipeline needs of the world
 //!   group          this process' seat in its group
+//!   market         questions about active tokens
 //!   records        the records of one fetch
 //! pool             buffers that are used again
 //! wire/            bytes in, values out, and the other way; pure
@@ -224,6 +229,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod exchange;
 pub mod gauges;
 pub mod http;
 pub mod kafka;

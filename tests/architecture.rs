@@ -43,8 +43,9 @@ const USES: &[(&str, &[&str])] = &[
     ("gauges", &["domain", "metrics", "status"]),
     ("telemetry", &["config"]),
     // Figures as they are, spans as telemetry has them; beside the pipeline, never in it.
-    ("otlp", &["metrics", "telemetry"]),
-    ("http", &["domain", "gauges", "metrics", "ports", "status", "wire"]),
+    ("otlp", &["exchange", "metrics", "telemetry"]),
+    ("exchange", &[]),
+    ("http", &["domain", "exchange", "gauges", "metrics", "ports", "status", "wire"]),
     ("pool", &[]),
     ("tls", &[]),
     ("kafka", &["config", "domain", "metrics", "pool", "ports", "status", "tls", "wire"]),
@@ -58,7 +59,7 @@ const USES: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("env::var", &["config/mod.rs"]),
     // A lease is counted by the clock that nobody sets.
-    ("Instant::now", &["app.rs", "app/", "pipeline/custody.rs"]),
+    ("Instant::now", &["app.rs", "app/", "ports/group.rs"]),
     ("SystemTime::now", &["app.rs", "app/"]),
     ("now_utc", &["app.rs", "app/"]),
 ];

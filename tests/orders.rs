@@ -176,7 +176,7 @@ impl World {
 
 fn published(published: usize, unknown: &[&str]) -> Result<Published, NotPublished> {
     let unknown = unknown.iter().map(|token| (*token).to_owned()).collect();
-    Ok(Published { published, unknown })
+    Ok(Published { published, unknown, ..Published::default() })
 }
 
 /// The trades that every test here begins with: one each of `a` and `b`, then one more of `a`.

@@ -31,13 +31,14 @@ use crate::config::{Config, ConfigError, Shown};
 use crate::domain::budget::Budget;
 use crate::domain::reject::Reason;
 use crate::gauges;
-use crate::http::{self, Facts, HttpState, Setting};
+use crate::http::{self, Everyone, Facts, HttpState, Setting};
 use crate::metrics::Metrics;
 use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
 use crate::pipeline::outbox::Batching;
 use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Settings, Shared};
+use crate::ports::group::{Seat, seat};
 use crate::ports::{Clock, Producer, TradeLog, View};
 use crate::redis::RedisCheckpoint;
 use crate::status::{Limits, Phase, Status};
@@ -89,22 +90,23 @@ async fn serve_and_run(
     let orders = Arc::<Orders>::default();
     let queries = Arc::<Queries>::default();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
+    let (seat, served) = seat();
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
     let http = match config.metrics_enabled {
         true => {
             let stop = ended.clone();
-            Some(serve(config, shared, &orders, &queries, level, stop).await?.port())
+            Some(serve(config, shared, (&orders, &queries), &seat, level, stop).await?.port())
         }
         false => None,
     };
     tell_what_is_read_and_written(config, http, access.authorities.as_deref());
-    tokio::spawn(gauge(Arc::clone(shared), Arc::clone(&budget), ended.clone()));
+    tokio::spawn(gauge(Arc::clone(shared), Arc::clone(&budget), seat.clone(), ended.clone()));
     let kafka = access.kafka.clone();
     let Some(real) = connect::all(config, access, shared, &stop).await? else {
         return Ok(Exit::Stopped);
     };
-    let membership = Membership::start(config, kafka, &stop);
+    let membership = Membership::start(config, kafka, http, served, &stop).await;
     let names = Arc::new(SharedNames::new(config.max_tokens));
     if let Some(log) = real.names_log {
         let (store, names) = (real.names_store, Arc::clone(&names));
@@ -119,7 +121,7 @@ async fn serve_and_run(
         names,
         orders,
         queries,
-        seat: membership.seat.clone(),
+        seat,
         shared: Arc::clone(shared),
         settings: settings(config),
     };
@@ -218,8 +220,8 @@ pub fn settings(config: &Config) -> Settings {
 pub async fn serve(
     config: &Config,
     shared: &Arc<Shared>,
-    orders: &Arc<Orders>,
-    queries: &Arc<Queries>,
+    (orders, queries): (&Arc<Orders>, &Arc<Queries>),
+    seat: &Seat,
     level: &Arc<Level>,
     stop: CancellationToken,
 ) -> anyhow::Result<SocketAddr> {
@@ -229,6 +231,12 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let clock = Arc::clone(&shared.clock);
     let orders = Arc::clone(orders);
+    let everyone = Arc::new(Everyone {
+        here: Arc::<Queries>::clone(queries),
+        seat: seat.clone(),
+        windows: config.windows.clone(),
+        metrics: Arc::clone(&shared.metrics),
+    });
     let state = HttpState {
         status: Arc::clone(&shared.status),
         metrics: Arc::clone(&shared.metrics),
@@ -239,7 +247,8 @@ pub async fn serve(
             let orders = Arc::clone(&orders);
             async move { orders.place(wanted).await }.boxed()
         }),
-        market: Arc::<Queries>::clone(queries),
+        market: Arc::<Everyone>::clone(&everyone),
+        everyone: Some(everyone),
         windows: config.windows.clone(),
         log_level: telemetry::set_level(level),
     };
@@ -323,7 +332,7 @@ fn tell_what_is_read_and_written(config: &Config, http: Option<u16>, authorities
 }
 
 /// Sets the figures that are states, not events, once a second.
-pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationToken) {
+pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, seat: Seat, stop: CancellationToken) {
     let mut said_of = 0;
     loop {
         let refused = shared.metrics.rejected_for(Reason::Capacity);
@@ -340,6 +349,7 @@ pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, stop: CancellationT
         if shared.status.phase() == Phase::Running {
             shared.status.note_counted(shared.clock.now(), shared.metrics.trades_counted.get());
         }
+        shared.metrics.group_lease.set(seat.has_lease().into());
         shared.metrics.tokens.set(count(budget.tokens()));
         shared.metrics.panes.set(count(budget.panes()));
         gauges::refresh(&shared.metrics, &shared.status, shared.clock.now());

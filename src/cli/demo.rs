@@ -27,6 +27,7 @@ use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
 use crate::pipeline::queries::Queries;
 use crate::pipeline::{Ended, Pipeline, Shared, StartError};
+use crate::ports::group::Seat;
 use crate::ports::{Record, Target};
 use crate::status::Phase;
 use crate::telemetry::{Level, Telemetry};
@@ -87,8 +88,10 @@ async fn serve_and_show(
     let _end_helpers = ended.clone().drop_guard();
     let orders = Arc::<Orders>::default();
     let queries = Arc::<Queries>::default();
-    let page = serve(config, shared, &orders, &queries, level, ended.clone()).await;
-    tokio::spawn(app::gauge(Arc::clone(shared), Arc::clone(&budget), ended.clone()));
+    let (seat, _group) = sole(SHARDS);
+    let page = serve(config, shared, (&orders, &queries), &seat, level, ended.clone()).await;
+    let gauged = app::gauge(Arc::clone(shared), Arc::clone(&budget), seat.clone(), ended.clone());
+    tokio::spawn(gauged);
     tokio::spawn(stop_after(args.seconds, stop.clone(), ended));
     let producer = Arc::new(LocalProducer::new(PARTITIONS.unsigned_abs()));
     let longest = Duration::from_secs(u64::from(config.windows.longest()));
@@ -103,7 +106,7 @@ async fn serve_and_show(
         names,
         orders,
         queries,
-        seat: sole(SHARDS).0,
+        seat,
         shared: Arc::clone(shared),
         settings: app::settings(config),
     };
@@ -135,15 +138,15 @@ async fn stop_after(seconds: Option<u64>, stop: CancellationToken, ended: Cancel
 async fn serve(
     config: &Config,
     shared: &Arc<Shared>,
-    orders: &Arc<Orders>,
-    queries: &Arc<Queries>,
+    asked: (&Arc<Orders>, &Arc<Queries>),
+    seat: &Seat,
     level: &Arc<Level>,
     stop: CancellationToken,
 ) -> String {
     if !config.metrics_enabled {
         return "no HTTP: METRICS_ENABLED is false".to_owned();
     }
-    match app::serve(config, shared, orders, queries, level, stop).await {
+    match app::serve(config, shared, asked, seat, level, stop).await {
         Ok(address) => format!("http://localhost:{}/", address.port()),
         Err(error) => format!("no HTTP: {error:#}"),
     }

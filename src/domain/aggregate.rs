@@ -1,12 +1,14 @@
 //! What one message says of one token: its windows' figures at one end.
 
+use serde::{Deserialize, Serialize};
+
 use super::pane::Sums;
 use super::price::Price;
 use super::time::Second;
 use super::token::TokenHash;
 
 /// The figures of one window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     /// Counts and volumes.
     pub sums: Sums,

@@ -1,6 +1,8 @@
 //! A token's last hour in steps: what a plot is drawn from. Steps begin at multiples of their
 //! length, so that they stay where they are while time goes on; the last one is not over yet.
 
+use serde::{Deserialize, Serialize};
+
 use super::pane::Pane;
 use super::price::Price;
 use super::time::Second;
@@ -12,7 +14,7 @@ const SPAN_SECONDS: u32 = 3_600;
 pub const MAX_STEPS: u32 = 300;
 
 /// The steps with trades of one token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The length of a step in seconds.
     pub step_seconds: u32,
@@ -25,7 +27,7 @@ pub struct History {
 }
 
 /// One step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     /// Its first second.
     pub at: Second,

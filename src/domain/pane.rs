@@ -1,11 +1,13 @@
 //! A pane: one token's trades of one second, summed. Windows are sums over panes.
 
+use serde::{Deserialize, Serialize};
+
 use super::position::Position;
 use super::price::Price;
 use super::trade::{Side, Trade};
 
 /// Count and native volume of one side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
     /// Trades.
     pub count: u64,
@@ -14,7 +16,7 @@ pub struct Flow {
 }
 
 /// What is summed: both sides and the USD volume. Never negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     /// Sells.
     pub sell: Flow,

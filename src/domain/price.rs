@@ -4,6 +4,7 @@
 use std::fmt;
 
 use num_bigint::BigUint;
+use serde::{Deserialize, Serialize};
 
 use super::decimal::{DecimalError, Scanned, show_plain, write_plain};
 
@@ -14,7 +15,7 @@ pub const PRICE_DIGITS: u32 = 28;
 const MANTISSA_BITS: u32 = 96;
 
 /// `mantissa × 10^−scale`, without trailing zeros; the scale in the highest 8 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price(u128);
 
 impl Price {

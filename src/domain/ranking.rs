@@ -7,6 +7,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use super::aggregate::Figures;
 use super::pane::Sums;
 use super::price::Price;
@@ -16,7 +18,7 @@ use super::price::Price;
 pub const MAX_SKIPPED: usize = 50_000;
 
 /// By which figure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sort {
     /// Volume in USD.
     Volume,
@@ -31,7 +33,7 @@ pub enum Sort {
 }
 
 /// From which end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// The greatest first.
     Descending,
@@ -40,7 +42,7 @@ pub enum Order {
 }
 
 /// A token's place in a ranking.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Its figure, as [`Sort::key`] has it.
     pub key: i128,
@@ -49,7 +51,7 @@ pub struct Place {
 }
 
 /// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ranking {
     /// Place of the window among the configured ones.
     pub window: usize,
@@ -68,7 +70,7 @@ pub struct Ranking {
 }
 
 /// Text that is looked for in addresses, symbols and names, in any case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Search(String);
 
 impl Sort {

@@ -2,6 +2,8 @@
 //! keeps the token, its place in the shard's table, and the output partition, which must be the
 //! one that every Kafka client's default partitioner computes.
 
+use serde::{Deserialize, Serialize};
+
 use super::position::Partition;
 
 /// Shards that the tokens are spread over. Part of the checkpoint's layout: a change of it would
@@ -13,7 +15,7 @@ pub const SHARDS: u16 = 64;
 pub struct TokenHash(pub u32);
 
 /// One of the [`SHARDS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ShardId(pub u16);
 
 impl ShardId {

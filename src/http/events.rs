@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::debug;
 
+use super::members::Group;
 use super::parameters::{Parameters, RankingQuery, StreamQuery};
 use super::rows::MarketJson;
 use super::server::Lease;
@@ -42,11 +43,11 @@ pub(super) fn places() -> Extension<Arc<Semaphore>> {
 
 /// A part of the market and the service's health, at once and then every second.
 ///
-/// `event: market` has `at`, `active`, `matching`, `from`, `windows` (their names) and `rows` (as
-/// `tokens` of `/tokens`); none comes before the log is read. `event: health` has `time`,
-/// `version`, `phase`, `ready`, `reasons`, `uptime_seconds`, `trades_counted`, `trades_per_second`,
-/// `late`, `tokens`, `panes`, `lag` by partition, `last_publish`, `checkpoint_age_seconds` and
-/// `rejected` by reason.
+/// `event: market` has `at`, `active`, `matching`, `from`, `windows` (their names), `rows` (as
+/// `tokens` of `/tokens`) and `missing_shards`; none comes before the log is read. `event: health`
+/// has `time`, `version`, `phase`, `ready`, `reasons`, `uptime_seconds`, `trades_counted`,
+/// `trades_per_second`, `late`, `tokens`, `panes`, `lag` by partition, `last_publish`,
+/// `checkpoint_age_seconds`, `rejected` by reason, and `group` as `/members` has it.
 #[utoipa::path(
     get,
     path = "/events",
@@ -205,6 +206,7 @@ fn health(state: &HttpState) -> Value {
         "lag": lag.collect::<Vec<_>>(),
         "last_publish": status.last_publish().map(time),
         "checkpoint_age_seconds": status.checkpoint_age(now).map(|age| age.as_secs_f64()),
+        "group": Group::of(state),
         "rejected": rejected.collect::<Map<String, Value>>(),
     })
 }

@@ -5,12 +5,15 @@
 mod about;
 mod admission;
 mod events;
+mod everyone;
 mod health;
 mod log_level;
+mod members;
 mod metrics;
 mod openapi;
 mod page;
 mod parameters;
+mod peer;
 mod publish;
 mod rows;
 mod server;
@@ -35,6 +38,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::HttpMethod;
 
 pub use about::Setting;
+pub use everyone::Everyone;
 pub use log_level::{LevelSet, SetLevel};
 pub use server::{Limits, serve, serve_within};
 
@@ -60,6 +64,8 @@ pub struct HttpState {
     pub publish: Publish,
     /// Answers about tokens.
     pub market: Arc<dyn Market>,
+    /// The members of the group; `None` where nobody can be a member.
+    pub everyone: Option<Arc<Everyone>>,
     /// The windows that its figures are of.
     pub windows: Windows,
     /// Changes what is logged.
@@ -116,6 +122,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
         .merge(events::routes().layer(events::places()))
         .merge(health::routes())
         .merge(log_level::routes())
+        .merge(members::routes().layer(members::body_limit()))
         .merge(metrics::routes())
         .merge(openapi::routes())
         .merge(page::routes())
@@ -182,6 +189,7 @@ fn described() -> Vec<utoipa::openapi::OpenApi> {
         events::described(),
         health::described(),
         log_level::described(),
+        members::described(),
         metrics::described(),
         openapi::described(),
         page::described(),

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use futures::future::{join, join_all};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::peer::FORWARDED;
 use super::{ErrorBody, Failure, HttpState, admission, routed};
+use crate::domain::token::ShardId;
 use crate::domain::trade::MAX_TOKEN_BYTES;
 use crate::ports::{Published, Wanted};
 
@@ -37,19 +41,26 @@ struct Body {
 }
 
 /// What was published.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = Published)]
 struct Told {
     /// Messages that the brokers have acknowledged.
     published: usize,
     /// Tokens that were named and are not active.
     unknown: Vec<String>,
+    /// To another member that passes a request on: shards with something that is wanted, and that
+    /// are not here.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(value_type = Vec<u16>)]
+    missing: BTreeSet<ShardId>,
 }
 
 /// Publishes now, and answers once the brokers have acknowledged.
 ///
 /// The messages are those that a tick would publish. One request at a time is served, for 8 s at
-/// most.
+/// most. In a group it is passed on, with its `authorization`, to the members that have something
+/// of it; where one of them does not answer, the error says so, and the others have published:
+/// asking again does no harm.
 #[utoipa::path(
     post,
     path = "/publish",
@@ -71,13 +82,56 @@ async fn publish(
     State(state): State<Arc<HttpState>>,
     request: Request,
 ) -> Result<Json<Told>, Failure> {
+    let forwarded = request.headers().contains_key(FORWARDED);
+    let authorization = request.headers().get(AUTHORIZATION).cloned();
     let body = admission::body(&state, request).await?;
     let wanted = wanted(&body).map_err(|cause| Failure(StatusCode::BAD_REQUEST, cause))?;
     state.running()?;
-    let published = (state.publish)(wanted).await;
-    let Published { published, unknown } =
-        published.map_err(|cause| Failure(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()))?;
-    Ok(Json(Told { published, unknown }))
+    let everyone = state.everyone.as_ref().filter(|_| !forwarded);
+    let others = everyone.map(|everyone| everyone.others_with(&wanted)).unwrap_or_default();
+    let there = others.iter().map(|peer| peer.publish(body.clone(), authorization.clone()));
+    let (here, there) = join((state.publish)(wanted), join_all(there)).await;
+    let here =
+        here.map(|Published { published, unknown, missing }| Told { published, unknown, missing });
+    let here = here.map_err(|cause| cause.to_string());
+    let there = there.into_iter().map(|told| told.map_err(|cause| cause.to_string()));
+    let mut told = all(here, there)?;
+    if !forwarded && !told.missing.is_empty() {
+        let (moving, published) = (told.missing.len(), told.published);
+        return Err(Failure(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{moving} shards are moving: ask again; {published} messages were published"),
+        ));
+    }
+    told.unknown.sort();
+    Ok(Json(told))
+}
+
+/// What all of them did. What one has not, another may have.
+fn all(
+    here: Result<Told, String>,
+    there: impl Iterator<Item = Result<Told, String>>,
+) -> Result<Told, Failure> {
+    let (mut all, mut failed) = (None::<Told>, Vec::new());
+    for told in std::iter::once(here).chain(there) {
+        match (told, &mut all) {
+            (Ok(told), None) => all = Some(told),
+            (Ok(told), Some(all)) => {
+                all.published += told.published;
+                all.unknown.extend(told.unknown);
+                all.missing.retain(|shard| told.missing.contains(shard));
+            }
+            (Err(cause), _) => failed.push(cause),
+        }
+    }
+    let all = all.unwrap_or_default();
+    if failed.is_empty() {
+        return Ok(all);
+    }
+    if all.published > 0 {
+        failed.push(format!("{} messages were published", all.published));
+    }
+    Err(Failure(StatusCode::SERVICE_UNAVAILABLE, failed.join("; ")))
 }
 
 fn wanted(body: &[u8]) -> Result<Wanted, String> {

@@ -28,6 +28,13 @@ pub(super) struct TokensJson<'a> {
     tokens: Vec<RowJson<'a>>,
     /// For `after`; none behind the last row.
     next: Option<String>,
+    /// Of how many of the 64 shards the tokens are missing: they are moving, or their member has
+    /// not answered.
+    #[serde(skip_serializing_if = "is_none")]
+    missing_shards: usize,
+    /// The members that have not answered, and why.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unanswered: &'a [String],
 }
 
 /// The event `market`.
@@ -39,6 +46,7 @@ pub(super) struct MarketJson<'a> {
     from: usize,
     windows: Vec<&'a str>,
     rows: Vec<RowJson<'a>>,
+    missing_shards: usize,
 }
 
 /// A row of the market; decimals are text.
@@ -148,7 +156,8 @@ impl<'a> TokensJson<'a> {
     pub(super) fn new(listing: &'a Listing, windows: &'a Windows, next: Option<String>) -> Self {
         let Listing { active, matching, .. } = *listing;
         let (at, tokens) = (time(listing.at), rows(listing, windows));
-        Self { at, active, matching, tokens, next }
+        let (missing_shards, unanswered) = (listing.missing.len(), &*listing.unanswered);
+        Self { at, active, matching, tokens, next, missing_shards, unanswered }
     }
 }
 
@@ -158,12 +167,17 @@ impl<'a> MarketJson<'a> {
         let Listing { active, matching, .. } = *listing;
         let names = windows.iter().map(|window| window.name.as_str()).collect();
         let (at, rows) = (time(listing.at), rows(listing, windows));
-        Self { at, active, matching, from, windows: names, rows }
+        let missing_shards = listing.missing.len();
+        Self { at, active, matching, from, windows: names, rows, missing_shards }
     }
 }
 
 fn rows<'a>(listing: &'a Listing, windows: &'a Windows) -> Vec<RowJson<'a>> {
     listing.rows.iter().map(|row| RowJson::new(row, windows)).collect()
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 fn time(second: Second) -> String {

@@ -114,6 +114,6 @@ impl From<NotAnswered> for Failure {
 }
 
 /// Rows of one answer: some hundred kilobytes, and some milliseconds of the workers.
-const MAX_LIMIT: usize = 1_000;
+pub(super) const MAX_LIMIT: usize = 1_000;
 
 const DEFAULT_LIMIT: usize = 100;

@@ -120,14 +120,26 @@ metrics! {
     fetch_errors: IntCounter = "fetch_errors_total";
     /// Batches that nobody could decode.
     unreadable_batches: IntCounter = "unreadable_batches_total";
-    /// Shards that this process publishes.
-    shards: IntGauge = "shards";
     /// Shards that this process took in, the first ones too.
     shards_taken: IntCounter = "shards_taken_total";
     /// Tokens held.
     tokens: IntGauge = "tokens";
     /// Tokens that may be held: MAX_TOKENS.
     tokens_limit: IntGauge = "tokens_limit";
+    /// Shards that are here: joining, open (they are published), leaving.
+    shards: IntGaugeVec = "shards" by "stage";
+    /// The number of what the group has agreed on last.
+    group_generation: IntGauge = "group_generation";
+    /// Members of the group.
+    group_members: IntGauge = "group_members";
+    /// 1 for the id under which this process is in the group.
+    group_member: IntGaugeVec = "group_member" by "member";
+    /// 1 while this process may publish, as far as the group is concerned; 0: it is cut off.
+    group_lease: IntGauge = "group_lease";
+    /// Times that the group agreed anew on who has which shards.
+    rebalances: IntCounter = "rebalances_total";
+    /// Requests that were passed on to another member, and that it has not answered.
+    forward_errors: IntCounter = "forward_errors_total";
     /// Live panes held.
     panes: IntGauge = "panes";
     /// Live panes that may be held, but for a reserve: MAX_PANES.
@@ -153,6 +165,9 @@ metrics! {
 /// What the checkpoint may say of a flush, as labels.
 pub const VERDICTS: [&str; 5] = ["ok", "duplicate", "fenced", "gap", "lost"];
 
+/// How a shard may be here, as labels.
+pub const STAGES: [&str; 3] = ["joining", "open", "leaving"];
+
 impl Metrics {
     /// Counts one rejected thing.
     pub fn reject(&self, reason: Reason) {
@@ -169,6 +184,24 @@ impl Metrics {
     #[must_use]
     pub fn rejected_in_all(&self) -> u64 {
         Reason::ALL.into_iter().map(|reason| self.rejected_for(reason)).sum()
+    }
+
+    /// How many shards are in one of the [`STAGES`].
+    #[must_use]
+    pub fn shards_in(&self, stage: &str) -> i64 {
+        self.shards.with_label_values(&[stage]).get()
+    }
+
+    /// Notes what the group has agreed on: in which generation, among how many, and as whom this
+    /// process is in it.
+    pub fn agreed(&self, generation: i32, members: usize, member: Option<&str>) {
+        self.rebalances.inc();
+        self.group_generation.set(generation.into());
+        self.group_members.set(i64::try_from(members).unwrap_or(i64::MAX));
+        self.group_member.reset();
+        if let Some(member) = member {
+            self.group_member.with_label_values(&[member]).set(1);
+        }
     }
 
     /// Notes how far a partition is behind; by how long, where that is known.
@@ -226,6 +259,9 @@ impl Metrics {
         }
         for verdict in VERDICTS {
             self.flushes.with_label_values(&[verdict]).inc_by(0);
+        }
+        for stage in STAGES {
+            self.shards.with_label_values(&[stage]).set(0);
         }
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }

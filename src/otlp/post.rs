@@ -7,11 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
+
+use crate::exchange::exchange;
 
 /// Where exports go.
 pub struct Endpoint {
@@ -95,17 +95,15 @@ impl Endpoint {
 
     /// Posts a message to a path below the URL; answers the body.
     pub(super) async fn post(&self, path: &str, message: Vec<u8>) -> Result<Bytes, PostError> {
-        let exchange = async {
+        let posted = async {
             let request = self.request(path, message)?;
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             match &self.tls {
-                None => exchange(stream, request).await,
-                Some((tls, name)) => {
-                    exchange(tls.connect(name.clone(), stream).await?, request).await
-                }
+                None => send(stream, request).await,
+                Some((tls, name)) => send(tls.connect(name.clone(), stream).await?, request).await,
             }
         };
-        timeout(LIMIT, exchange).await.unwrap_or(Err(PostError::TooSlow))
+        timeout(LIMIT, posted).await.unwrap_or(Err(PostError::TooSlow))
     }
 
     fn request(&self, path: &str, message: Vec<u8>) -> io::Result<Request<Full<Bytes>>> {
@@ -121,23 +119,15 @@ impl Endpoint {
     }
 }
 
-async fn exchange<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+async fn send<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: T,
     request: Request<Full<Bytes>>,
 ) -> Result<Bytes, PostError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // The connection works while the sender waits, and ends with it.
-    let asking = async move {
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        if !status.is_success() {
-            return Err(PostError::Refused(status));
-        }
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        body.map(http_body_util::Collected::to_bytes).map_err(PostError::Unreadable)
-    };
-    let (answer, _) = tokio::join!(asking, connection);
-    answer
+    let (status, body) = exchange(stream, request, MAX_ANSWER).await?;
+    if !status.is_success() {
+        return Err(PostError::Refused(status));
+    }
+    body.map_err(PostError::Unreadable)
 }
 
 impl fmt::Debug for Endpoint {

@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use crate::domain::token::ShardId;
-use crate::ports::group::Seat;
+use crate::metrics::{Metrics, STAGES};
+use crate::ports::group::{Assignment, Seat};
 use crate::sabotage::Bug;
 
 /// How a shard is here.
@@ -31,6 +31,7 @@ const SEALED: Option<i32> = Some(i32::MIN);
 #[derive(Debug)]
 pub struct Custody {
     seat: Seat,
+    metrics: Arc<Metrics>,
     shards: Mutex<BTreeMap<ShardId, Stage>>,
     /// Shards that another owner was found to have.
     fenced: Mutex<BTreeSet<ShardId>>,
@@ -44,10 +45,11 @@ pub struct Custody {
 impl Custody {
     /// Nothing is here yet.
     #[must_use]
-    pub fn new(seat: Seat) -> Self {
+    pub fn new(seat: Seat, metrics: Arc<Metrics>) -> Self {
         seat.held.send_replace(BTreeSet::new());
         Self {
             seat,
+            metrics,
             shards: Mutex::default(),
             fenced: Mutex::default(),
             changed: Notify::new(),
@@ -106,9 +108,13 @@ impl Custody {
         self.changed.notified().await;
     }
 
-    /// The steward has looked at the assignment of this generation.
-    pub fn saw(&self, generation: i32) {
-        self.seen.send_replace(Some(generation));
+    /// The steward has looked at this assignment.
+    pub fn saw(&self, told: &Assignment) {
+        if self.seen.send_replace(Some(told.generation)) != Some(told.generation) {
+            let here = told.members.iter().find(|member| member.here);
+            let member = here.map(|member| &*member.id);
+            self.metrics.agreed(told.generation, told.members.len(), member);
+        }
     }
 
     /// The first shards are open: ticks begin.
@@ -125,7 +131,7 @@ impl Custody {
     /// Whether the group permits this process to publish.
     #[must_use]
     pub fn has_lease(&self) -> bool {
-        self.seat.has_lease(Instant::now()) || Bug::LeaseIgnored.on()
+        self.seat.has_lease() || Bug::LeaseIgnored.on()
     }
 
     /// The steward has ended: what is here stays, and goes out, whatever is assigned.
@@ -160,12 +166,20 @@ impl Custody {
     }
 
     fn tell(&self) {
-        let held = locked(&self.shards).keys().copied().collect();
+        // Kept: what is told last is what is newest.
+        let shards = locked(&self.shards);
+        for (name, stage) in STAGES.into_iter().zip([Stage::Joining, Stage::Open, Stage::Leaving]) {
+            let count = shards.values().filter(|one| **one == stage).count();
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.metrics.shards.with_label_values(&[name]).set(count);
+        }
+        let held = shards.keys().copied().collect();
         self.seat.held.send_if_modified(|before| {
             let differs = *before != held;
             *before = held;
             differs
         });
+        drop(shards);
         self.changed.notify_one();
     }
 }

@@ -234,6 +234,12 @@ impl Engine {
         self.open_of(hash)?.history(hash, token)
     }
 
+    /// The shards that answer between ticks: open, and not about to go.
+    pub fn open_shards(&self) -> impl Iterator<Item = ShardId> {
+        let ids = self.shard_ids().enumerate();
+        ids.filter(|(at, _)| self.open_at(*at).is_some()).map(|(_, id)| id)
+    }
+
     pub(super) fn shards(&self) -> impl Iterator<Item = &Shard> {
         self.held.iter().flatten().map(|held| &held.shard)
     }
@@ -253,11 +259,11 @@ impl Engine {
     }
 
     fn open_at(&self, at: usize) -> Option<&Shard> {
-        let held = self.held.get(at)?.as_ref().filter(|held| held.is_open());
+        let held = self.held.get(at)?.as_ref().filter(|held| held.is_open() && held.stays());
         held.map(|held| &held.shard)
     }
 
-    /// The shard that keeps a token, if it is here and open.
+    /// The shard that keeps a token, if it is here, open, and not about to go.
     fn open_of(&self, hash: TokenHash) -> Option<&Shard> {
         self.place(hash.shard()).and_then(|at| self.open_at(at))
     }
@@ -296,6 +302,12 @@ impl Held {
     fn is_open(&self) -> bool {
         let ([_, never], [first, _]) = (NEVER, self.ticks);
         first < never
+    }
+
+    /// One that is to go is read no more.
+    fn stays(&self) -> bool {
+        let ([_, never], [_, last]) = (NEVER, self.ticks);
+        last == never
     }
 
     /// The last tick that was published of it, where all up to `published` was.

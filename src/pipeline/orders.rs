@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::mailbox::Mailbox;
 use super::reader::Event;
+use crate::domain::token::{SHARDS, ShardId, TokenHash};
 use crate::ports::{NotPublished, Published, Wanted};
 
 /// How long an order may take: what is queued before it, and the brokers' acknowledgement. Below
@@ -50,6 +51,8 @@ pub struct Done {
     pub published: usize,
     /// Those of the wanted tokens that it knows as active.
     pub known: BTreeSet<String>,
+    /// The shards that it is of.
+    pub shards: BTreeSet<ShardId>,
 }
 
 impl Default for Orders {
@@ -107,12 +110,19 @@ impl Open {
             let done = answer.await.map_err(|_| NotPublished("catching up, or stopping"))?;
             all.published += done.published;
             all.known.extend(done.known);
+            all.shards.extend(done.shards);
         }
         self.mailbox.fulfilled(number).await;
-        let unknown = match &*wanted {
-            Wanted::All => Vec::new(),
-            Wanted::Tokens(tokens) => tokens.difference(&all.known).cloned().collect(),
+        let shard = |token: &String| TokenHash::of(token).shard();
+        let (mut wished, unknown): (BTreeSet<_>, Vec<_>) = match &*wanted {
+            Wanted::All => ((0..SHARDS).map(ShardId).collect(), Vec::new()),
+            Wanted::Tokens(tokens) => {
+                let unknown = tokens.difference(&all.known).cloned();
+                let here = unknown.filter(|token| all.shards.contains(&shard(token)));
+                (tokens.iter().map(shard).collect(), here.collect())
+            }
         };
-        Ok(Published { published: all.published, unknown })
+        wished.retain(|shard| !all.shards.contains(shard));
+        Ok(Published { published: all.published, unknown, missing: wished })
     }
 }

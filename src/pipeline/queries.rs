@@ -1,9 +1,6 @@
-//! Questions about tokens: from whoever asks to the workers, and back. A ranking takes two rounds,
-//! so that little travels: each worker names its first places, then those that made it are asked
-//! for their figures. Answering changes no figure, and every wait, every list and the share of the
-//! workers' time has a bound.
+//! Questions about this process' tokens: from whoever asks to the workers, and back. Answering
+//! changes no figure, and every wait, every list and the share of the workers' time has a bound.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,9 +15,8 @@ use super::names::SharedNames;
 use super::reader::Event;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::history::History;
-use crate::domain::ranking::{Best, Place, Ranking, Search};
-use crate::domain::time::Second;
-use crate::ports::{Listing, Market, NotAnswered, Row};
+use crate::domain::ranking::{Best, Ranking, Search};
+use crate::ports::{NotAnswered, Of, Part, Places, Row, Wished};
 
 /// How long an answer may take, with the wait for a turn. Below the time that HTTP gives a request,
 /// so that the reason is told.
@@ -33,9 +29,6 @@ const TURNS: usize = 4;
 /// One walk through all tokens is under way at a time, and the next one waits so long for each of
 /// them: about ten times of what it takes a worker, so that walks have a tenth of its time at most.
 const REST_PER_TOKEN: Duration = Duration::from_micros(1);
-
-/// How often rows are asked for when a second ends between two workers' answers.
-const ROUNDS: usize = 3;
 
 /// Where questions are taken, from before the pipeline runs until after it. It may run again:
 /// questions go to the last run.
@@ -59,21 +52,11 @@ pub struct Query {
 #[derive(Debug)]
 enum Question {
     /// The first places of a ranking.
-    Places(Arc<Ranking>, oneshot::Sender<Places>),
+    Places(Arc<Ranking>, oneshot::Sender<Of<Places>>),
     /// The rows of these tokens.
-    Rows(Arc<BTreeSet<Box<str>>>, oneshot::Sender<Vec<Row>>),
+    Rows(Wished, oneshot::Sender<Of<Vec<Row>>>),
     /// A token's last hour.
-    History(Arc<str>, oneshot::Sender<Option<History>>),
-}
-
-/// What is known of a ranking.
-#[derive(Debug, Default)]
-struct Places {
-    /// The windows' end.
-    end: Second,
-    active: usize,
-    matching: usize,
-    first: Vec<Place>,
+    History(Arc<str>, oneshot::Sender<Of<Option<History>>>),
 }
 
 impl Default for Queries {
@@ -86,20 +69,36 @@ impl Default for Queries {
     }
 }
 
-impl Market for Queries {
-    fn list(&self, ranking: Ranking) -> BoxFuture<'_, Result<Listing, NotAnswered>> {
-        within_limit(self.listing(Arc::new(ranking))).boxed()
+impl Part for Queries {
+    fn places(&self, ranking: Arc<Ranking>) -> BoxFuture<'_, Result<Of<Places>, NotAnswered>> {
+        within_limit(self.walk(ranking)).boxed()
     }
 
-    fn token(&self, token: String) -> BoxFuture<'_, Result<Option<Row>, NotAnswered>> {
-        let only = Arc::new(BTreeSet::from([token.into_boxed_str()]));
-        within_limit(async move { Ok(self.rows(&only).await?.pop()) }).boxed()
+    fn rows(&self, tokens: Wished) -> BoxFuture<'_, Result<Of<Vec<Row>>, NotAnswered>> {
+        let answers = self.ask(move |done| Question::Rows(Arc::clone(&tokens), done));
+        within_limit(async {
+            let mut all = Of::<Vec<Row>>::default();
+            for one in answers.await? {
+                all.answer.extend(one.answer);
+                all.shards.extend(one.shards);
+            }
+            Ok(all)
+        })
+        .boxed()
     }
 
-    fn history(&self, token: String) -> BoxFuture<'_, Result<Option<History>, NotAnswered>> {
+    fn history(&self, token: String) -> BoxFuture<'_, Result<Of<Option<History>>, NotAnswered>> {
         let token: Arc<str> = token.into();
         let answers = self.ask(move |done| Question::History(Arc::clone(&token), done));
-        within_limit(async { Ok(answers.await?.into_iter().flatten().next()) }).boxed()
+        within_limit(async {
+            let mut all = Of::<Option<History>>::default();
+            for one in answers.await? {
+                all.answer = all.answer.or(one.answer);
+                all.shards.extend(one.shards);
+            }
+            Ok(all)
+        })
+        .boxed()
     }
 }
 
@@ -110,56 +109,30 @@ impl Queries {
         *self.workers.lock().unwrap_or_else(PoisonError::into_inner) = Some(workers);
     }
 
-    async fn listing(&self, ranking: Arc<Ranking>) -> Result<Listing, NotAnswered> {
-        let Places { end, active, matching, first } = self.places(&ranking).await?;
-        let last = ranking.from + ranking.rows;
-        let next = first.get(last).and_then(|_| first.get(last - 1)).cloned();
-        let shown = first.into_iter().take(last).skip(ranking.from);
-        let tokens = Arc::new(shown.map(|place| place.token).collect());
-        let mut rows = self.rows(&tokens).await?;
-        for _ in 1..ROUNDS {
-            if rows.is_sorted_by(|left, right| left.end == right.end) {
-                break;
-            }
-            rows = self.rows(&tokens).await?;
-        }
-        // Trades have gone on since the places were found.
-        let at = |row: &Row| ranking.key(&row.windows);
-        rows.sort_by(|left, right| {
-            ranking.order.compare((at(left), &left.token), (at(right), &right.token))
-        });
-        let at = rows.iter().map(|row| row.end).max().unwrap_or(end);
-        Ok(Listing { at, active, matching, rows, next })
-    }
-
     /// The first places of all workers. The walk and its rest go on when nobody waits any more.
-    async fn places(&self, ranking: &Arc<Ranking>) -> Result<Places, NotAnswered> {
+    async fn walk(&self, ranking: Arc<Ranking>) -> Result<Of<Places>, NotAnswered> {
         let walk = Arc::clone(&self.walk).acquire_owned().await.map_err(|_| STOPPING)?;
         let (tell, told) = oneshot::channel();
-        let wanted = Arc::clone(ranking);
+        let wanted = Arc::clone(&ranking);
         let answers = self.ask(move |done| Question::Places(Arc::clone(&wanted), done));
         tokio::spawn(async move {
             let answers = answers.await;
-            let walked = answers.iter().flatten().map(|one| one.active).sum::<usize>();
+            let walked = answers.iter().flatten().map(|one| one.answer.active).sum::<usize>();
             drop(tell.send(answers)); // whoever asked may have given up
             sleep(REST_PER_TOKEN * u32::try_from(walked).unwrap_or(u32::MAX)).await;
             drop(walk);
         });
-        let mut all = Places::default();
-        let mut best = Best::new(ranking);
-        for one in told.await.map_err(|_| STOPPING)?? {
-            all.end = all.end.max(one.end);
-            all.active += one.active;
-            all.matching += one.matching;
-            best.merge(one.first);
+        let mut all = Of::<Places>::default();
+        let mut best = Best::new(&ranking);
+        for Of { answer, shards } in told.await.map_err(|_| STOPPING)?? {
+            all.answer.end = all.answer.end.max(answer.end);
+            all.answer.active += answer.active;
+            all.answer.matching += answer.matching;
+            best.merge(answer.first);
+            all.shards.extend(shards);
         }
-        Ok(Places { first: best.finish(), ..all })
-    }
-
-    async fn rows(&self, tokens: &Arc<BTreeSet<Box<str>>>) -> Result<Vec<Row>, NotAnswered> {
-        let tokens = Arc::clone(tokens);
-        let answers = self.ask(move |done| Question::Rows(Arc::clone(&tokens), done));
-        Ok(answers.await?.into_iter().flatten().collect())
+        all.answer.first = best.finish();
+        Ok(all)
     }
 
     /// Asks every worker; their answers.
@@ -173,7 +146,7 @@ impl Queries {
         let turns = Arc::clone(&self.turns);
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         async move {
-            let workers = workers.ok_or(NotAnswered("starting"))?;
+            let workers = workers.ok_or(NotAnswered::because("starting"))?;
             let turn = Arc::new(turns.acquire_owned().await.map_err(|_| STOPPING)?);
             let mut answers = Vec::with_capacity(workers.len());
             for worker in workers.iter() {
@@ -185,7 +158,9 @@ impl Queries {
             }
             let mut all = Vec::with_capacity(answers.len());
             for answer in answers {
-                all.push(answer.await.map_err(|_| NotAnswered("catching up, or stopping"))?);
+                all.push(
+                    answer.await.map_err(|_| NotAnswered::because("catching up, or stopping"))?,
+                );
             }
             Ok(all)
         }
@@ -195,18 +170,23 @@ impl Queries {
 impl Query {
     /// Says what the engine knows. Whoever asked may have given up.
     pub(super) async fn answer(self, engine: &Engine, names: &SharedNames) {
+        let shards = engine.open_shards().collect();
         match self.question {
             Question::Places(ranking, done) => {
-                drop(done.send(places(engine, names, &ranking).await))
+                let answer = places(engine, names, &ranking).await;
+                drop(done.send(Of { answer, shards }));
             }
             Question::Rows(tokens, done) => {
                 let mut rows = Vec::new();
                 for token in &*tokens {
                     engine.active_one(token, |aggregate| rows.push(row(aggregate, names)));
                 }
-                drop(done.send(rows));
+                drop(done.send(Of { answer: rows, shards }));
             }
-            Question::History(token, done) => drop(done.send(engine.history(&token))),
+            Question::History(token, done) => {
+                let answer = engine.history(&token);
+                drop(done.send(Of { answer, shards }));
+            }
         }
     }
 }
@@ -245,7 +225,7 @@ fn row(aggregate: &Aggregate<'_>, names: &SharedNames) -> Row {
 async fn within_limit<T>(
     answer: impl Future<Output = Result<T, NotAnswered>>,
 ) -> Result<T, NotAnswered> {
-    timeout(LIMIT, answer).await.unwrap_or(Err(NotAnswered("too much is asked at once")))
+    timeout(LIMIT, answer).await.unwrap_or(Err(NotAnswered::because("too much is asked at once")))
 }
 
-const STOPPING: NotAnswered = NotAnswered("stopping");
+const STOPPING: NotAnswered = NotAnswered::because("stopping");

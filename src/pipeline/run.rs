@@ -107,7 +107,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
     /// The checkpoint was written by a newer version.
     pub async fn run(&self, stop: CancellationToken) -> Result<Ended, StartError> {
         self.shared.status.enter(Phase::Starting);
-        let custody = Arc::new(Custody::new(self.seat.clone()));
+        let custody = Arc::new(Custody::new(self.seat.clone(), Arc::clone(&self.shared.metrics)));
         let reading = stop.child_token();
         let mut tasks = Tasks::start(self, &custody, &reading);
         let ended = tokio::select! {

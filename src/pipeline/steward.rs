@@ -20,7 +20,7 @@ use super::run::{Ended, StartError};
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
-use crate::domain::token::ShardId;
+use crate::domain::token::{SHARDS, ShardId};
 use crate::ports::group::Assignment;
 use crate::ports::{Checkpoint, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
@@ -111,7 +111,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         loop {
             let newest = assignment.borrow_and_update().clone();
             if let Some(newest) = newest
-                && self.is_fenced_for_good(&newest)
+                && self.follow(&newest)
             {
                 return Ok(Ended::Fenced);
             }
@@ -129,8 +129,9 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         }
     }
 
-    /// Does what an assignment asks for.
-    fn is_fenced_for_good(&mut self, assignment: &Assignment) -> bool {
+    /// Does what an assignment asks for. True where another owner has a shard again and again that
+    /// is this process' by it.
+    fn follow(&mut self, assignment: &Assignment) -> bool {
         let membership = assignment.membership;
         let permitted = self.custody.has_lease();
         let fenced = self.custody.take_fenced();
@@ -159,14 +160,12 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                 claim.assigned = membership;
             }
         }
-        self.custody.saw(assignment.generation);
+        self.custody.saw(assignment);
         let here = self.custody.shards();
-        let open = here.values().filter(|stage| **stage == Stage::Open).count();
-        self.adopter.reader.shared.metrics.shards.set(i64::try_from(open).unwrap_or(i64::MAX));
         self.claims.retain(|shard, _| here.contains_key(shard));
         self.let_go(&wanted, &here, membership);
         self.take_in(&wanted, &here, membership, permitted);
-        self.note_ready();
+        self.note_ready(assignment);
         false
     }
 
@@ -228,7 +227,9 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             self.claims.insert(shard, Claim { claimed: membership, assigned: membership });
         }
         let count = new.shards().count();
-        info!(shards = count, "shards come");
+        if count > 0 {
+            info!(shards = count, "shards come");
+        }
         shared.metrics.shards_taken.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
         self.custody.set(new.shards(), Stage::Joining);
         self.fenced = self.fenced.without(&new);
@@ -237,8 +238,11 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.adoptions.spawn(async move { adopter.adopt(new, starts).await });
     }
 
-    /// Ready when the first shards are published.
-    fn note_ready(&mut self) {
+    /// Ready when the first shards are open. Where a newcomer has none yet, others may have to let
+    /// go of its share first.
+    fn note_ready(&mut self, assignment: &Assignment) {
+        let given = assignment.members.iter().map(|member| member.shards.len()).sum::<usize>();
+        let withheld = !assignment.members.is_empty() && given < usize::from(SHARDS);
         let shards = self.custody.shards();
         let shared = &self.adopter.reader.shared;
         let all_open = shards.values().all(|stage| *stage != Stage::Joining);
@@ -246,6 +250,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             || self.starts.is_some()
             || !self.adoptions.is_empty()
             || !all_open
+            || (shards.is_empty() && withheld)
         {
             return;
         }

@@ -237,7 +237,9 @@ impl<C: Checkpoint> Worker<C> {
         self.engine.advance(now.second());
         let cause = Cause { tick: None, order: Some(order.number) };
         let lanes = self.mailbox.lanes();
-        let (mut done, mut outgoing) = (Done::default(), Vec::new());
+        let shards = self.engine.open_shards().collect();
+        let mut done = Done { shards, ..Done::default() };
+        let mut outgoing = Vec::new();
         match &*order.wanted {
             Wanted::Tokens(tokens) => {
                 let mut making = self.messages.begin(cause, now);

@@ -77,9 +77,9 @@ pub fn seat() -> (Seat, Served) {
 }
 
 impl Seat {
-    /// Whether this process may publish then, as far as the group is concerned.
+    /// Whether this process may publish, as far as the group is concerned.
     #[must_use]
-    pub fn has_lease(&self, now: Instant) -> bool {
-        self.lease.borrow().is_some_and(|until| now < until)
+    pub fn has_lease(&self) -> bool {
+        self.lease.borrow().is_some_and(|until| Instant::now() < until)
     }
 }

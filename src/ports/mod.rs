@@ -3,6 +3,7 @@
 //! (`local`), over which `demo`, `replay` and the simulation run the very same pipeline.
 
 pub mod group;
+pub mod market;
 pub mod records;
 
 use std::borrow::Cow;
@@ -12,15 +13,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 
-use crate::domain::aggregate::Figures;
-use crate::domain::history::History;
 use crate::domain::position::{Offset, Partition};
-use crate::domain::ranking::{Place, Ranking};
 use crate::domain::time::{Second, WallMs};
 use crate::domain::token::ShardId;
 
+pub use market::{Listing, Market, NotAnswered, Of, Part, Places, Row, Wished};
 pub use records::{Record, RecordView, Records};
 
 /// The input topic, read partition by partition.
@@ -304,59 +302,14 @@ pub struct Published {
     pub published: usize,
     /// Tokens that were wanted and are not active.
     pub unknown: Vec<String>,
+    /// Shards with something that was wanted, which are not here: of them nothing was published.
+    pub missing: BTreeSet<ShardId>,
 }
 
 /// Why an order was not fulfilled, or is not known to be. Ordering the same again does no harm.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotPublished(pub &'static str);
-
-/// Questions about active tokens, answered from the live windows as of now.
-pub trait Market: Send + Sync + 'static {
-    /// The rows of a ranking.
-    fn list(&self, ranking: Ranking) -> BoxFuture<'_, Result<Listing, NotAnswered>>;
-
-    /// One token; `None` where it is not active.
-    fn token(&self, token: String) -> BoxFuture<'_, Result<Option<Row>, NotAnswered>>;
-
-    /// One token's last hour; `None` where it is not active.
-    fn history(&self, token: String) -> BoxFuture<'_, Result<Option<History>, NotAnswered>>;
-}
-
-/// The answer to a ranking.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
-    /// The end of all windows.
-    pub at: Second,
-    /// How many tokens are active.
-    pub active: usize,
-    /// How many of them the search finds.
-    pub matching: usize,
-    /// The rows, in the order of their figures.
-    pub rows: Vec<Row>,
-    /// The last place among them, where anything comes after it.
-    pub next: Option<Place>,
-}
-
-/// One active token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its address.
-    pub token: String,
-    /// Its symbol; empty while unknown.
-    pub symbol: String,
-    /// Its name; empty while unknown.
-    pub name: String,
-    /// The end of its windows.
-    pub end: Second,
-    /// Their figures, in the configured order.
-    pub windows: Vec<Figures>,
-}
-
-/// Why a question was not answered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotAnswered(pub &'static str);
 
 /// The query view: each token's last published message, for any program to read.
 pub trait View: Send + Sync + 'static {

@@ -49,7 +49,9 @@ async fn what_is_wanted_is_ordered_and_what_was_published_is_told() {
         (r#"{"tokens":[]}"#, tokens(&[])),
         (r#"{"all":true}"#, Wanted::All),
     ];
-    *server.answer.lock().unwrap() = Ok(Published { published: 7, unknown: vec!["b".to_owned()] });
+    let unknown = vec!["b".to_owned()];
+    *server.answer.lock().unwrap() =
+        Ok(Published { published: 7, unknown, ..Published::default() });
     for (body, wanted) in cases {
         let said = post(&server, &[JSON], body).await;
         assert_eq!(said, (200, json!({"published": 7, "unknown": ["b"]})), "{body}");

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::http::{Facts, HttpState, LevelSet, Limits, router, serve_within};
+use aggregator_service::http::{
+    Everyone, Facts, HttpState, LevelSet, Limits, router, serve_within,
+};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::queries::Queries;
+use aggregator_service::ports::group::seat;
 use aggregator_service::ports::{NotPublished, Published, Wanted};
 use aggregator_service::status::Status;
 use futures::FutureExt;
@@ -47,6 +50,14 @@ impl Server {
         let answer = Arc::new(Mutex::new(Ok(Published::default())));
         let now = Arc::clone(&clock);
         let (placed, said) = (Arc::clone(&orders), Arc::clone(&answer));
+        let windows = vec![Window { name: "1min".to_owned(), seconds: 60 }];
+        let windows = Windows::new(windows).unwrap();
+        let everyone = Everyone {
+            here: Arc::new(Queries::default()),
+            seat: seat().0,
+            windows: windows.clone(),
+            metrics: Arc::clone(&metrics),
+        };
         let state = HttpState {
             status: Arc::clone(&status),
             metrics: Arc::clone(&metrics),
@@ -61,8 +72,9 @@ impl Server {
                 placed.lock().unwrap().push(wanted);
                 std::future::ready(said.lock().unwrap().clone()).boxed()
             }),
-            market: Arc::new(Queries::default()),
-            windows: Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap(),
+            market: Arc::new(everyone),
+            everyone: None,
+            windows,
             log_level: Arc::new(|name| match name {
                 "DEBUG" => Ok(LevelSet { level: "DEBUG", before: "INFO" }),
                 other => Err(format!("level: {other:?} is not accepted; accepted: DEBUG or INFO")),

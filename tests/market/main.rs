@@ -2,6 +2,7 @@
 //! definition, and over real sockets as pages and programs ask them.
 #![cfg(test)]
 
+mod group;
 mod http;
 mod queries;
 mod streams;

@@ -85,12 +85,12 @@ async fn every_ranking_is_that_of_the_messages_sorted() {
         for (order, window) in [(Order::Ascending, 0), (Order::Descending, 1)] {
             let naive = naive(&messages, sort, order, window);
             let all = Ranking { window, ..ranking(sort, order) };
-            let listing = world.queries.list(all.clone()).await.unwrap();
+            let listing = world.market.list(all.clone()).await.unwrap();
             assert_eq!(tokens(&listing), naive, "{sort:?} {order:?}");
             assert_eq!((listing.active, listing.matching), (messages.len(), messages.len()));
             assert_eq!((listing.at, listing.next), (Second(START + 20), None));
             let part = Ranking { from: 5, rows: 7, ..all };
-            let listing = world.queries.list(part).await.unwrap();
+            let listing = world.market.list(part).await.unwrap();
             assert_eq!(tokens(&listing), naive[5..12], "{sort:?} {order:?}");
             assert_eq!(&*listing.next.unwrap().token, naive[11]);
         }
@@ -100,10 +100,10 @@ async fn every_ranking_is_that_of_the_messages_sorted() {
 #[tokio::test(start_paused = true)]
 async fn a_row_says_what_the_message_would() {
     let world = market().await;
-    let mut rows = world.queries.list(ranking(Sort::Token, Order::Ascending)).await.unwrap().rows;
-    let one = world.queries.token("token-7".to_owned()).await.unwrap().unwrap();
+    let mut rows = world.market.list(ranking(Sort::Token, Order::Ascending)).await.unwrap().rows;
+    let one = world.market.token("token-7".to_owned()).await.unwrap().unwrap();
     assert!(one.symbol == "OTTER" && rows.contains(&one), "{one:?}");
-    assert_eq!(world.queries.token("nobody".to_owned()).await, Ok(None));
+    assert_eq!(world.market.token("nobody".to_owned()).await, Ok(None));
     rows.sort_by_key(|row| message(row, &world));
     let said: Vec<_> = rows.iter().map(|row| message(row, &world)).collect();
     assert_eq!(said, world.messages().await);
@@ -121,7 +121,7 @@ async fn a_search_finds_addresses_symbols_and_names_in_any_case() {
     ] {
         let search = Some(Search::new(sought));
         let ranking = Ranking { search, ..ranking(Sort::Token, Order::Ascending) };
-        let listing = world.queries.list(ranking).await.unwrap();
+        let listing = world.market.list(ranking).await.unwrap();
         let active: BTreeSet<_> = tokens(&listing).into_iter().collect();
         assert!(active.is_superset(&found.iter().copied().collect()), "{sought}: {active:?}");
         assert!(active.iter().all(|token| found.contains(token) || sought == "TOKEN-5"));
@@ -133,12 +133,12 @@ async fn a_search_finds_addresses_symbols_and_names_in_any_case() {
 #[tokio::test(start_paused = true)]
 async fn pages_over_moving_figures_repeat_nothing_and_skip_nothing_that_stands_still() {
     let world = market().await;
-    let whole = world.queries.list(ranking(Sort::Volume, Order::Descending)).await.unwrap();
+    let whole = world.market.list(ranking(Sort::Volume, Order::Descending)).await.unwrap();
     let still: BTreeSet<_> = tokens(&whole).into_iter().skip(1).step_by(2).collect();
     let mut wanted = Ranking { rows: 7, window: 1, ..ranking(Sort::Volume, Order::Descending) };
     let mut seen = Vec::new();
     loop {
-        let page = world.queries.list(wanted.clone()).await.unwrap();
+        let page = world.market.list(wanted.clone()).await.unwrap();
         let row =
             |row: &Row| Place { key: wanted.key(&row.windows), token: row.token.clone().into() };
         if let Some(after) = &wanted.after {
@@ -176,9 +176,9 @@ async fn ticks_are_the_same_whether_anyone_asks_or_not() {
                 ticks.push(world.said());
             } else if asked {
                 let sort = Sort::ALL[usize::try_from(second % 5).unwrap()];
-                world.queries.list(ranking(sort, Order::Descending)).await.unwrap();
-                world.queries.token("token-1".to_owned()).await.unwrap();
-                world.queries.history("token-2".to_owned()).await.unwrap();
+                world.market.list(ranking(sort, Order::Descending)).await.unwrap();
+                world.market.token("token-1".to_owned()).await.unwrap();
+                world.market.history("token-2".to_owned()).await.unwrap();
                 assert_eq!(world.said(), Vec::<String>::new(), "a query publishes nothing");
             }
         }
@@ -201,7 +201,7 @@ async fn a_history_is_the_sum_of_the_trades_of_each_step() {
     let seconds = [3, -3_700, -3_600, -3_590, -3_580, -20, -12, -1, 0, -13, 4, 5, -3_500, -3_501];
     world.tell(seconds.into_iter().zip(1..).map(|(second, price)| trade(second, price)));
     world.counted().await;
-    let history = world.queries.history("token".to_owned()).await.unwrap().unwrap();
+    let history = world.market.history("token".to_owned()).await.unwrap().unwrap();
     assert_eq!((history.step_seconds, history.from), (12, Second(START - 3_588)));
     assert_eq!(history.to, Second(START + world.second()));
     let mut naive: BTreeMap<i64, Vec<Told>> = BTreeMap::new();
@@ -222,32 +222,32 @@ async fn a_history_is_the_sum_of_the_trades_of_each_step() {
     }
     assert!(expected.len() > 4);
     assert_eq!(history.points, expected);
-    assert_eq!(world.queries.history("nobody".to_owned()).await, Ok(None));
+    assert_eq!(world.market.history("nobody".to_owned()).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_gives_up_leaves_room_and_before_and_after_the_run_the_reason_is_told() {
     let world = World::new(windows(&[("10s", 10)]));
     let all = ranking(Sort::Volume, Order::Descending);
-    assert_eq!(world.queries.list(all.clone()).await, Err(NotAnswered("starting")));
+    assert_eq!(world.market.list(all.clone()).await, Err(NotAnswered::because("starting")));
     world.run(300);
     world.at(500).await;
     world.trade("token", 1, 1);
     world.counted().await;
     for _ in 0..50 {
         // Asked, and not waited for.
-        let mut gone = world.queries.list(all.clone());
+        let mut gone = world.market.list(all.clone());
         assert!(futures::poll!(&mut gone).is_pending());
         drop(gone);
-        let mut gone = world.queries.token("token".to_owned());
+        let mut gone = world.market.token("token".to_owned());
         assert!(futures::poll!(&mut gone).is_pending());
         drop(gone);
     }
-    let many = (0..100).map(|_| world.queries.list(all.clone()));
+    let many = (0..100).map(|_| world.market.list(all.clone()));
     for listing in futures::future::join_all(many).await {
         assert_eq!(tokens(&listing.unwrap()), ["token"]);
     }
     world.stop.cancel();
     world.at(9_000).await;
-    assert_eq!(world.queries.list(all).await, Err(NotAnswered("stopping")));
+    assert_eq!(world.market.list(all).await, Err(NotAnswered::because("stopping")));
 }

@@ -1,6 +1,7 @@
 //! A pipeline of two workers over ports in process, what it was told, and HTTP before it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use aggregator_service::domain::position::{Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::http::{Facts, HttpState, Limits, router, serve_within};
+use aggregator_service::http::{Everyone, Facts, HttpState, Limits, router, serve_within};
 use aggregator_service::local::{
     LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView, sole,
 };
@@ -20,6 +21,7 @@ use aggregator_service::pipeline::orders::Orders;
 use aggregator_service::pipeline::outbox::Batching;
 use aggregator_service::pipeline::queries::Queries;
 use aggregator_service::pipeline::{Pipeline, Settings, Shared};
+use aggregator_service::ports::group::Seat;
 use aggregator_service::ports::{Clock, Record, Wanted};
 use aggregator_service::status::{Phase, Status};
 use futures::FutureExt;
@@ -57,9 +59,13 @@ pub(crate) struct Told {
 pub(crate) struct World {
     began: Instant,
     log: Arc<LocalLog>,
+    store: Arc<LocalStore>,
+    owner: u64,
     pub(crate) producer: Arc<LocalProducer>,
     pub(crate) orders: Arc<Orders>,
-    pub(crate) queries: Arc<Queries>,
+    queries: Arc<Queries>,
+    pub(crate) seat: Seat,
+    pub(crate) market: Arc<Everyone>,
     pub(crate) names: Arc<SharedNames>,
     pub(crate) windows: Windows,
     pub(crate) shared: Arc<Shared>,
@@ -73,18 +79,47 @@ pub(crate) fn windows(list: &[(&str, u32)]) -> Windows {
 }
 
 impl World {
-    /// Nothing runs yet.
+    /// Nothing runs yet; alone.
     pub(crate) fn new(windows: Windows) -> Self {
-        let began = Instant::now();
+        let log = Arc::new(LocalLog::new(1, 10_000));
+        Self::made(windows, Instant::now(), (log, Arc::default(), 1), sole(SHARDS).0)
+    }
+
+    /// Another process over the same log, at the same time, in that seat of a group whose members
+    /// share `store`.
+    pub(crate) fn beside(&self, store: &Arc<LocalStore>, seat: Seat) -> Self {
+        static OWNERS: AtomicU64 = AtomicU64::new(2);
+        let owner = OWNERS.fetch_add(1, Relaxed);
+        let ports = (Arc::clone(&self.log), Arc::clone(store), owner);
+        Self::made(self.windows.clone(), self.began, ports, seat)
+    }
+
+    fn made(
+        windows: Windows,
+        began: Instant,
+        (log, store, owner): (Arc<LocalLog>, Arc<LocalStore>, u64),
+        seat: Seat,
+    ) -> Self {
         let clock = TestClock(began);
         let status = Arc::new(Status::new(clock.now()));
         let metrics = Arc::new(Metrics::new().unwrap());
+        let queries = Arc::<Queries>::default();
+        let market = Arc::new(Everyone {
+            here: Arc::<Queries>::clone(&queries),
+            seat: seat.clone(),
+            windows: windows.clone(),
+            metrics: Arc::clone(&metrics),
+        });
         Self {
             began,
-            log: Arc::new(LocalLog::new(1, 10_000)),
+            log,
+            store,
+            owner,
             producer: Arc::new(LocalProducer::new(2)),
             orders: Arc::default(),
-            queries: Arc::default(),
+            queries,
+            seat,
+            market,
             names: Arc::new(SharedNames::new(1_000)),
             windows,
             shared: Arc::new(Shared { clock: Arc::new(clock), metrics, status }),
@@ -105,13 +140,13 @@ impl World {
         let pipeline = Pipeline {
             log: Arc::clone(&self.log),
             producer: Arc::clone(&self.producer),
-            checkpoint: Arc::new(LocalCheckpoint::new(Arc::<LocalStore>::default(), 1)),
+            checkpoint: Arc::new(LocalCheckpoint::new(Arc::clone(&self.store), self.owner)),
             view: Arc::<LocalView>::default(),
             budget: Arc::new(Budget::new(10_000, 100_000)),
             names: Arc::clone(&self.names),
             orders: Arc::clone(&self.orders),
             queries: Arc::clone(&self.queries),
-            seat: sole(SHARDS).0,
+            seat: self.seat.clone(),
             shared: Arc::clone(&self.shared),
             settings: Settings {
                 topic: "trade-info".to_owned(),
@@ -205,6 +240,13 @@ impl World {
 
     /// HTTP before it: where, and the server's task.
     pub(crate) async fn serve(&self, limits: Limits) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (address, self.serve_on(listener, limits))
+    }
+
+    /// As [`serve`](Self::serve), on a socket that is open already.
+    pub(crate) fn serve_on(&self, listener: TcpListener, limits: Limits) -> JoinHandle<()> {
         let (clock, orders) = (Arc::clone(&self.shared.clock), Arc::clone(&self.orders));
         let state = HttpState {
             status: Arc::clone(&self.shared.status),
@@ -216,14 +258,13 @@ impl World {
                 let orders = Arc::clone(&orders);
                 async move { orders.place(wanted).await }.boxed()
             }),
-            market: Arc::<Queries>::clone(&self.queries),
+            market: Arc::<Everyone>::clone(&self.market),
+            everyone: Some(Arc::clone(&self.market)),
             windows: self.windows.clone(),
             log_level: Arc::new(|name| Err(format!("level: {name}"))),
         };
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
         let served = serve_within(limits, listener, router(Arc::new(state)), self.stop.clone());
-        (address, tokio::spawn(served))
+        tokio::spawn(served)
     }
 }
 

@@ -31,7 +31,8 @@ use crate::stage::Stage;
 const NOT_SHOWN: &[(&str, &str)] = &[];
 
 /// Alerts of what is or is not.
-const UNMEASURED: [&str; 3] = ["AggregatorDown", "AggregatorFenced", "AggregatorNotReady"];
+const UNMEASURED: [&str; 4] =
+    ["AggregatorCutOff", "AggregatorDown", "AggregatorFenced", "AggregatorNotReady"];
 
 /// Figures that the load must have moved before a look at the dashboard says anything.
 const MOVED: [&str; 10] = [

@@ -1,10 +1,11 @@
 //! Names and addresses of tokens are anybody's: whatever they contain is text. And figures of every
 //! size are short enough to read and whole in the title. The market is made up.
 
+use aggregator_service::local::LocalGroup;
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::made_up::{row, server};
+use crate::made_up::{row, server, server_in};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_and_addresses_are_text_whatever_they_contain() {
@@ -76,5 +77,31 @@ async fn figures_of_every_size_are_short_to_read_and_whole_in_the_title() {
     // One minute with no trades, one hour with all of them.
     let cells = page.ask("[3, 4].map((place) => rows()[6].cells[place].textContent)").await;
     assert_eq!(cells, json!(["0.00%", "+23.46%"]));
+    page.leave().await;
+}
+
+/// What a member says of itself is text, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_members_of_a_group_are_shown_with_their_shards() {
+    let group = LocalGroup::new(64);
+    let seat = group.join("a<b>", "10.0.0.1:8081");
+    let other = group.join("b", "10.0.0.2:8081");
+    let shards = seat.assignment.borrow().clone().unwrap().shards.clone();
+    seat.held.send_replace(shards);
+    while other.assignment.borrow().clone().unwrap().shards.len() < 32 {
+        tokio::task::yield_now().await;
+    }
+    let (url, _server) = server_in(seat, vec![row("t", "", "", "1", "1")]).await;
+    let page = Browser::open_rows(&url).await;
+    page.click("#more").await;
+    page.until("$('details').querySelectorAll('table').length === 4").await;
+    let cells =
+        "[...$('details').lastChild.querySelectorAll('th, td')].map((it) => it.textContent)";
+    let shown = page.ask(cells).await;
+    let wanted =
+        ["a<b> (this one)", "32 shards, at 10.0.0.1:8081", "b", "32 shards, at 10.0.0.2:8081"];
+    assert_eq!(shown, json!(wanted));
+    let title = page.text("$('details').lastChild.querySelector('h3').textContent").await;
+    assert!(title.starts_with("Members, generation "), "{title}");
     page.leave().await;
 }

@@ -10,8 +10,10 @@ use aggregator_service::domain::price::Price;
 use aggregator_service::domain::ranking::Ranking;
 use aggregator_service::domain::time::{Second, WallMs};
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::http::{Facts, HttpState, router, serve};
+use aggregator_service::http::{Everyone, Facts, HttpState, router, serve};
 use aggregator_service::metrics::Metrics;
+use aggregator_service::pipeline::queries::Queries;
+use aggregator_service::ports::group::{Seat, seat};
 use aggregator_service::ports::{Listing, Market, NotAnswered, Published, Row};
 use aggregator_service::status::{Phase, Status};
 use futures::FutureExt;
@@ -21,21 +23,35 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Serves tokens that are made up until the guard is dropped; says where.
 pub(crate) async fn server(rows: Vec<Row>) -> (String, DropGuard) {
+    server_in(seat().0, rows).await
+}
+
+/// As [`server`], of a process with that seat in a group.
+pub(crate) async fn server_in(seat: Seat, rows: Vec<Row>) -> (String, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let status = Status::new(WallMs(START_MS));
     status.enter(Phase::Running);
     let windows = [("1min", 60), ("1hour", 3_600)];
     let windows = windows.map(|(name, seconds)| Window { name: name.to_owned(), seconds });
+    let windows = Windows::new(windows.to_vec()).unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let everyone = Everyone {
+        here: Arc::new(Queries::default()),
+        seat,
+        windows: windows.clone(),
+        metrics: Arc::clone(&metrics),
+    };
     let state = HttpState {
         status: Arc::new(status),
-        metrics: Arc::new(Metrics::new().unwrap()),
+        metrics,
         facts: Facts::default(),
         clock: Arc::new(|| WallMs(START_MS)),
         admin_token: None,
         publish: Arc::new(|_| ready(Ok(Published::default())).boxed()),
         market: Arc::new(MadeUp(rows)),
-        windows: Windows::new(windows.to_vec()).unwrap(),
+        everyone: Some(Arc::new(everyone)),
+        windows,
         log_level: Arc::new(|name| Err(format!("level: {name}"))),
     };
     let stop = CancellationToken::new();
@@ -59,7 +75,7 @@ impl Market for MadeUp {
     fn list(&self, ranking: Ranking) -> BoxFuture<'_, Result<Listing, NotAnswered>> {
         let rows: Vec<Row> = self.0.iter().skip(ranking.from).take(ranking.rows).cloned().collect();
         let (at, all) = (Second(START_MS / 1_000), self.0.len());
-        ready(Ok(Listing { at, active: all, matching: all, rows, next: None })).boxed()
+        ready(Ok(Listing { at, active: all, matching: all, rows, ..Listing::default() })).boxed()
     }
 
     fn token(&self, token: String) -> BoxFuture<'_, Result<Option<Row>, NotAnswered>> {

@@ -159,11 +159,12 @@ impl Group<'_> {
     }
 
     fn open(&self) -> f64 {
-        self.running.values().filter_map(|of| of.figure_if_up("shards")).sum()
+        self.running.values().filter_map(|of| of.figure_if_up("shards{stage=\"open\"}")).sum()
     }
 
     fn is_even(&self) -> bool {
-        let shares = self.running.values().map(|service| service.figure_if_up("shards"));
+        let shares =
+            self.running.values().map(|service| service.figure_if_up("shards{stage=\"open\"}"));
         let Some(shares) = shares.collect::<Option<Vec<f64>>>() else { return false };
         let most = shares.iter().copied().fold(0.0, f64::max);
         let least = shares.iter().copied().fold(f64::MAX, f64::min);

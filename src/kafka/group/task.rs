@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::timing::LEAVE_LIMIT;
+use super::timing::{LEAVE_LIMIT, TROUBLE_AFTER};
 use super::{Answer, Call, GroupConfig, GroupError, GroupStatus, Machine, Next, State};
 use crate::kafka::connect::{KafkaConfig, KafkaError};
 use crate::kafka::raw::{Connection, down};
@@ -22,6 +22,8 @@ pub struct Group {
     machine: Machine,
     served: Served,
     status: watch::Sender<GroupStatus>,
+    /// Since when something is not as it should be, and whether that was said.
+    trouble: Option<(Instant, bool)>,
     /// Where it goes, and the connection.
     connection: Option<(String, Connection)>,
     now: fn() -> Instant,
@@ -38,7 +40,7 @@ impl Group {
     ) -> (Self, watch::Receiver<GroupStatus>) {
         let (status, shown) = watch::channel(GroupStatus::default());
         let machine = Machine::new(group);
-        (Self { kafka, machine, served, status, connection: None, now }, shown)
+        (Self { kafka, machine, served, status, trouble: None, connection: None, now }, shown)
     }
 
     /// Joins, stays, and leaves once `stop` is cancelled.
@@ -146,10 +148,21 @@ impl Group {
         if was.is_some() && lease.is_none() && status.state != State::Left {
             warn!(generation = status.generation, "cut off from the group, nothing is published");
         }
-        self.status.send_if_modified(|shown| {
-            if let (None, Some(trouble)) = (&shown.trouble, &status.trouble) {
-                warn!(%trouble, "the group does not answer as it should");
+        let now = (self.now)();
+        match (&status.trouble, &mut self.trouble) {
+            (None, since) => *since = None,
+            (Some(_), since @ None) => *since = Some((now, false)),
+            (Some(trouble), Some((since, said @ false))) if now >= *since + TROUBLE_AFTER => {
+                *said = true;
+                warn!(
+                    %trouble,
+                    action = "check the brokers, and what this service may do with the group",
+                    "the group does not answer as it should"
+                );
             }
+            (Some(_), Some(_)) => {}
+        }
+        self.status.send_if_modified(|shown| {
             let changed = *shown != status;
             *shown = status;
             changed

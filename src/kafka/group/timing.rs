@@ -57,5 +57,8 @@ pub(super) const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) const PAUSE_FIRST: Duration = Duration::from_millis(100);
 pub(super) const PAUSE_MOST: Duration = Duration::from_secs(1);
 
+/// Trouble that is over sooner is no news: a fresh broker makes its offsets topic first.
+pub(super) const TROUBLE_AFTER: Duration = Duration::from_secs(3);
+
 /// What a stop spends on leaving: the others notice without it, only later.
 pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(2);

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::window::{Window, Windows};
-use aggregator_service::http::{Facts, HttpState, router, serve};
+use aggregator_service::http::{Everyone, Facts, HttpState, router, serve};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::queries::Queries;
+use aggregator_service::ports::group::seat;
 use aggregator_service::ports::{Published, Wanted};
 use aggregator_service::status::Status;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,9 +69,18 @@ async fn ask(address: SocketAddr, input: &[u8]) -> Vec<u8> {
 fn start() -> (Runtime, SocketAddr) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let status = Arc::new(Status::new(WallMs(0)));
+    let metrics = Arc::new(Metrics::new().expect("figures"));
+    let windows = vec![Window { name: "1min".to_owned(), seconds: 60 }];
+    let windows = Windows::new(windows).expect("one");
+    let everyone = Arc::new(Everyone {
+        here: Arc::new(Queries::default()),
+        seat: seat().0,
+        windows: windows.clone(),
+        metrics: Arc::clone(&metrics),
+    });
     let state = HttpState {
         status,
-        metrics: Arc::new(Metrics::new().expect("figures")),
+        metrics,
         facts: Facts::default(),
         clock: Arc::new(|| WallMs(0)),
         admin_token: None,
@@ -79,10 +89,11 @@ fn start() -> (Runtime, SocketAddr) {
                 Wanted::All => Vec::new(),
                 Wanted::Tokens(tokens) => tokens.into_iter().collect(),
             };
-            Box::pin(async { Ok(Published { published: 0, unknown }) })
+            Box::pin(async { Ok(Published { unknown, ..Published::default() }) })
         }),
-        market: Arc::new(Queries::default()),
-        windows: Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).expect("one"),
+        market: Arc::<Everyone>::clone(&everyone),
+        everyone: Some(everyone),
+        windows,
         log_level: Arc::new(|name| Err(format!("level: {name:?}"))),
     };
     let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a port");
