@@ -13,8 +13,9 @@ use utoipa::ToSchema;
 
 use super::everyone::Everyone;
 use super::peer::{Asked, Question, signature};
+use super::tokens::MAX_LIMIT;
 use super::{ErrorBody, Failure, HttpState, Shared, routed};
-use crate::domain::ranking::{MAX_SKIPPED, Ranking};
+use crate::domain::ranking::MAX_SKIPPED;
 use crate::metrics::STAGES;
 
 routed!(members, part);
@@ -84,21 +85,23 @@ async fn part(state: Shared, request: Request) -> Result<Response, Failure> {
     state.running()?;
     let everyone = state.everyone.as_deref().ok_or_else(|| bad("no group".to_owned()))?;
     let Everyone { here, .. } = everyone;
-    Ok(match asked.question {
-        Question::Places(ranking) if !is_bounded(&ranking, asked.windows.len()) => {
-            return Err(bad("a ranking beyond its bounds".to_owned()));
+    let bounded = match &asked.question {
+        Question::Places(ranking) => {
+            ranking.from <= MAX_SKIPPED
+                && ranking.rows <= MAX_LIMIT
+                && ranking.window < asked.windows.len()
         }
+        Question::Rows(tokens) => tokens.len() <= MAX_LIMIT,
+        Question::History(_) => true,
+    };
+    if !bounded {
+        return Err(bad("beyond what `/tokens` and `/events` would ask".to_owned()));
+    }
+    Ok(match asked.question {
         Question::Places(ranking) => Json(here.places(ranking).await?).into_response(),
         Question::Rows(tokens) => Json(here.rows(tokens).await?).into_response(),
         Question::History(token) => Json(here.history(token).await?).into_response(),
     })
-}
-
-/// As `/tokens` and `/events` bound it.
-fn is_bounded(ranking: &Ranking, windows: usize) -> bool {
-    ranking.from <= MAX_SKIPPED
-        && ranking.rows <= super::tokens::MAX_LIMIT
-        && ranking.window < windows
 }
 
 /// A page of the longest addresses, escaped.

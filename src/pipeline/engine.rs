@@ -317,3 +317,28 @@ impl Held {
         if published < first { self.published } else { published }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::budget::Budget;
+    use crate::domain::window::{Window, Windows};
+
+    #[test]
+    fn a_shard_answers_between_ticks_from_its_opening_until_it_is_about_to_go() {
+        let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
+        let shard = Shard::new(windows, Arc::new(Budget::new(1, 1)), Second(0), Second(0));
+        let mut engine = Engine::new(1, 2);
+        let (id, partition) = (ShardId(3), Partition(0));
+        let targets = BTreeMap::from([(partition, Offset(5))]);
+        let answering = |engine: &Engine| engine.open_shards().collect::<Vec<_>>();
+        engine.adopt(id, shard, targets, Second(0), Second(0));
+        assert_eq!((engine.open(Second(10)), answering(&engine)), (vec![], vec![]), "it joins");
+        engine.pass(partition, Offset(5));
+        assert_eq!((engine.open(Second(10)), answering(&engine)), (vec![id], vec![id]));
+        engine.leave(engine.place(id).unwrap(), Second(20));
+        assert_eq!(answering(&engine), [], "it is read no more");
+    }
+}

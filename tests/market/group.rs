@@ -258,11 +258,13 @@ async fn another_members_question_is_answered_of_its_own_windows_and_within_boun
         json!({ "Places": { "window": window, "sort": "Volume", "order": "Descending",
             "search": null, "after": null, "from": 0, "rows": rows } })
     };
+    let many: Vec<_> = (0..1_001).map(|token| format!("token-{token}")).collect();
     for (body, status) in [
         (json!({ "windows": windows, "question": ranking(10, 1) }), 200),
         (json!({ "windows": [["1min", 61]], "question": ranking(10, 0) }), 409),
         (json!({ "windows": windows, "question": ranking(100_000_000, 1) }), 400),
         (json!({ "windows": windows, "question": ranking(10, 2) }), 400),
+        (json!({ "windows": windows, "question": { "Rows": many } }), 400),
         (json!({ "question": "?" }), 400),
     ] {
         let (said, answer) = part(at, &body).await;
