@@ -30,6 +30,12 @@ impl Cover {
         Self(all.into())
     }
 
+    /// Whether they are all there are.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.shards().count() == usize::from(SHARDS)
+    }
+
     /// Whether a shard is among them.
     #[must_use]
     pub fn contains(&self, shard: ShardId) -> bool {
@@ -77,5 +83,6 @@ mod tests {
         assert_eq!(ids(one.with(&other)), [1, 5, 7, 63]);
         assert_eq!(ids(one.without(&other)), [1, 63]);
         assert_eq!(ids(one.within(&other)), [5]);
+        assert!(Cover::all().is_all() && !Cover::all().without(&one).is_all());
     }
 }

@@ -55,7 +55,9 @@ pub struct Routing<'a> {
     open: Option<Open<'a>>,
     scanner: Scanner,
     routed: Routed,
-    /// The dead letters of this partition are this process' matter.
+    /// The shards whose trades and dead letters are this process' matter; `None`: all.
+    wanted: Option<Cover>,
+    /// What of this partition has no valid token is this process' matter.
     answers: bool,
 }
 
@@ -77,7 +79,6 @@ pub struct Routed {
     pub batches: Vec<Batch>,
     /// Elements read: trades of covered shards, and rejected ones.
     pub elements: u64,
-    cover: Cover,
 }
 
 /// A rejected thing with its reason, ready to send.
@@ -103,8 +104,9 @@ impl Router {
     }
 
     /// Begins to decode and route what was fetched for the shards of `cover`; everything between
-    /// `offsets` is offered by it. What nobody's shard can take is rejected by the owner of the shard
-    /// that [`answers_for`] the partition: once, however many instances read.
+    /// `offsets` is offered by it. A trade with a valid token is rejected by the owner of the
+    /// token's shard, anything else by the owner of the shard that [`answers_for`] the partition:
+    /// once, however many instances read.
     /// `now` bounds how far ahead a trade may be where its record has no timestamp, or one ahead
     /// of `now`.
     #[must_use]
@@ -136,7 +138,8 @@ impl Router {
             next: 0,
             open: None,
             scanner: Scanner::new(),
-            routed: Routed { batches, elements: 0, cover: cover.clone() },
+            routed: Routed { batches, elements: 0 },
+            wanted: (!cover.is_all()).then(|| cover.clone()),
             answers: cover.contains(answers_for(partition)),
         }
     }
@@ -214,18 +217,19 @@ impl Routing<'_> {
     /// Reads one element, or begins the next record; answers what was rejected. `None` at the end.
     fn step(&mut self) -> Option<Option<Rejected>> {
         let Some(open) = &mut self.open else { return self.open_next() };
-        let Some(element) = open.elements.read_next() else {
+        let Some(element) = open.elements.read_next(self.wanted.as_ref()) else {
             self.open = None;
             return Some(None);
         };
+        let Some(element) = element else { return Some(None) };
         let Self { router, partition, now, .. } = *self;
         match element {
             Element::Trade { index, bytes, trade } => {
                 self.routed.push(open.at, open.record, open.value, (index, bytes, &trade));
                 Some(None)
             }
-            Element::Rejected { .. } if !self.answers => Some(None),
-            Element::Rejected { index, bytes, reason, message } => {
+            Element::Rejected { hash: None, .. } if !self.answers => Some(None),
+            Element::Rejected { index, bytes, reason, message, .. } => {
                 self.routed.elements += 1;
                 let head = open.head.get_or_insert_with(|| open.record.without_value());
                 let element = Some(Bytes::copy_from_slice(bytes));
@@ -268,11 +272,12 @@ impl Routing<'_> {
     /// Reads a value that is as usual, all of it at once; false where it is not, or holds anything
     /// to reject: then it is as if it had not been looked at.
     fn scan(&mut self, at: u32, record: RecordView<'_>, value: &[u8], latest: EventTime) -> bool {
-        let Self { scanner, routed, .. } = self;
+        let Self { scanner, routed, wanted, .. } = self;
         let before = routed.elements;
-        let usual = scanner.scan(value, Some(latest), &mut |index, element, trade| {
-            routed.push(at, record, value, (index, element, &trade));
-        });
+        let usual =
+            scanner.scan(value, Some(latest), wanted.as_ref(), &mut |index, element, trade| {
+                routed.push(at, record, value, (index, element, &trade));
+            });
         if !usual {
             routed.forget(at);
             routed.elements = before;
@@ -289,7 +294,7 @@ impl Routed {
         }
     }
 
-    /// Adds a trade of a record to the batch of its token's worker, where its shard is covered.
+    /// Adds a trade of a record to the batch of its token's worker.
     fn push(
         &mut self,
         number: u32,
@@ -298,12 +303,8 @@ impl Routed {
         (index, element, trade): (u32, &[u8], &Trade<'_>),
     ) {
         let Trade { token, hash, side, native, usd, price, at } = *trade;
-        let shard = hash.shard();
-        if !self.cover.contains(shard) {
-            return;
-        }
         self.elements += 1;
-        let worker = usize::from(shard.0) % self.batches.len();
+        let worker = usize::from(hash.shard().0) % self.batches.len();
         let Some(Batch { records, list, .. }) = self.batches.get_mut(worker) else { return };
         let token = part_of(value, token.as_bytes(), record.place()).unwrap_or_else(|| {
             let start = records.end() + list.escaped.len();
@@ -327,7 +328,8 @@ impl Routed {
     }
 }
 
-/// The shard whose owner answers for a partition: sends the dead letters of what no shard can take.
+/// The shard whose owner answers for a partition: sends the dead letters of what belongs to no
+/// shard.
 #[must_use]
 pub fn answers_for(partition: Partition) -> ShardId {
     let shards = i32::from(SHARDS);

@@ -150,7 +150,7 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
     fn element(&mut self, line: u64, element: &Element<'_>) -> Result<(), ReplayError> {
         match *element {
             Element::Trade { index, bytes, ref trade } => self.trade(line, index, bytes, trade),
-            Element::Rejected { index, bytes, reason, ref message } => {
+            Element::Rejected { index, bytes, reason, ref message, .. } => {
                 self.rejected(&Rejected { line, index, reason, message, value: Some(bytes) })
             }
         }

@@ -77,6 +77,16 @@ impl<'v> Cursor<'v> {
         Some(text)
     }
 
+    /// Passes a string, or a number that is a usual decimal.
+    #[inline(always)]
+    pub(super) fn any(&mut self) -> Option<()> {
+        if self.rest.first() == Some(&b'"') {
+            self.text().map(drop)
+        } else {
+            self.decimal().map(drop)
+        }
+    }
+
     /// Passes a decimal: a string, or a JSON number not below 0.
     #[inline(always)]
     pub(super) fn decimal(&mut self) -> Option<Scanned> {

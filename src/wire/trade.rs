@@ -8,8 +8,10 @@ use std::vec::IntoIter;
 
 use serde_json::value::RawValue;
 
+use crate::domain::cover::Cover;
 use crate::domain::reject::Reason;
 use crate::domain::time::EventTime;
+use crate::domain::token::TokenHash;
 use crate::domain::trade::Trade;
 
 use super::trade_fields::{Rejection, Shown, element};
@@ -32,6 +34,8 @@ pub enum Element<'a> {
         index: Option<u32>,
         /// The element as it stands in the value, or the whole value.
         bytes: &'a [u8],
+        /// Its token's hash, if that much could be read.
+        hash: Option<TokenHash>,
         /// Why, for headers and metrics.
         reason: Reason,
         /// Field, value and what was expected, for people.
@@ -60,8 +64,8 @@ enum Rest<'a> {
 /// Hands every element of `value` to `each`, in order. A trade after `latest` is rejected.
 pub fn decode(value: &[u8], latest: Option<EventTime>, each: &mut impl FnMut(Element<'_>)) {
     let mut elements = Elements::of(value, latest);
-    while let Some(element) = elements.read_next() {
-        each(element);
+    while let Some(element) = elements.read_next(None) {
+        element.map(&mut *each);
     }
 }
 
@@ -77,15 +81,16 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The next one.
-    pub fn read_next(&mut self) -> Option<Element<'_>> {
+    /// The next one; nothing where it has a token of a shard that is not `wanted`, whatever else it
+    /// says.
+    pub fn read_next(&mut self, wanted: Option<&Cover>) -> Option<Option<Element<'_>>> {
         if let Rest::Array(elements) = &mut self.rest {
             let (index, raw) = elements.next()?;
-            return Some(self.read(raw, raw.get().as_bytes(), Some(index)));
+            return Some(self.read(raw, raw.get().as_bytes(), Some(index), wanted));
         }
         match std::mem::replace(&mut self.rest, Rest::Nothing) {
-            Rest::Single(raw) => Some(self.read(raw, self.value, None)),
-            Rest::NotJson(cause) => Some(self.not_json(&cause)),
+            Rest::Single(raw) => Some(self.read(raw, self.value, None, wanted)),
+            Rest::NotJson(cause) => Some(Some(self.not_json(&cause))),
             Rest::Array(_) | Rest::Nothing => None,
         }
     }
@@ -95,11 +100,14 @@ impl<'a> Elements<'a> {
         raw: &'s RawValue,
         bytes: &'s [u8],
         index: Option<u32>,
-    ) -> Element<'s> {
-        match element(raw.get(), self.latest, &mut self.token) {
-            Ok(trade) => Element::Trade { index: index.unwrap_or(0), bytes, trade },
-            Err(Rejection { reason, message }) => {
-                Element::Rejected { index, bytes, reason, message }
+        wanted: Option<&Cover>,
+    ) -> Option<Element<'s>> {
+        match element(raw.get(), self.latest, wanted, &mut self.token) {
+            Ok(trade) => {
+                trade.map(|trade| Element::Trade { index: index.unwrap_or(0), bytes, trade })
+            }
+            Err(Rejection { reason, message, hash }) => {
+                Some(Element::Rejected { index, bytes, hash, reason, message })
             }
         }
     }
@@ -110,6 +118,7 @@ impl<'a> Elements<'a> {
         Element::Rejected {
             index: None,
             bytes: self.value,
+            hash: None,
             reason: Reason::NotJson,
             message: format!("value: expected JSON, found {} ({cause})", Shown(&text)),
         }

@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::amount::{Amount, DecimalError};
+use crate::domain::cover::Cover;
 use crate::domain::price::Price;
 use crate::domain::reject::Reason;
 use crate::domain::time::EventTime;
@@ -29,34 +30,30 @@ const SHOWN_CHARS: usize = 64;
 pub(super) struct Rejection {
     pub(super) reason: Reason,
     pub(super) message: String,
+    /// Of the token, if that is valid.
+    pub(super) hash: Option<TokenHash>,
 }
 
-/// Reads one element. `json` is valid JSON; a trade after `latest` is rejected; a token with
-/// escapes is written out into `scratch`.
+/// Reads one element; nothing where its token is of a shard that is not `wanted`. `json` is valid
+/// JSON; a trade after `latest` is rejected; a token with escapes is written out into `scratch`.
 pub(super) fn element<'a>(
     json: &'a str,
     latest: Option<EventTime>,
+    wanted: Option<&Cover>,
     scratch: &'a mut String,
-) -> Result<Trade<'a>, Rejection> {
+) -> Result<Option<Trade<'a>>, Rejection> {
     let fields = Fields::read(json).ok_or_else(|| Rejection {
         reason: Reason::NotATrade,
         message: format!("trade: expected an object, found {}", Shown(json)),
+        hash: None,
     })?;
     let token = fields.token.token(scratch)?;
-    fields.wallet.non_empty_text()?;
-    let side = fields.sell_buy.side()?;
-    let native = fields.native_amount.decimal(Amount::parse, MAX_VALUE)?;
-    let quantity = fields.token_amount.decimal(Amount::parse, MAX_QUANTITY)?;
-    let price = fields.price_usd.decimal(Price::parse, MAX_VALUE)?;
-    let usd = quantity.times(price, MAX_VALUE);
-    let usd = usd.map_err(|_| fields.product_above_limit())?;
-    let at = fields.trans_time.time()?;
-    fields.tx_hash.non_empty_text()?;
-    if let Some(latest) = latest.filter(|latest| at > *latest) {
-        let expected = format_args!("{} at the latest", Rfc3339(latest.second));
-        return Err(fields.trans_time.rejection(Reason::Future, expected));
+    let hash = TokenHash::of(token);
+    if wanted.is_some_and(|wanted| !wanted.contains(hash.shard())) {
+        return Ok(None);
     }
-    Ok(Trade { token, hash: TokenHash::of(token), side, native, usd, price, at })
+    let trade = fields.trade(token, hash, latest);
+    trade.map(Some).map_err(|rejection| Rejection { hash: Some(hash), ..rejection })
 }
 
 /// The contract's table: each field with its raw JSON.
@@ -94,6 +91,29 @@ impl<'a> Fields<'a> {
         serde_json::Deserializer::from_str(json).deserialize_map(ObjectVisitor).ok()
     }
 
+    /// What all but the token say.
+    fn trade<'t>(
+        &self,
+        token: &'t str,
+        hash: TokenHash,
+        latest: Option<EventTime>,
+    ) -> Result<Trade<'t>, Rejection> {
+        self.wallet.non_empty_text()?;
+        let side = self.sell_buy.side()?;
+        let native = self.native_amount.decimal(Amount::parse, MAX_VALUE)?;
+        let quantity = self.token_amount.decimal(Amount::parse, MAX_QUANTITY)?;
+        let price = self.price_usd.decimal(Price::parse, MAX_VALUE)?;
+        let usd = quantity.times(price, MAX_VALUE);
+        let usd = usd.map_err(|_| self.product_above_limit())?;
+        let at = self.trans_time.time()?;
+        self.tx_hash.non_empty_text()?;
+        if let Some(latest) = latest.filter(|latest| at > *latest) {
+            let expected = format_args!("{} at the latest", Rfc3339(latest.second));
+            return Err(self.trans_time.rejection(Reason::Future, expected));
+        }
+        Ok(Trade { token, hash, side, native, usd, price, at })
+    }
+
     /// The field of this name, in either spelling.
     fn named(&mut self, name: &[u8]) -> Option<&mut Field<'a>> {
         Some(match name {
@@ -116,6 +136,7 @@ impl<'a> Fields<'a> {
             message: format!(
                 "TokenAmount × PriceUsd: expected at most {MAX_VALUE}, found {quantity} × {price}"
             ),
+            hash: None,
         }
     }
 }
@@ -209,7 +230,8 @@ impl<'a> Field<'a> {
 
     fn rejection(&self, reason: Reason, expected: impl fmt::Display) -> Rejection {
         let (name, found) = (self.name, self.shown());
-        Rejection { reason, message: format!("{name}: expected {expected}, found {found}") }
+        let message = format!("{name}: expected {expected}, found {found}");
+        Rejection { reason, message, hash: None }
     }
 
     fn shown(&self) -> Shown<'a> {

@@ -7,10 +7,15 @@
 //! value is then read by `Elements`, which also says what is wrong. So nothing is decided here
 //! that the general reader does not decide.
 //!
+//! What a token of another member's shard has beside it is passed by as JSON, and not converted:
+//! that it is valid, and has each of the eight fields once, is made as sure of as elsewhere. What
+//! the fields say is its owner's matter.
+//!
 //! Producers write their fields in one order: each place of an object remembers the name that
 //! stood there last, and reading it again is one comparison of 16 bytes.
 
 use crate::domain::amount::Amount;
+use crate::domain::cover::Cover;
 use crate::domain::decimal::Scanned;
 use crate::domain::price::Price;
 use crate::domain::time::EventTime;
@@ -35,22 +40,25 @@ impl Scanner {
     }
 
     /// Hands every trade of `value` to `each`: its place in the array (0 for a single object), its
-    /// bytes (of a single object the whole value), and what it says. `false`: the value is not
-    /// usual, or holds a trade after `latest`; what `each` was told is then to be forgotten.
+    /// bytes (of a single object the whole value), and what it says. Only those of `wanted` shards,
+    /// where these are given. `false`: the value is not usual, or holds a wanted trade after
+    /// `latest`; what `each` was told is then to be forgotten.
     #[inline]
     pub fn scan<'v>(
         &mut self,
         value: &'v [u8],
         latest: Option<EventTime>,
+        wanted: Option<&Cover>,
         each: &mut impl FnMut(u32, &'v [u8], Trade<'v>),
     ) -> bool {
-        self.value(value, latest, each).is_some()
+        self.value(value, latest, wanted, each).is_some()
     }
 
     fn value<'v>(
         &mut self,
         value: &'v [u8],
         latest: Option<EventTime>,
+        wanted: Option<&Cover>,
         each: &mut impl FnMut(u32, &'v [u8], Trade<'v>),
     ) -> Option<()> {
         let mut cursor = Cursor::new(value);
@@ -60,11 +68,12 @@ impl Scanner {
         let is_empty = is_array && cursor.eat(b']');
         for index in 0..if is_empty { 0 } else { u32::MAX } {
             let start = cursor;
-            let trade = self.object(&mut cursor)?;
-            if latest.is_some_and(|latest| trade.at > latest) {
-                return None;
+            if let Some(trade) = self.element(&mut cursor, wanted)? {
+                if latest.is_some_and(|latest| trade.at > latest) {
+                    return None;
+                }
+                each(index, if is_array { start.up_to(&cursor)? } else { value }, trade);
             }
-            each(index, if is_array { start.up_to(&cursor)? } else { value }, trade);
             cursor.blanks();
             if !is_array || cursor.eat(b']') {
                 break;
@@ -76,8 +85,58 @@ impl Scanner {
         cursor.is_at_end().then_some(())
     }
 
+    /// Reads an object, or passes by one that is not wanted.
     #[inline(always)]
-    fn object<'v>(&mut self, cursor: &mut Cursor<'v>) -> Option<Trade<'v>> {
+    fn element<'v>(
+        &mut self,
+        cursor: &mut Cursor<'v>,
+        wanted: Option<&Cover>,
+    ) -> Option<Option<Trade<'v>>> {
+        let hash = match wanted {
+            None => None,
+            Some(wanted) => match self.look_ahead(*cursor, wanted)? {
+                Ahead::Wanted(hash) => Some(hash),
+                Ahead::Foreign(behind) => {
+                    *cursor = behind;
+                    return Some(None);
+                }
+            },
+        };
+        self.object(cursor, hash).map(Some)
+    }
+
+    /// Whether an object is wanted, by its token.
+    // Apart from the way of a service that is alone.
+    #[inline(never)]
+    fn look_ahead<'v>(&mut self, mut cursor: Cursor<'v>, wanted: &Cover) -> Option<Ahead<'v>> {
+        let mut seen = 0;
+        let mut before = b'{';
+        for place in &mut self.order {
+            cursor.expect(before)?;
+            cursor.blanks();
+            place.pass(&mut cursor)?;
+            seen |= place.bit;
+            if place.bit == TOKEN_BIT {
+                let hash = TokenHash::of(token(cursor.text()?)?);
+                if wanted.contains(hash.shard()) {
+                    return Some(Ahead::Wanted(hash));
+                }
+            } else {
+                cursor.any()?;
+            }
+            cursor.blanks();
+            before = b',';
+        }
+        cursor.expect(b'}')?;
+        (seen == u8::MAX).then_some(Ahead::Foreign(cursor))
+    }
+
+    #[inline(always)]
+    fn object<'v>(
+        &mut self,
+        cursor: &mut Cursor<'v>,
+        hash: Option<TokenHash>,
+    ) -> Option<Trade<'v>> {
         let mut fields = Fields::default();
         let mut before = b'{';
         for place in &mut self.order {
@@ -88,7 +147,7 @@ impl Scanner {
             before = b',';
         }
         cursor.expect(b'}')?;
-        fields.trade()
+        fields.trade(hash)
     }
 }
 
@@ -96,6 +155,14 @@ impl Default for Scanner {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What a look at an object's token tells.
+enum Ahead<'v> {
+    /// It is wanted.
+    Wanted(TokenHash),
+    /// It is not; what stands behind the object.
+    Foreign(Cursor<'v>),
 }
 
 /// Fields of a trade.
@@ -119,6 +186,9 @@ const QUANTITY: Field = Field::Decimal(1);
 const PRICE: Field = Field::Decimal(2);
 const TIME: Field = Field::Time;
 
+/// The bit of the token's names.
+const TOKEN_BIT: u8 = 1;
+
 /// A field's name with its quotes and the colon, as a number of 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Name {
@@ -140,6 +210,18 @@ impl Name {
         }
         let mask = u128::MAX >> (128 - 8 * text.len());
         Self { bytes, mask, len: text.len(), field, bit: 1 << number }
+    }
+
+    /// Passes a name, most likely the one that stood here before; remembers which it was.
+    #[inline(always)]
+    fn pass(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
+        let found = cursor.peek_16();
+        if found & self.mask != self.bytes {
+            *self = *name(found)?;
+        }
+        cursor.pass(self.len)?;
+        cursor.blanks();
+        Some(())
     }
 }
 
@@ -174,15 +256,10 @@ struct Fields<'v> {
 }
 
 impl<'v> Fields<'v> {
-    /// Reads a name, most likely the one that stood at this `place` before, and its value.
+    /// Reads the name at a `place` and its value.
     #[inline(always)]
     fn read(&mut self, place: &mut Name, cursor: &mut Cursor<'v>) -> Option<()> {
-        let found = cursor.peek_16();
-        if found & place.mask != place.bytes {
-            *place = *name(found)?;
-        }
-        cursor.pass(place.len)?;
-        cursor.blanks();
+        place.pass(cursor)?;
         self.seen |= place.bit;
         match place.field {
             Field::Text(at) => *self.texts.get_mut(at)? = Some(cursor.text()?),
@@ -192,20 +269,26 @@ impl<'v> Fields<'v> {
         Some(())
     }
 
-    /// The trade, if each field was there once: as many were read as there are fields.
+    /// The trade, if each field was there once: as many were read as there are fields. Its token's
+    /// hash may be known.
     #[inline(always)]
-    fn trade(self) -> Option<Trade<'v>> {
-        let Self { seen, texts: [token, side_text, _], decimals, at } = self;
-        let token = token.filter(|token| seen == u8::MAX && token.len() <= MAX_TOKEN_BYTES)?;
-        let token = memfn::text(token)?;
+    fn trade(self, hash: Option<TokenHash>) -> Option<Trade<'v>> {
+        let Self { seen, texts: [token_text, side_text, _], decimals, at } = self;
+        let token = token(token_text.filter(|_| seen == u8::MAX)?)?;
         let side = side(side_text?)?;
         let [native, quantity, price] = decimals;
         let native = Amount::scanned(native, MAX_VALUE).ok()?;
         let quantity = Amount::scanned(quantity, MAX_QUANTITY).ok()?;
         let price = Price::scanned(price, MAX_VALUE).ok()?;
         let usd = quantity.times(price, MAX_VALUE).ok()?;
-        Some(Trade { token, hash: TokenHash::of(token), side, native, usd, price, at })
+        let hash = hash.unwrap_or_else(|| TokenHash::of(token));
+        Some(Trade { token, hash, side, native, usd, price, at })
     }
+}
+
+#[inline(always)]
+fn token(text: &[u8]) -> Option<&str> {
+    memfn::text(text).filter(|text| text.len() <= MAX_TOKEN_BYTES)
 }
 
 /// The name that 16 bytes begin with.

@@ -7,6 +7,7 @@ mod checkpoint;
 #[path = "../harness/fields.rs"]
 mod fields;
 mod hostile;
+mod members;
 mod naive;
 mod scan;
 mod time;

@@ -1,7 +1,9 @@
 //! The scanner for usual values: it takes what producers write, and whatever it takes is exactly
 //! what the general reader says.
 
+use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::time::{EventTime, Second};
+use aggregator_service::domain::token::{SHARDS, ShardId, TokenHash};
 use aggregator_service::domain::trade::Trade;
 use aggregator_service::wire::trade::{Element, decode};
 use aggregator_service::wire::trade_scan::Scanner;
@@ -14,15 +16,29 @@ use crate::fields::NAMES;
 const LATEST: EventTime = EventTime { second: Second(1_736_332_500), nanos: 500_000_000 };
 
 /// Whether `scanner` takes the value. Panics where it takes it for something else than the general
-/// reader does: trades, places and bytes.
+/// reader does: trades, places and bytes. Of two members that share the shards each takes it too.
 fn takes(scanner: &mut Scanner, value: &[u8]) -> bool {
+    let taken = takes_of(scanner, value, None);
+    for member in 0..2 {
+        let half = Cover::of((0..SHARDS).filter(|id| id % 2 == member).map(ShardId));
+        let taken_of_half = takes_of(scanner, value, Some(&half));
+        assert!(taken_of_half || !taken, "{}", String::from_utf8_lossy(value));
+    }
+    taken
+}
+
+/// As `takes`, of wanted shards alone: what the others' tokens say is not looked at.
+fn takes_of(scanner: &mut Scanner, value: &[u8], wanted: Option<&Cover>) -> bool {
     let mut scanned: Vec<(u32, &[u8], Trade<'_>)> = Vec::new();
-    let taken = scanner.scan(value, Some(LATEST), &mut |index, bytes, trade| {
+    let taken = scanner.scan(value, Some(LATEST), wanted, &mut |index, bytes, trade| {
         scanned.push((index, bytes, trade));
     });
     if taken {
+        let is_wanted = |hash: TokenHash| wanted.is_none_or(|cover| cover.contains(hash.shard()));
         let mut scanned = scanned.into_iter();
         decode(value, Some(LATEST), &mut |element| match element {
+            Element::Trade { trade, .. } if !is_wanted(trade.hash) => {}
+            Element::Rejected { hash: Some(hash), .. } if !is_wanted(hash) => {}
             Element::Trade { index, bytes, trade } => {
                 let (place, element, found) = scanned.next().expect("as many trades");
                 assert_eq!((place, found), (index, trade));
@@ -42,7 +58,12 @@ fn usual(value: impl AsRef<[u8]>) -> bool {
 }
 
 /// A trade whose fields stand in this order, each with its JSON.
-fn object(order: &[usize], spelling: usize, values: &[String], between: [&str; 2]) -> String {
+pub(crate) fn object(
+    order: &[usize],
+    spelling: usize,
+    values: &[String],
+    between: [&str; 2],
+) -> String {
     let [comma, colon] = between;
     let field = |&field: &usize| format!("\"{}\"{colon}{}", NAMES[field][spelling], values[field]);
     format!("{{{}}}", order.iter().map(field).collect::<Vec<_>>().join(comma))
@@ -74,7 +95,7 @@ fn moment() -> impl Strategy<Value = String> {
         })
 }
 
-fn values() -> impl Strategy<Value = Vec<String>> {
+pub(crate) fn values() -> impl Strategy<Value = Vec<String>> {
     let address = || {
         prop_oneof!["[1-9A-HJ-NP-Za-km-z]{32,44}", "0x[0-9a-f]{40}", "[ -!#-\\[\\]-~é-я]{1,40}",]
             .prop_map(|text| format!("\"{text}\""))

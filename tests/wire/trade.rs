@@ -31,7 +31,7 @@ fn line(element: &Element<'_>) -> String {
             trade.at.second.0,
             trade.at.nanos
         ),
-        Element::Rejected { index, bytes, reason, message } => {
+        Element::Rejected { index, bytes, reason, message, .. } => {
             let index = index.map_or("-".to_owned(), |index| index.to_string());
             let bytes = String::from_utf8_lossy(bytes).replace(VALID, "$");
             format!("{index} {reason} | {bytes} | {message}")

@@ -10,6 +10,7 @@ use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::shard::Shard;
 use aggregator_service::domain::time::{Second, WallMs};
+use aggregator_service::domain::token::{SHARDS, ShardId};
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::kafka::Batches;
 use aggregator_service::pipeline::engine::Engine;
@@ -66,12 +67,17 @@ fn decode(bencher: Bencher, size: usize, codec: Compression) {
     });
 }
 
-#[divan::bench(args = SIZES)]
-fn route(bencher: Bencher, size: usize) {
+/// For one of so many members; 0: for nobody, so that every trade is passed by.
+#[divan::bench(args = SIZES, consts = [1, 2, 3, 0])]
+fn route<const MEMBERS: u16>(bencher: Bencher, size: usize) {
     let answer = FEW.answer(0, size, Compression::None);
     let records = Arc::new(fetched(&Pool::new(1 << 30), &answer, 0).records);
     let router = router();
-    bencher.counter(ItemsCount::new(TRADES)).bench_local(|| routed(&router, &records, 0, NOW));
+    let mine = |shard: &u16| shard.checked_rem(MEMBERS).is_some_and(|rest| rest == MEMBERS - 1);
+    let cover = Cover::of((0..SHARDS).filter(mine).map(ShardId));
+    bencher
+        .counter(ItemsCount::new(TRADES))
+        .bench_local(|| routed_for(&cover, &router, &records, 0, NOW));
 }
 
 #[divan::bench(args = SIZES)]
@@ -104,9 +110,19 @@ pub(crate) fn routed(
     partition: i32,
     now: WallMs,
 ) -> Vec<Batch> {
+    routed_for(&Cover::all(), router, records, partition, now)
+}
+
+fn routed_for(
+    cover: &Cover,
+    router: &Router,
+    records: &Arc<Records>,
+    partition: i32,
+    now: WallMs,
+) -> Vec<Batch> {
     let from = records.iter().next().unwrap().offset();
     let next = records.last().unwrap().offset().next();
-    let mut routing = router.route(Partition(partition), records, from..next, &Cover::all(), now);
+    let mut routing = router.route(Partition(partition), records, from..next, cover, now);
     assert!(routing.read_on().is_empty());
     routing.finish().batches
 }

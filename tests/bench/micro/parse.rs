@@ -34,7 +34,7 @@ fn scan_of(bencher: Bencher, values: &[String]) {
     bencher.counter(ItemsCount::new(TRADES)).bench_local(|| {
         let mut read = 0;
         for value in black_box(values) {
-            let usual = scanner.scan(value.as_bytes(), None, &mut |_, _, trade| {
+            let usual = scanner.scan(value.as_bytes(), None, None, &mut |_, _, trade| {
                 black_box(trade);
                 read += 1;
             });

@@ -70,7 +70,10 @@ fn seen<'a>(element: &Element<'a>) -> (Option<u32>, &'a [u8], Said) {
             assert_eq!(hash, TokenHash::of(token));
             (Some(*index), bytes, Ok((token.to_owned(), Facts { side, native, usd, price, at })))
         }
-        Element::Rejected { index, bytes, reason, message } => {
+        Element::Rejected { index, bytes, hash, reason, message } => {
+            let no_token =
+                matches!(reason, Reason::NotJson | Reason::NotATrade | Reason::InvalidToken);
+            assert!(hash.is_none() || !no_token, "a hash of no token");
             assert!(message.len() <= MESSAGE_BYTES, "{} bytes of message", message.len());
             assert!(!message.contains(char::is_control), "{message:?}");
             (*index, bytes, Err(*reason))
