@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use aggregator_service::domain::token::SHARDS;
-
 use crate::auditor::{Auditor, Tally};
+use crate::parts::members::is_even;
 use crate::service::Service;
 use crate::support::kafka::{KafkaBroker, consumer_groups};
 use crate::support::redis::RedisServer;
@@ -84,7 +83,7 @@ impl Stage<'_> {
         let (begun, from) = (Instant::now(), now().timestamp());
         shared.begins(what);
         act(self);
-        until("even shares", || self.is_even());
+        until("even shares", || is_even(self.running.values()));
         let even = begun.elapsed();
         shared.is_over(even);
         let settled = now().timestamp() + MORE_TICKS * self.world.settings.interval;
@@ -142,15 +141,6 @@ impl Stage<'_> {
     /// How many shards those that run have taken in so far.
     pub(crate) fn taken(&self) -> f64 {
         self.running.values().map(|service| service.figure("shards_taken_total")).sum()
-    }
-
-    /// Whether those that run share all shards, with a difference of one at the most.
-    fn is_even(&self) -> bool {
-        let shares = self.running.values().map(|service| service.figure_if_up("shards"));
-        let Some(shares) = shares.collect::<Option<Vec<f64>>>() else { return false };
-        let most = shares.iter().copied().fold(0.0, f64::max);
-        let least = shares.iter().copied().fold(f64::MAX, f64::min);
-        (shares.iter().sum::<f64>() - f64::from(SHARDS)).abs() < 0.5 && most - least < 1.5
     }
 
     /// What Kafka's own tool says of the group, line by line, its words; without the head line.
