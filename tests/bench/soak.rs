@@ -3,8 +3,8 @@
 //! in Markdown, and with an error where anything is wrong.
 //!
 //! A word runs a drill instead: `cargo bench --bench soak -- kill`, `stop`, `redis-away`,
-//! `kafka-away`, `overload`, `members`; `DRILL_RATE`, `DRILL_TOKENS`, `DRILL_WARM` and `DRILL_AWAY` (seconds)
-//! make it smaller.
+//! `kafka-away`, `overload`, `members`; `DRILL_RATE`, `DRILL_TOKENS`, `DRILL_WARM` and `DRILL_AWAY`
+//! (seconds) make it smaller.
 //!
 //! `cargo bench --bench soak`; `SOAK_BINARY` names another build (the static one), `SOAK_MINUTES`,
 //! `SOAK_RATE` (trades a second), `SOAK_TOKENS` and `SOAK_SEED` the size.

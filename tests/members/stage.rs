@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use aggregator_service::domain::token::SHARDS;
-
 use crate::auditor::{Auditor, Tally};
+use crate::parts::members::is_even;
 use crate::service::Service;
 use crate::support::kafka::{KafkaBroker, consumer_groups};
 use crate::support::redis::RedisServer;
@@ -84,7 +83,7 @@ impl Stage<'_> {
         let (begun, from) = (Instant::now(), now().timestamp());
         shared.begins(what);
         act(self);
-        until("even shares", || self.is_even());
+        until("even shares", || is_even(self.running.values()));
         let even = begun.elapsed();
         shared.is_over(even);
         let settled = now().timestamp() + MORE_TICKS * self.world.settings.interval;
@@ -144,6 +143,7 @@ impl Stage<'_> {
         self.running.values().map(|service| service.figure("shards_taken_total")).sum()
     }
 
+<<<<<<< HEAD
     /// Whether those that run share all shards, with a difference of one at the most.
     fn is_even(&self) -> bool {
         let shares =
@@ -154,6 +154,8 @@ impl Stage<'_> {
         (shares.iter().sum::<f64>() - f64::from(SHARDS)).abs() < 0.5 && most - least < 1.5
     }
 
+=======
+>>>>>>> s-drill
     /// What Kafka's own tool says of the group, line by line, its words; without the head line.
     pub(crate) fn describe(&self, more: &[&str]) -> Vec<Vec<String>> {
         let arguments = [&["--describe", "--group", GROUP], more].concat();

@@ -74,6 +74,15 @@ pub(crate) fn members(program: &Path, size: Size) -> bool {
     drill.met()
 }
 
+/// Whether these publish all shards among them, with a difference of one at the most.
+pub(crate) fn is_even<'a>(running: impl Iterator<Item = &'a Service>) -> bool {
+    let shares = running.map(|service| service.figure_if_up("shards{stage=\"open\"}"));
+    let Some(shares) = shares.collect::<Option<Vec<f64>>>() else { return false };
+    let most = shares.iter().copied().fold(0.0, f64::max);
+    let least = shares.iter().copied().fold(f64::MAX, f64::min);
+    (shares.iter().sum::<f64>() - f64::from(SHARDS)).abs() < 0.5 && most - least < 1.5
+}
+
 impl Group<'_> {
     fn play(&mut self) {
         let alone = self.cost(None);
@@ -113,7 +122,7 @@ impl Group<'_> {
         self.heard.missing = (0, String::new());
         let begun = Instant::now();
         act(self);
-        time_until(self.any(), "even shares", || self.is_even());
+        time_until(self.any(), "even shares", || is_even(self.running.values()));
         let even = begun.elapsed();
         let settled = Instant::now() + Duration::from_secs(2 * INTERVAL.unsigned_abs() + 1);
         while Instant::now() < settled {
@@ -160,15 +169,6 @@ impl Group<'_> {
 
     fn open(&self) -> f64 {
         self.running.values().filter_map(|of| of.figure_if_up("shards{stage=\"open\"}")).sum()
-    }
-
-    fn is_even(&self) -> bool {
-        let shares =
-            self.running.values().map(|service| service.figure_if_up("shards{stage=\"open\"}"));
-        let Some(shares) = shares.collect::<Option<Vec<f64>>>() else { return false };
-        let most = shares.iter().copied().fold(0.0, f64::max);
-        let least = shares.iter().copied().fold(f64::MAX, f64::min);
-        (shares.iter().sum::<f64>() - f64::from(SHARDS)).abs() < 0.5 && most - least < 1.5
     }
 
     /// CPU seconds a second of all that run, and the memory of each; against what one alone costs.
