@@ -143,19 +143,6 @@ impl Stage<'_> {
         self.running.values().map(|service| service.figure("shards_taken_total")).sum()
     }
 
-<<<<<<< HEAD
-    /// Whether those that run share all shards, with a difference of one at the most.
-    fn is_even(&self) -> bool {
-        let shares =
-            self.running.values().map(|service| service.figure_if_up("shards{stage=\"open\"}"));
-        let Some(shares) = shares.collect::<Option<Vec<f64>>>() else { return false };
-        let most = shares.iter().copied().fold(0.0, f64::max);
-        let least = shares.iter().copied().fold(f64::MAX, f64::min);
-        (shares.iter().sum::<f64>() - f64::from(SHARDS)).abs() < 0.5 && most - least < 1.5
-    }
-
-=======
->>>>>>> s-drill
     /// What Kafka's own tool says of the group, line by line, its words; without the head line.
     pub(crate) fn describe(&self, more: &[&str]) -> Vec<Vec<String>> {
         let arguments = [&["--describe", "--group", GROUP], more].concat();
