@@ -82,8 +82,8 @@ pub enum Bug {
     TickOfTheLastOwner,
     /// A shard that is to go takes part in ticks until it is gone.
     LeavingShardPublished,
-    /// What waits of shards that others have by now goes out.
-    LostMessagesSent,
+    /// Shards that others have by now are published until they are gone.
+    LostShardsPublished,
 }
 
 impl Bug {
@@ -128,7 +128,7 @@ impl Bug {
         Self::CoveredTooEarly,
         Self::TickOfTheLastOwner,
         Self::LeavingShardPublished,
-        Self::LostMessagesSent,
+        Self::LostShardsPublished,
     ];
 
     /// Whether only a group of several has it.
@@ -140,7 +140,7 @@ impl Bug {
                 | Self::CoveredTooEarly
                 | Self::TickOfTheLastOwner
                 | Self::LeavingShardPublished
-                | Self::LostMessagesSent
+                | Self::LostShardsPublished
         )
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Steward<L, C> {
     starts: Option<oneshot::Sender<BTreeMap<Partition, Offset>>>,
     /// In which membership each shard that is here was claimed, and assigned last.
     claims: BTreeMap<ShardId, Claim>,
+    /// The membership in which it publishes.
+    membership: u64,
     /// How often a shard was taken from this process in a membership.
     taken: BTreeMap<(u64, ShardId), u32>,
     /// Shards that another owner had: claimed anew only with a lease.
@@ -93,6 +95,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             adopter,
             starts: Some(starts),
             claims: BTreeMap::new(),
+            membership: 0,
             taken: BTreeMap::new(),
             fenced: Cover::default(),
             adoptions: JoinSet::new(),
@@ -149,20 +152,22 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         }
         self.fenced = self.fenced.with(&Cover::of(fenced));
         let wanted = Cover::of(assignment.shards.iter().copied());
-        if self.claims.values().any(|claim| claim.assigned != membership) {
-            // Others may have had the shards meanwhile: what waits of those that are not ours by
-            // now comes too late.
-            let kept = Bug::LostMessagesSent.on();
-            self.mailbox.forget(|hash| !wanted.contains(hash.shard()) && !kept);
-        }
         for (shard, claim) in &mut self.claims {
             if wanted.contains(*shard) {
                 claim.assigned = membership;
             }
         }
-        self.custody.saw(assignment);
         let here = self.custody.shards();
         self.claims.retain(|shard, _| here.contains_key(shard));
+        // Others may have shards that are still here. Nothing is published until they are gone, and
+        // what waits of them comes too late.
+        let lost = self.claims.values().any(|claim| claim.assigned != membership);
+        if !lost || Bug::LostShardsPublished.on() {
+            if std::mem::replace(&mut self.membership, membership) != membership {
+                self.mailbox.forget(|hash| !wanted.contains(hash.shard()));
+            }
+            self.custody.saw(assignment);
+        }
         self.let_go(&wanted, &here, membership);
         self.take_in(&wanted, &here, membership, permitted);
         self.note_ready(assignment);

@@ -6,6 +6,7 @@ use aggregator_service::config::SETTINGS;
 use serde_json::{Value, json};
 
 use crate::ask::ask_with;
+use crate::service::instance;
 use crate::stage::{ADMIN_TOKEN, LATE, ODD, QUIET, Stage, command, second, until};
 
 /// The names in an object.
@@ -156,7 +157,7 @@ pub(crate) fn config(stage: &Stage) {
         .iter()
         .map(|(name, value)| (&**name, &**value))
         .chain([("METRICS_PORT", &*port), ("ADMIN_TOKEN", "***")])
-        .chain([("KAFKA_GROUP_INSTANCE_ID", "one")])
+        .chain([("KAFKA_GROUP_INSTANCE_ID", instance(&stage.variables))])
         .collect();
     for (one, setting) in shown.iter().zip(SETTINGS) {
         let (value, origin) = match set.get(setting.name) {

@@ -23,6 +23,12 @@ echo $service
 wait $service; code=$?
 kill -9 $guard; echo $code"#;
 
+/// Whoever starts a service of a topic anew, on another port, means the same instance of its group.
+pub(crate) fn instance(variables: &[(String, String)]) -> &str {
+    let topic = variables.iter().find(|(name, _)| name == "KAFKA_TOPIC");
+    topic.map_or("one", |(_, topic)| topic)
+}
+
 /// A running service.
 pub(crate) struct Service {
     keeper: Child,
@@ -53,8 +59,7 @@ impl Service {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("METRICS_PORT", port.to_string())
-            // Whoever starts it anew, on another port, means the same instance.
-            .env("KAFKA_GROUP_INSTANCE_ID", "one")
+            .env("KAFKA_GROUP_INSTANCE_ID", instance(variables))
             .envs(variables.iter().cloned())
             .current_dir(dir.path())
             .stdin(Stdio::piped())

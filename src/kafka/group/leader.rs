@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::GroupConfig;
 use super::wire::{self, Subscription};
-use crate::domain::plan::plan;
+use crate::domain::plan::{Claim, plan};
 use crate::domain::token::ShardId;
 use crate::ports::group::Member;
 
@@ -29,35 +29,77 @@ pub(super) fn plans(
     joined: &[JoinGroupResponseMember],
 ) -> anyhow::Result<Led> {
     let mut stranger = None;
-    let mut claims = BTreeMap::new();
+    // Services of one group name that read different topics share nothing but the name.
+    let mut topics: BTreeMap<String, BTreeMap<String, Claim>> = BTreeMap::new();
     let mut addresses = BTreeMap::new();
     for member in joined {
         let id = member.member_id.to_string();
         match wire::subscribed(&member.metadata) {
-            Ok(Subscription { claim, address }) => {
-                claims.insert(id.clone(), claim);
+            Ok(Subscription { topic, claim, address }) => {
+                topics.entry(topic).or_default().insert(id.clone(), claim);
                 addresses.insert(id, address);
             }
             Err(error) => stranger = Some(format!("the member {id} is not understood: {error}")),
         }
     }
-    let planned = plan(&claims, config.shards).into_iter().map(|(id, shards)| Member {
-        address: addresses.remove(&id).unwrap_or_default(),
-        id,
-        shards,
-        here: false,
-    });
-    let members: Vec<_> = planned.collect();
-    let assignment = |(here, member): (usize, &Member)| {
-        let bytes = wire::assignment(&config.topic, partitions, config.shards, &members, here)?;
-        Ok((StrBytes::from_string(member.id.clone()), bytes))
-    };
-    let plan = members.iter().enumerate().map(assignment).collect::<anyhow::Result<_>>()?;
-    Ok(Led { plan, stranger })
+    let mut bytes = Vec::with_capacity(joined.len());
+    for (topic, claims) in topics {
+        let planned = plan(&claims, config.shards).into_iter().map(|(id, shards)| Member {
+            address: addresses.remove(&id).unwrap_or_default(),
+            id,
+            shards,
+            here: false,
+        });
+        let members: Vec<_> = planned.collect();
+        // Of another topic nobody here knows the partitions: none are shown.
+        let partitions = if topic == config.topic { partitions } else { 0 };
+        for (here, member) in members.iter().enumerate() {
+            let told = wire::assignment(&topic, partitions, config.shards, &members, here)?;
+            bytes.push((StrBytes::from_string(member.id.clone()), told));
+        }
+    }
+    Ok(Led { plan: bytes, stranger })
 }
 
 /// The shards that someone has to let go first.
 pub(super) fn withheld(members: &[Member], shards: u16) -> BTreeSet<ShardId> {
     let given: BTreeSet<_> = members.iter().flat_map(|member| &member.shards).collect();
     (0..shards).map(ShardId).filter(|shard| !given.contains(shard)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn members_of_different_topics_share_nothing() {
+        let said =
+            |topic: &str| Subscription { topic: topic.to_owned(), ..Subscription::default() };
+        let joined = ["trades", "others", "trades"].map(|topic| {
+            let metadata = wire::subscription(&said(topic)).unwrap();
+            JoinGroupResponseMember::default().with_metadata(metadata)
+        });
+        let name = |(at, member): (usize, JoinGroupResponseMember)| {
+            member.with_member_id(StrBytes::from_string(at.to_string()))
+        };
+        let joined: Vec<_> = joined.into_iter().enumerate().map(name).collect();
+        let config = GroupConfig {
+            group: "g".to_owned(),
+            topic: "trades".to_owned(),
+            instance: None,
+            address: String::new(),
+            session: Duration::from_secs(10),
+            shards: 64,
+        };
+        let mut shares = BTreeMap::new();
+        for (id, bytes) in plans(&config, 3, &joined).unwrap().plan {
+            let members = wire::assigned(&bytes).unwrap();
+            let here = members.into_iter().find(|member| member.here).unwrap();
+            shares.insert(id.to_string(), here.shards.len());
+        }
+        let expected = [("0", 32), ("1", 64), ("2", 32)].map(|(id, own)| (id.to_owned(), own));
+        assert_eq!(shares, BTreeMap::from(expected));
+    }
 }

@@ -139,8 +139,9 @@ impl Machine {
         self.claimed = held.union(&self.assigned).copied().collect();
         let (owned, held) = (self.assigned.clone(), held.clone());
         let claim = Claim { standing: self.standing, owned, held };
-        let said = Subscription { claim, address: self.config.address.clone() };
-        match wire::subscription(&self.config.topic, &said) {
+        let GroupConfig { topic, address, .. } = self.config.clone();
+        let said = Subscription { topic, claim, address };
+        match wire::subscription(&said) {
             Ok(brings) => Next::Ask(Box::new(self.who.join(self.timing, brings))),
             Err(error) => Next::Wait(self.back_off(now, error)),
         }

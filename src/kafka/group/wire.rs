@@ -33,6 +33,8 @@ const INNER_VERSION: u8 = 1;
 /// What a member brings to a join.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subscription {
+    /// What it reads: only members of one topic share shards.
+    pub topic: String,
     /// Its claim.
     pub claim: Claim,
     /// Where its HTTP paths can be reached.
@@ -69,8 +71,8 @@ struct Listed {
 ///
 /// # Errors
 /// Never for what a member says; the codecs have an error for what is too long.
-pub fn subscription(topic: &str, said: &Subscription) -> anyhow::Result<Bytes> {
-    let Subscription { claim, address } = said;
+pub fn subscription(said: &Subscription) -> anyhow::Result<Bytes> {
+    let Subscription { topic, claim, address } = said;
     let inner = Claimed {
         version: INNER_VERSION,
         unbroken: claim.standing.unbroken,
@@ -80,7 +82,7 @@ pub fn subscription(topic: &str, said: &Subscription) -> anyhow::Result<Bytes> {
         address: address.clone(),
     };
     let outer = ConsumerProtocolSubscription::default()
-        .with_topics(vec![StrBytes::from_string(topic.to_owned())])
+        .with_topics(vec![StrBytes::from_string(topic.clone())])
         .with_user_data(Some(serde_json::to_vec(&inner)?.into()));
     encoded(&outer)
 }
@@ -95,7 +97,8 @@ pub fn subscribed(bytes: &Bytes) -> anyhow::Result<Subscription> {
     anyhow::ensure!(inner.version == INNER_VERSION, "version {} is unknown", inner.version);
     let standing = Standing { unbroken: inner.unbroken, generation: inner.generation };
     let claim = Claim { standing, owned: ids(inner.owned), held: ids(inner.held) };
-    Ok(Subscription { claim, address: inner.address })
+    let topic = outer.topics.first().map_or_else(String::new, |topic| topic.to_string());
+    Ok(Subscription { topic, claim, address: inner.address })
 }
 
 /// The assignment of the member at the place `here`, as bytes; `partitions` is how many the topic
@@ -185,8 +188,9 @@ mod tests {
     fn a_subscription_comes_back_as_it_was_said() {
         let standing = Standing { unbroken: true, generation: 7 };
         let claim = Claim { standing, owned: some([3, 63]), held: some([3, 9]) };
-        let said = Subscription { claim, address: "host:8081".to_owned() };
-        assert_eq!(subscribed(&subscription("trades", &said).unwrap()).unwrap(), said);
+        let (topic, address) = ("trades".to_owned(), "host:8081".to_owned());
+        let said = Subscription { topic, claim, address };
+        assert_eq!(subscribed(&subscription(&said).unwrap()).unwrap(), said);
     }
 
     #[test]
