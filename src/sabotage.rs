@@ -40,8 +40,6 @@ pub enum Bug {
     ClosingForgotten,
     /// A clock that was set back is not noticed, nor a checkpoint of one that was ahead.
     ClockTrusted,
-    /// What the clock showed when a shard was loaded does not hold the ticks back.
-    ClockOfTheStartForgotten,
     /// Trades that a shard refuses or rejects have no dead letter when they stand in an array.
     ArrayRejectsSwallowed,
     /// What retention took is in no figure.
@@ -78,17 +76,13 @@ pub enum Bug {
     LeaseIgnored,
     /// A shard that came is covered before it stands where the partition's reader does.
     CoveredTooEarly,
-    /// A shard that came takes part in the tick that its last owner may have published.
-    TickOfTheLastOwner,
     /// A shard that is to go takes part in ticks until it is gone.
     LeavingShardPublished,
-    /// Shards that others have by now are published until they are gone.
-    LostShardsPublished,
 }
 
 impl Bug {
     /// All bugs.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 37] = [
         Self::FenceSkipped,
         Self::GapIgnored,
         Self::UnknownFlushDropped,
@@ -107,7 +101,6 @@ impl Bug {
         Self::RecoveredAtTheEnd,
         Self::ClosingForgotten,
         Self::ClockTrusted,
-        Self::ClockOfTheStartForgotten,
         Self::ArrayRejectsSwallowed,
         Self::LostRangeNotCounted,
         Self::LostRangeMovesBack,
@@ -126,22 +119,13 @@ impl Bug {
         Self::PageSkipped,
         Self::LeaseIgnored,
         Self::CoveredTooEarly,
-        Self::TickOfTheLastOwner,
         Self::LeavingShardPublished,
-        Self::LostShardsPublished,
     ];
 
     /// Whether only a group of several has it.
     #[must_use]
     pub const fn is_of_groups(self) -> bool {
-        matches!(
-            self,
-            Self::LeaseIgnored
-                | Self::CoveredTooEarly
-                | Self::TickOfTheLastOwner
-                | Self::LeavingShardPublished
-                | Self::LostShardsPublished
-        )
+        matches!(self, Self::LeaseIgnored | Self::CoveredTooEarly | Self::LeavingShardPublished)
     }
 }
 

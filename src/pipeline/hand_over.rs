@@ -57,10 +57,7 @@ impl<C: Checkpoint> Worker<C> {
     /// Opens the shards that have caught up.
     pub(super) fn open(&mut self) {
         // A tick that is under way is its last owner's.
-        let first = self.next_tick.second();
-        let early = first.plus(-i64::try_from(self.publish_interval.as_secs()).unwrap_or(0));
-        let first = if Bug::TickOfTheLastOwner.on() { early } else { first };
-        let opened = self.engine.open(first);
+        let opened = self.engine.open(self.next_tick.second());
         if !opened.is_empty() {
             self.custody.set(opened, Stage::Open);
         }
