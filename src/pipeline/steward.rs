@@ -319,26 +319,24 @@ impl<L: TradeLog, C: Checkpoint> Adopter<L, C> {
     ) -> (Vec<Recovered>, Vec<PartitionRange>, BTreeMap<Partition, Offset>) {
         let Reader { log, shared, .. } = &self.reader;
         let mut backoff = Backoff::new();
-        loop {
-            // Asked after the claim: nobody else moves the positions any more, so one beyond the
-            // end means a new log. Nothing is published before all up to here is read.
-            let found = async {
-                let ranges = log.partitions().await?;
-                let starts = self.recovery.positions(&**log, &mut recovered, &ranges).await?;
-                Ok((ranges, starts))
-            };
-            match found.await {
-                Ok((ranges, starts)) => {
-                    shared.status.works(Component::Kafka, WHOLE);
-                    let partitions = ranges.iter().map(|range| range.partition);
-                    let starts = partitions.zip(starts).collect();
-                    return (recovered, ranges, starts);
-                }
-                Err::<_, crate::ports::LogError>(cause) => {
-                    shared.start_waits(Component::Kafka, &cause, &mut backoff).await;
-                }
+        // Asked after the claim: nobody else moves the positions any more, so one beyond the end
+        // means a new log. Nothing is published before all up to here is read.
+        let ranges = loop {
+            match log.partitions().await {
+                Ok(ranges) => break ranges,
+                Err(cause) => shared.start_waits(Component::Kafka, &cause, &mut backoff).await,
             }
-        }
+        };
+        let mut backoff = Backoff::new();
+        let starts = loop {
+            match self.recovery.positions(&**log, &mut recovered, &ranges).await {
+                Ok(starts) => break starts,
+                Err(cause) => shared.start_waits(Component::Kafka, &cause, &mut backoff).await,
+            }
+        };
+        shared.status.works(Component::Kafka, WHOLE);
+        let starts = ranges.iter().map(|range| range.partition).zip(starts).collect();
+        (recovered, ranges, starts)
     }
 }
 
