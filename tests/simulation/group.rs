@@ -51,8 +51,15 @@ struct Member {
 impl Group {
     fn new(seed: u64) -> Self {
         let plan = Plan { seed, trading_ms: TRADING_MS, faults: Vec::new() };
-        let (world, group) = (Arc::new(World::new(&plan)), LocalGroup::new(SHARDS));
-        Self { world, group, rng: StdRng::seed_from_u64(seed), seed, members: Vec::new() }
+        let (mut world, group) = (World::new(&plan), LocalGroup::new(SHARDS));
+        world.grouped = true;
+        Self {
+            world: Arc::new(world),
+            group,
+            rng: StdRng::seed_from_u64(seed),
+            seed,
+            members: Vec::new(),
+        }
     }
 
     async fn life(mut self) -> Lived {

@@ -144,10 +144,13 @@ impl Ledger {
         });
     }
 
-    pub(crate) fn window_begins(&mut self, process: usize, partition: i32, at: i64) {
-        // A member asks anew with every fresh shard that comes: what lies between two answers is in
-        // no window any more.
-        self.0[process].begin.entry(partition).or_insert(at);
+    /// The last answer counts. A member of a group asks anew with every fresh shard that comes:
+    /// there the first one does, for what lies between two answers is in no window any more.
+    pub(crate) fn window_begins(&mut self, process: usize, partition: i32, at: i64, anew: bool) {
+        let begin = self.0[process].begin.entry(partition).or_insert(at);
+        if anew {
+            *begin = at;
+        }
     }
 
     pub(crate) fn out_of_range(&mut self, process: usize, partition: i32, asked: i64, first: i64) {

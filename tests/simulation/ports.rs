@@ -47,7 +47,8 @@ impl TradeLog for SimLog {
         self.ask(Some(partition), Weather::AskFails).await?;
         let offset = self.0.world.log.offset_at(partition, at).await?;
         self.0.pass().await;
-        self.0.world.ledger().window_begins(self.0.process, partition.0, offset.0);
+        let (world, process) = (&self.0.world, self.0.process);
+        world.ledger().window_begins(process, partition.0, offset.0, !world.grouped);
         Ok(offset)
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) deaths: Notify,
     /// Tokens that a process may hold.
     pub(crate) max_tokens: usize,
+    /// Its processes are members of a group.
+    pub(crate) grouped: bool,
     /// How far ahead of its record a trade may be.
     pub(crate) max_future_skew: Duration,
     /// Input partitions now.
@@ -93,6 +95,7 @@ impl World {
             market: Mutex::default(),
             deaths: Notify::new(),
             max_tokens: 1_000,
+            grouped: false,
             max_future_skew: Duration::from_secs(if plan.sets_back() { 300 } else { 8 }),
             partitions: AtomicI32::new(PARTITIONS),
             first_steps: AtomicU64::new(0),
