@@ -231,7 +231,8 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             self.claims.insert(shard, Claim { claimed: membership, assigned: membership });
         }
         let count = new.shards().count();
-        if count > 0 {
+        // What a start says, its last line does.
+        if count > 0 && self.custody.is_ready() {
             info!(shards = count, "shards come");
         }
         shared.metrics.shards_taken.inc_by(u64::try_from(count).unwrap_or(u64::MAX));

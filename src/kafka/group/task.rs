@@ -8,7 +8,7 @@ use futures::future::select_ok;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::timing::{LEAVE_LIMIT, TROUBLE_AFTER};
 use super::{Answer, Call, GroupConfig, GroupError, GroupStatus, Machine, Next, State};
@@ -136,7 +136,7 @@ impl Group {
     fn show(&mut self) {
         if let Some(told) = self.machine.told() {
             let (generation, shards) = (told.generation, told.shards.len());
-            info!(generation, shards, members = told.members.len(), "shards were assigned");
+            debug!(generation, shards, members = told.members.len(), "shards were assigned");
             self.served.assignment.send_replace(Some(Arc::new(told)));
         }
         let lease = self.machine.lease();
