@@ -37,14 +37,14 @@ pub struct Standing {
 /// go first.
 #[must_use]
 pub fn plan(members: &BTreeMap<String, Claim>, shards: u16) -> BTreeMap<String, BTreeSet<ShardId>> {
-    let mut seats: Vec<Seat<'_>> =
-        members.values().map(|claim| Seat { claim, owned: BTreeSet::new() }).collect();
-    let mut given = Vec::with_capacity(seats.len());
+    let mut candidates: Vec<Candidate<'_>> =
+        members.values().map(|claim| Candidate { claim, owned: BTreeSet::new() }).collect();
+    let mut given = Vec::with_capacity(candidates.len());
     let mut free: Vec<ShardId> =
-        (0..shards).map(ShardId).filter(|shard| !settle(&mut seats, *shard)).collect();
-    let quotas = quotas(members.len(), shards, &seats);
-    for (seat, quota) in seats.iter_mut().zip(quotas) {
-        let mut kept = std::mem::take(&mut seat.owned).into_iter();
+        (0..shards).map(ShardId).filter(|shard| !settle(&mut candidates, *shard)).collect();
+    let quotas = quotas(members.len(), shards, &candidates);
+    for (candidate, quota) in candidates.iter_mut().zip(quotas) {
+        let mut kept = std::mem::take(&mut candidate.owned).into_iter();
         given.push((kept.by_ref().take(quota).collect::<BTreeSet<_>>(), quota));
         free.extend(kept);
     }
@@ -53,7 +53,7 @@ pub fn plan(members: &BTreeMap<String, Claim>, shards: u16) -> BTreeMap<String, 
     for (place, (given, quota)) in given.iter_mut().enumerate() {
         let lacking = quota.saturating_sub(given.len());
         let withheld = |shard: &ShardId| {
-            let mut others = seats.iter().enumerate().filter(|(other, _)| *other != place);
+            let mut others = candidates.iter().enumerate().filter(|(other, _)| *other != place);
             others.any(|(_, other)| other.claim.names(*shard))
         };
         given.extend(free.by_ref().take(lacking).filter(|shard| !withheld(shard)));
@@ -61,7 +61,7 @@ pub fn plan(members: &BTreeMap<String, Claim>, shards: u16) -> BTreeMap<String, 
     members.keys().cloned().zip(given.into_iter().map(|(given, _)| given)).collect()
 }
 
-struct Seat<'a> {
+struct Candidate<'a> {
     claim: &'a Claim,
     /// Where its claim counts.
     owned: BTreeSet<ShardId>,
@@ -75,20 +75,24 @@ impl Claim {
 
 /// Gives a shard to the one whose claim counts, if there is any: among equals to the one that has
 /// fewest, so that two that come to an empty group at once divide it without a move.
-fn settle(seats: &mut [Seat<'_>], shard: ShardId) -> bool {
-    let claimants = seats.iter_mut().filter(|seat| seat.claim.owned.contains(&shard));
-    let owner = claimants.min_by_key(|seat| (Reverse(seat.claim.standing), seat.owned.len()));
-    owner.is_some_and(|seat| seat.owned.insert(shard))
+fn settle(candidates: &mut [Candidate<'_>], shard: ShardId) -> bool {
+    let claimants =
+        candidates.iter_mut().filter(|candidate| candidate.claim.owned.contains(&shard));
+    let owner = claimants
+        .min_by_key(|candidate| (Reverse(candidate.claim.standing), candidate.owned.len()));
+    owner.is_some_and(|candidate| candidate.owned.insert(shard))
 }
 
 /// How many shards each member is to have: those that own more than an even share keep one of the
 /// shards that cannot be divided.
-fn quotas(members: usize, shards: u16, seats: &[Seat<'_>]) -> Vec<usize> {
+fn quotas(members: usize, shards: u16, candidates: &[Candidate<'_>]) -> Vec<usize> {
     let Some(share) = usize::from(shards).checked_div(members) else { return Vec::new() };
     let extra = usize::from(shards) - share * members;
     let mut order: Vec<usize> = (0..members).collect();
     // Beyond one more it does not count: who lets go slowly gets no more for it.
-    let kept = |place: &usize| seats.get(*place).map(|seat| seat.owned.len().min(share + 1));
+    let kept = |place: &usize| {
+        candidates.get(*place).map(|candidate| candidate.owned.len().min(share + 1))
+    };
     order.sort_by_key(|place| Reverse(kept(place)));
     let favoured: BTreeSet<usize> = order.into_iter().take(extra).collect();
     (0..members).map(|place| share + usize::from(favoured.contains(&place))).collect()

@@ -79,7 +79,7 @@ async fn part(state: Shared, request: Request) -> Result<Response, Failure> {
     let bad = |says: String| Failure(StatusCode::BAD_REQUEST, says);
     let asked: Asked = serde_json::from_slice(&body).map_err(|cause| bad(cause.to_string()))?;
     if asked.windows != signature(&state.windows) {
-        let says = "this member has other windows: give all the same AGGREGATE_WINDOWS";
+        let says = "this member has other windows: give all the same TIME_WINDOWS";
         return Err(Failure(StatusCode::CONFLICT, says.to_owned()));
     }
     state.running()?;

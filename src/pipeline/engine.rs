@@ -26,6 +26,7 @@ pub struct Engine {
     /// By shard id its place in `held`; behind their end where it is another worker's.
     places: Vec<usize>,
     pub(super) absorbed: Absorbed,
+    workers: u16,
     me: u16,
     /// The end of the open shards' windows.
     end: Second,
@@ -60,14 +61,12 @@ impl Engine {
             places.get_mut(usize::from(id)).into_iter().for_each(|place| *place = at);
         }
         let [end, _] = NEVER;
-        Self { held, places, absorbed: Absorbed::default(), me, end }
+        Self { held, places, absorbed: Absorbed::default(), workers, me, end }
     }
 
     /// Its shards, whether they are here or not.
     pub fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<> {
-        let places = (0..).map(ShardId).zip(&self.places);
-        let ours = |(id, at): (ShardId, &usize)| (*at != usize::MAX).then_some(id);
-        places.filter_map(ours).collect::<Vec<_>>().into_iter()
+        (self.me..SHARDS).step_by(usize::from(self.workers)).map(ShardId)
     }
 
     /// The place of a shard; `None` where it is another worker's.

@@ -108,8 +108,12 @@ impl<C: Checkpoint> Worker<C> {
         WallMs(i64::MAX)
     }
 
-    /// The shard at a place is gone, and custody told so.
+    /// The shard at a place is gone, and custody told so. What may come into the place after it is
+    /// not to go.
     pub(super) fn drop_place(&mut self, at: usize, tell: fn(&Custody, ShardId)) {
+        if let Some(leaving) = &mut self.leaving {
+            leaving.places.retain(|place| *place != at);
+        }
         self.engine.let_go(at);
         self.flusher.let_go(at);
         if let Some(id) = self.engine.shard_ids().nth(at) {

@@ -26,9 +26,9 @@ impl<L: TradeLog> Reader<L> {
                     let anything = fetched.next > from;
                     let begin = std::mem::replace(&mut from, fetched.next);
                     let read = info_span!(parent: None, "rewind", partition = partition.0);
-                    let shards = &shards;
-                    let hand_on = self.hand_on(partition, begin, fetched, shards, read);
-                    if anything && hand_on.await.is_none() {
+                    if anything
+                        && self.hand_on(partition, begin, fetched, &shards, read).await.is_none()
+                    {
                         return;
                     }
                 }

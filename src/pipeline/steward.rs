@@ -38,7 +38,7 @@ pub(super) struct Steward<L, C> {
     /// Where the partitions' readers begin, told once.
     starts: Option<oneshot::Sender<BTreeMap<Partition, Offset>>>,
     /// In which membership each shard that is here was claimed, and assigned last.
-    claims: BTreeMap<ShardId, Claim>,
+    since: BTreeMap<ShardId, Since>,
     /// The membership in which it publishes.
     membership: u64,
     /// How often a shard was taken from this process in a membership.
@@ -60,8 +60,9 @@ pub(super) struct Adopter<L, C> {
     pub(super) reader: Reader<L>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Claim {
+/// Memberships, by their numbers.
+#[derive(Debug)]
+struct Since {
     claimed: u64,
     assigned: u64,
 }
@@ -93,7 +94,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             mailbox,
             adopter,
             starts: Some(starts),
-            claims: BTreeMap::new(),
+            since: BTreeMap::new(),
             membership: 0,
             taken: BTreeMap::new(),
             fenced: Cover::default(),
@@ -136,12 +137,15 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
     fn follow(&mut self, assignment: &Assignment) -> bool {
         let membership = assignment.membership;
         let permitted = self.custody.has_lease();
+        // In this order: a shard that is lost in between is known to have been here.
+        let here = self.custody.shards();
         let fenced = self.custody.take_fenced();
+        self.taken.retain(|(of, _), _| *of == membership);
         // A member that hung may wake and claim what is not its own any more: it is taken back.
         let takes = if assignment.members.is_empty() { 0 } else { TAKEN_BACK };
         for shard in fenced.intersection(&assignment.shards) {
-            let claim = self.claims.get(shard);
-            if permitted && claim.is_some_and(|claim| claim.claimed == membership) {
+            let since = self.since.get(shard);
+            if permitted && since.is_some_and(|since| since.claimed == membership) {
                 let times = self.taken.entry((membership, *shard)).or_default();
                 *times += 1;
                 if *times > takes {
@@ -151,16 +155,15 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         }
         self.fenced = self.fenced.with(&Cover::of(fenced));
         let wanted = Cover::of(assignment.shards.iter().copied());
-        for (shard, claim) in &mut self.claims {
+        for (shard, since) in &mut self.since {
             if wanted.contains(*shard) {
-                claim.assigned = membership;
+                since.assigned = membership;
             }
         }
-        let here = self.custody.shards();
-        self.claims.retain(|shard, _| here.contains_key(shard));
+        self.since.retain(|shard, _| here.contains_key(shard));
         // Others may have shards that are still here. Nothing is published until they are gone, and
         // what waits of them comes too late.
-        let lost = self.claims.values().any(|claim| claim.assigned != membership);
+        let lost = self.since.values().any(|since| since.assigned != membership);
         if !lost {
             if std::mem::replace(&mut self.membership, membership) != membership {
                 self.mailbox.forget(|hash| !wanted.contains(hash.shard()));
@@ -178,7 +181,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             **stage == Stage::Open && !wanted.contains(**shard) && !self.coming.contains(**shard)
         });
         let lost = |shard: &ShardId| {
-            self.claims.get(shard).is_some_and(|claim| claim.assigned != membership)
+            self.since.get(shard).is_some_and(|since| since.assigned != membership)
         };
         let (lost, given): (Vec<_>, Vec<_>) = gone.map(|(shard, _)| *shard).partition(lost);
         if self.release.is_some() || (lost.is_empty() && given.is_empty()) {
@@ -228,7 +231,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             return;
         }
         for shard in new.shards() {
-            self.claims.insert(shard, Claim { claimed: membership, assigned: membership });
+            self.since.insert(shard, Since { claimed: membership, assigned: membership });
         }
         let count = new.shards().count();
         // What a start says, its last line does.
