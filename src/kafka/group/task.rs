@@ -22,6 +22,8 @@ pub struct Group {
     machine: Machine,
     served: Served,
     status: watch::Sender<GroupStatus>,
+    /// Whether it might publish when last looked at.
+    permitted: bool,
     /// Since when something is not as it should be, and whether that was said.
     trouble: Option<(Instant, bool)>,
     /// Where it goes, and the connection.
@@ -40,7 +42,8 @@ impl Group {
     ) -> (Self, watch::Receiver<GroupStatus>) {
         let (status, shown) = watch::channel(GroupStatus::default());
         let machine = Machine::new(group);
-        (Self { kafka, machine, served, status, trouble: None, connection: None, now }, shown)
+        let (permitted, trouble, connection) = (false, None, None);
+        (Self { kafka, machine, served, status, permitted, trouble, connection, now }, shown)
     }
 
     /// Joins, stays, and leaves once `stop` is cancelled.
@@ -139,16 +142,17 @@ impl Group {
             debug!(generation, shards, members = told.members.len(), "shards were assigned");
             self.served.assignment.send_replace(Some(Arc::new(told)));
         }
+        let now = (self.now)();
         let lease = self.machine.lease();
-        let was = *self.served.lease.borrow();
-        if was != lease {
+        if *self.served.lease.borrow() != lease {
             self.served.lease.send_replace(lease);
         }
         let status = self.machine.status();
-        if was.is_some() && lease.is_none() && status.state != State::Left {
+        let permitted = lease.is_some_and(|until| now < until);
+        let before = std::mem::replace(&mut self.permitted, permitted);
+        if before && !permitted && status.state != State::Left {
             warn!(generation = status.generation, "cut off from the group, nothing is published");
         }
-        let now = (self.now)();
         match (&status.trouble, &mut self.trouble) {
             (None, since) => *since = None,
             (Some(_), since @ None) => *since = Some((now, false)),
