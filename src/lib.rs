@@ -146,6 +146,7 @@
 //!   outbox         the newest message of each token
 //!   outgoing       a message on its way, and those that go together
 //!   produce        one batch to the brokers
+//!   promote        from following a shard to owning it
 //!   queries        what is asked about tokens between ticks
 //!   reader         a partition: fetch, route, hand on
 //!   reading        how far partitions are read, and for which shards
@@ -154,6 +155,7 @@
 //!   route          from records to batches
 //!   run            the life of the pipeline
 //!   shared         clock, figures, status
+//!   standby        shards of others, followed here
 //!   steward        shards in step with the assignment
 //!   tasks          what runs, and who feeds whom
 //!   tick           a tick's steps, and what comes between them
@@ -202,6 +204,7 @@
 //!   reject         why a trade was rejected
 //!   restore        a shard from its checkpoint
 //!   shard          tokens by hash: panes, windows, positions
+//!   standby        which members follow which shard
 //!   store          live panes by second
 //!   table          a shard's tokens
 //!   time           event time and wall time

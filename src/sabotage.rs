@@ -78,11 +78,19 @@ pub enum Bug {
     CoveredTooEarly,
     /// A shard that is to go takes part in ticks until it is gone.
     LeavingShardPublished,
+    /// A shard that was followed is taken for as whole in the checkpoint as in memory.
+    FollowedTakenForWritten,
+    /// What was rejected between the checkpoint and a shard that was followed is not read again.
+    FollowedLettersForgotten,
+    /// Its positions are written before that is on its way.
+    FollowedLettersNotAwaited,
+    /// A shard that is followed closes tokens by the clock and not as its owner publishes.
+    FollowedClosesEarly,
 }
 
 impl Bug {
     /// All bugs.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 41] = [
         Self::FenceSkipped,
         Self::GapIgnored,
         Self::UnknownFlushDropped,
@@ -120,12 +128,25 @@ impl Bug {
         Self::LeaseIgnored,
         Self::CoveredTooEarly,
         Self::LeavingShardPublished,
+        Self::FollowedTakenForWritten,
+        Self::FollowedLettersForgotten,
+        Self::FollowedLettersNotAwaited,
+        Self::FollowedClosesEarly,
     ];
 
     /// Whether only a group of several has it.
     #[must_use]
     pub const fn is_of_groups(self) -> bool {
-        matches!(self, Self::LeaseIgnored | Self::CoveredTooEarly | Self::LeavingShardPublished)
+        matches!(
+            self,
+            Self::LeaseIgnored
+                | Self::CoveredTooEarly
+                | Self::LeavingShardPublished
+                | Self::FollowedTakenForWritten
+                | Self::FollowedLettersForgotten
+                | Self::FollowedLettersNotAwaited
+                | Self::FollowedClosesEarly
+        )
     }
 }
 

@@ -48,6 +48,7 @@ impl Membership {
             address,
             session: config.kafka_session_timeout,
             shards: SHARDS,
+            replicas: config.standby_replicas.into(),
         };
         let (group, _) = Group::new(kafka, group, served, Instant::now);
         let (leave, stop) = (CancellationToken::new(), stop.clone());

@@ -92,6 +92,9 @@ settings! {
     /// After so long without a word from an instance the others take over what it had.
     kafka_session_timeout: Duration = "KAFKA_SESSION_TIMEOUT", "10s", Needed, parse::session,
         "a duration, 3s to 30m";
+    /// So many other instances follow each token and can go on with it at once; 0: none does.
+    standby_replicas: u8 = "STANDBY_REPLICAS", "0", Needed, parse::number,
+        "a whole number, 0 to 255";
     /// Encrypt connections to Kafka.
     kafka_tls: bool = "KAFKA_TLS", "false", Needed, parse::boolean,
         "true or false";

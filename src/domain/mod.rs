@@ -26,6 +26,7 @@ pub mod ranking;
 pub mod reject;
 mod restore;
 pub mod shard;
+pub mod standby;
 mod store;
 mod table;
 pub mod time;

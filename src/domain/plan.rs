@@ -21,6 +21,10 @@ pub struct Claim {
     /// What it holds, which may be more: what it has not let go yet keeps others out, and counts
     /// for nothing else.
     pub held: BTreeSet<ShardId>,
+    /// What it follows without owning it, as it was told last.
+    pub follows: BTreeSet<ShardId>,
+    /// How many members it wishes to follow each shard; 0: it follows none itself.
+    pub replicas: u16,
 }
 
 /// Of two that own one shard the one of the higher standing counts; the other must let go.
@@ -49,16 +53,44 @@ pub fn plan(members: &BTreeMap<String, Claim>, shards: u16) -> BTreeMap<String, 
         free.extend(kept);
     }
     free.sort_unstable();
+    free.retain(|shard| !prefer(*shard, &mut given, &candidates));
     let mut free = free.into_iter();
     for (place, (given, quota)) in given.iter_mut().enumerate() {
         let lacking = quota.saturating_sub(given.len());
-        let withheld = |shard: &ShardId| {
-            let mut others = candidates.iter().enumerate().filter(|(other, _)| *other != place);
-            others.any(|(_, other)| other.claim.names(*shard))
-        };
+        let withheld = |shard: &ShardId| is_withheld(*shard, place, &candidates);
         given.extend(free.by_ref().take(lacking).filter(|shard| !withheld(shard)));
     }
     members.keys().cloned().zip(given.into_iter().map(|(given, _)| given)).collect()
+}
+
+/// Gives a shard to the one that lacks most shards of those that follow it already, if there is
+/// any: its take-over needs no load.
+fn prefer(
+    shard: ShardId,
+    given: &mut [(BTreeSet<ShardId>, usize)],
+    candidates: &[Candidate<'_>],
+) -> bool {
+    let lacking = |(given, quota): &(BTreeSet<ShardId>, usize)| quota.saturating_sub(given.len());
+    let follows =
+        |at: usize| candidates.get(at).is_some_and(|one| one.claim.follows.contains(&shard));
+    let places = given.iter_mut().enumerate();
+    let able = places.filter(|(at, place)| lacking(place) > 0 && follows(*at));
+    let Some((at, (given, quota))) = able.max_by_key(|(at, place)| (lacking(place), Reverse(*at)))
+    else {
+        return false;
+    };
+    if is_withheld(shard, at, candidates) {
+        *quota -= 1; // kept free for it
+    } else {
+        given.insert(shard);
+    }
+    true
+}
+
+/// Whether another than the one at a place has to let go of a shard first.
+fn is_withheld(shard: ShardId, place: usize, candidates: &[Candidate<'_>]) -> bool {
+    let mut others = candidates.iter().enumerate().filter(|(other, _)| *other != place);
+    others.any(|(_, other)| other.claim.names(shard))
 }
 
 struct Candidate<'a> {
@@ -68,7 +100,8 @@ struct Candidate<'a> {
 }
 
 impl Claim {
-    fn names(&self, shard: ShardId) -> bool {
+    /// Whether it has a shard in any way.
+    pub(super) fn names(&self, shard: ShardId) -> bool {
         self.owned.contains(&shard) || self.held.contains(&shard)
     }
 }

@@ -54,6 +54,24 @@ impl Shard {
         }
         self.panes.tighten(Second(i64::MIN), Second(i64::MAX));
         self.expire();
+        self.close_untold();
+    }
+
+    /// Goes on without telling anything, as its owner has it: all up to `published` is published,
+    /// what closed by then is closed, and what changed is in the checkpoint, or will be. False where
+    /// its windows end later: what they have dropped would be missing.
+    pub fn follow(&mut self, published: Second) -> bool {
+        if published < self.end() {
+            return false;
+        }
+        self.advance(published);
+        self.close_untold();
+        self.acknowledge(published);
+        self.take_changes(|_, _, _| {});
+        true
+    }
+
+    fn close_untold(&mut self) {
         (0..self.tokens.slots()).for_each(|slot| self.closed(slot));
         self.compact();
     }

@@ -204,6 +204,22 @@ impl LocalCheckpoint {
         };
         said.map_err(cause)
     }
+
+    /// The whole changelog, where this owner has it, if one is asked for.
+    fn page(&self, shard: ShardId, owner: Option<u64>) -> Result<Page, CheckpointError> {
+        let damaged = |cause: &str| CheckpointError::Damaged { shard, cause: cause.to_owned() };
+        let shards = self.store.lock();
+        let keys = shards.get(&shard).ok_or_else(|| damaged("the claim is gone"))?;
+        let blobs = match keys.meta {
+            Some(meta) if owner.is_some_and(|owner| meta.owner != owner) => {
+                Err(damaged("the claim is gone"))
+            }
+            None => Err(damaged("the claim is gone")),
+            Some(meta) if meta.sequence == 0 => Ok(Vec::new()),
+            Some(_) => keys.whole().ok_or_else(|| damaged("its last entry is missing")),
+        };
+        Ok(Page { blobs: blobs?, cursor: None })
+    }
 }
 
 impl Checkpoint for LocalCheckpoint {
@@ -218,16 +234,11 @@ impl Checkpoint for LocalCheckpoint {
     }
 
     async fn load(&self, shard: ShardId, _: Option<String>) -> Result<Page, CheckpointError> {
-        let damaged = |cause: &str| CheckpointError::Damaged { shard, cause: cause.to_owned() };
-        let shards = self.store.lock();
-        let keys = shards.get(&shard).ok_or_else(|| damaged("the claim is gone"))?;
-        let blobs = match keys.meta {
-            Some(meta) if meta.owner != self.owner => Err(damaged("the claim is gone")),
-            None => Err(damaged("the claim is gone")),
-            Some(meta) if meta.sequence == 0 => Ok(Vec::new()),
-            Some(_) => keys.whole().ok_or_else(|| damaged("its last entry is missing")),
-        };
-        Ok(Page { blobs: blobs?, cursor: None })
+        self.page(shard, Some(self.owner))
+    }
+
+    async fn peek(&self, shard: ShardId, _: Option<String>) -> Result<Page, CheckpointError> {
+        self.page(shard, None)
     }
 
     async fn newest(&self, shards: &[ShardId]) -> Result<Vec<Option<Bytes>>, CheckpointError> {

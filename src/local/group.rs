@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::domain::plan::{Claim, Standing, plan};
+use crate::domain::standby::standbys;
 use crate::domain::token::ShardId;
 use crate::ports::group::{Assignment, Member, Seat, Served, seat};
 
@@ -22,12 +23,9 @@ pub fn sole(shards: u16) -> (Seat, Served) {
     let (seat, served) = seat();
     let shards: BTreeSet<_> = (0..shards).map(ShardId).collect();
     let members = Vec::new();
-    served.assignment.send_replace(Some(Arc::new(Assignment {
-        generation: 1,
-        membership: 1,
-        shards,
-        members,
-    })));
+    let standby = BTreeSet::new();
+    let told = Assignment { generation: 1, membership: 1, shards, standby, members };
+    served.assignment.send_replace(Some(Arc::new(told)));
     served.lease.send_replace(Some(end_of_time()));
     (seat, served)
 }
@@ -36,6 +34,8 @@ pub fn sole(shards: u16) -> (Seat, Served) {
 #[derive(Debug)]
 pub struct LocalGroup {
     shards: u16,
+    /// How many members follow each shard.
+    replicas: u16,
     state: Mutex<State>,
 }
 
@@ -53,8 +53,9 @@ struct Seated {
     present: bool,
     standing: Standing,
     membership: u64,
-    /// What it was told last.
+    /// What it was told last, and what of others' it is to follow.
     assigned: BTreeSet<ShardId>,
+    follows: BTreeSet<ShardId>,
     /// What it claimed and was not given: once it has let go of that, there is a second step.
     leaving: BTreeSet<ShardId>,
 }
@@ -63,7 +64,13 @@ impl LocalGroup {
     /// A group without members.
     #[must_use]
     pub fn new(shards: u16) -> Arc<Self> {
-        Arc::new(Self { shards, state: Mutex::default() })
+        Self::with_standbys(shards, 0)
+    }
+
+    /// As [`new`](Self::new), with so many members that follow each shard beside its owner.
+    #[must_use]
+    pub fn with_standbys(shards: u16, replicas: u16) -> Arc<Self> {
+        Arc::new(Self { shards, replicas, state: Mutex::default() })
     }
 
     /// A new member. A process that begins anew under the same id is a new member, too.
@@ -81,11 +88,12 @@ impl LocalGroup {
             standing: Standing::default(),
             membership: 1,
             assigned: BTreeSet::new(),
+            follows: BTreeSet::new(),
             leaving: BTreeSet::new(),
         };
         let mut state = self.lock();
         state.members.insert(id.to_owned(), seated);
-        state.rebalance(self.shards);
+        state.rebalance(self.shards, self.replicas);
         drop(state);
         tokio::spawn(Arc::clone(self).follow(id.to_owned(), held));
         seat
@@ -96,7 +104,7 @@ impl LocalGroup {
         let mut state = self.lock();
         if let Some(gone) = state.members.remove(id) {
             gone.served.lease.send_replace(None);
-            state.rebalance(self.shards);
+            state.rebalance(self.shards, self.replicas);
         }
     }
 
@@ -108,7 +116,7 @@ impl LocalGroup {
             gone.present = false;
             gone.standing.unbroken = false;
             gone.served.lease.send_replace(None);
-            state.rebalance(self.shards);
+            state.rebalance(self.shards, self.replicas);
         }
     }
 
@@ -118,7 +126,7 @@ impl LocalGroup {
         if let Some(back) = state.members.get_mut(id) {
             back.present = true;
             back.membership += 1;
-            state.rebalance(self.shards);
+            state.rebalance(self.shards, self.replicas);
         }
     }
 
@@ -130,7 +138,7 @@ impl LocalGroup {
             let Some(seated) = state.members.get_mut(&id).filter(same) else { return };
             let let_go = seated.leaving.is_disjoint(&held.borrow_and_update());
             if let_go && !std::mem::take(&mut seated.leaving).is_empty() && seated.present {
-                state.rebalance(self.shards);
+                state.rebalance(self.shards, self.replicas);
             }
         }
     }
@@ -141,22 +149,25 @@ impl LocalGroup {
 }
 
 impl State {
-    fn rebalance(&mut self, shards: u16) {
+    fn rebalance(&mut self, shards: u16, replicas: u16) {
         self.generation += 1;
         let present = self.members.iter().filter(|(_, seated)| seated.present);
         let claims: BTreeMap<String, Claim> =
-            present.map(|(id, seated)| (id.clone(), seated.claim())).collect();
+            present.map(|(id, seated)| (id.clone(), seated.claim(replicas))).collect();
         let planned = plan(&claims, shards);
+        let followed = standbys(&claims, &planned);
         for (id, claim) in claims {
-            let members = self.members_of(&planned, &id);
+            let members = self.members_of(&planned, &followed, &id);
             let Some(shards) = planned.get(&id).cloned() else { continue };
+            let Some(standby) = followed.get(&id).cloned() else { continue };
             let Some(seated) = self.members.get_mut(&id) else { continue };
             let claimed = claim.held.union(&claim.owned);
             seated.leaving = claimed.filter(|shard| !shards.contains(shard)).copied().collect();
             seated.assigned.clone_from(&shards);
+            seated.follows.clone_from(&standby);
             seated.standing = Standing { unbroken: true, generation: self.generation };
             let (generation, membership) = (self.generation, seated.membership);
-            let told = Assignment { generation, membership, shards, members };
+            let told = Assignment { generation, membership, shards, standby, members };
             seated.served.assignment.send_replace(Some(Arc::new(told)));
             seated.served.lease.send_replace(Some(end_of_time()));
         }
@@ -164,11 +175,17 @@ impl State {
 }
 
 impl State {
-    fn members_of(&self, planned: &BTreeMap<String, BTreeSet<ShardId>>, here: &str) -> Vec<Member> {
+    fn members_of(
+        &self,
+        planned: &BTreeMap<String, BTreeSet<ShardId>>,
+        followed: &BTreeMap<String, BTreeSet<ShardId>>,
+        here: &str,
+    ) -> Vec<Member> {
         let member = |(id, shards): (&String, &BTreeSet<ShardId>)| Member {
             id: id.clone(),
             address: self.members.get(id).map(|seated| seated.address.clone()).unwrap_or_default(),
             shards: shards.clone(),
+            standby: followed.get(id).cloned().unwrap_or_default(),
             here: id == here,
         };
         planned.iter().map(member).collect()
@@ -176,9 +193,10 @@ impl State {
 }
 
 impl Seated {
-    fn claim(&self) -> Claim {
+    fn claim(&self, replicas: u16) -> Claim {
         let (owned, held) = (self.assigned.clone(), self.served.held.borrow().clone());
-        Claim { standing: self.standing, owned, held }
+        let follows = self.follows.clone();
+        Claim { standing: self.standing, owned, held, follows, replicas }
     }
 }
 

@@ -166,7 +166,10 @@ metrics! {
 pub const VERDICTS: [&str; 5] = ["ok", "duplicate", "fenced", "gap", "lost"];
 
 /// How a shard may be here, as labels.
-pub const STAGES: [&str; 3] = ["joining", "open", "leaving"];
+pub const STAGES: [&str; 4] = ["joining", "open", "leaving", STANDBY];
+
+/// The stage of shards that are followed here, and owned elsewhere.
+pub const STANDBY: &str = "standby";
 
 impl Metrics {
     /// Counts one rejected thing.

@@ -6,6 +6,7 @@ use super::engine::{Engine, Held};
 use crate::domain::reject::Reason;
 use crate::domain::shard::{Outcome, Shard};
 use crate::domain::time::WallMs;
+use crate::domain::token::ShardId;
 
 /// What a trade will touch is brought near in four steps, so many trades ahead: each is told where
 /// to look by what the one before has brought.
@@ -33,12 +34,16 @@ pub struct Absorbed {
     pub written: Vec<(WallMs, u32)>,
     /// Refused: the trade's place in the batch, and why.
     pub refused: Vec<(usize, Reason)>,
+    /// Shards that are followed, of which a trade was refused here: they lack what their owners
+    /// have.
+    pub spoiled: Vec<ShardId>,
 }
 
 impl Engine {
     /// Applies a batch to the shards that it covers and that stand at its begin, or beyond; its
     /// positions count as passed. A shard that is behind has not been offered what lies before: it
-    /// is read for anew, and left as it is.
+    /// is read for anew, and left as it is. What becomes of trades of shards that are followed,
+    /// their owners count.
     pub fn absorb(&mut self, batch: &Batch) -> &Absorbed {
         // Used again: its lists are as long as a batch.
         let mut absorbed = std::mem::take(&mut self.absorbed);
@@ -47,6 +52,7 @@ impl Engine {
         let Batch { partition, from, next, ref cover, .. } = *batch;
         let is_behind = |held: &Held| held.shard.next_offset(partition) < from;
         let any_behind = self.held.iter().flatten().any(is_behind);
+        let any_followed = self.follows_any();
         let many = self.shards().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
         let (ahead, mut slots) = (if many { INDEX_AHEAD } else { 0 }, Slots::default());
         for step in 0..batch.count() + ahead {
@@ -58,7 +64,15 @@ impl Engine {
             if any_behind && self.held_mut(trade.hash.shard()).is_some_and(|held| is_behind(held)) {
                 continue;
             }
-            match self.absorb_one(position, &trade) {
+            let outcome = self.absorb_one(position, &trade);
+            let shard = trade.hash.shard();
+            if any_followed && self.held_mut(shard).is_some_and(|held| held.followed) {
+                if matches!(outcome, Outcome::Refused(_)) && !absorbed.spoiled.contains(&shard) {
+                    absorbed.spoiled.push(shard);
+                }
+                continue;
+            }
+            match outcome {
                 Outcome::Counted => {
                     absorbed.counted += 1;
                     if last.replace(position.offset) != Some(position.offset) {
@@ -108,6 +122,7 @@ impl Absorbed {
         (self.counted, self.duplicate, self.late) = (0, 0, 0);
         self.written.clear();
         self.refused.clear();
+        self.spoiled.clear();
     }
 
     fn add_record(&mut self, written: Option<WallMs>) {

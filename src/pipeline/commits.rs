@@ -1,10 +1,12 @@
-//! What is committed for lag tools: of each partition the lowest position of all shards, whoever
-//! has them, as the checkpoint says. Nobody reads it back: a start goes on from the checkpoint.
+//! What the checkpoint says of all shards, whoever has them. Committed for lag tools is of each
+//! partition the lowest position; nobody reads it back: a start goes on from the checkpoint. What
+//! is published of a shard, those take over that follow it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -12,7 +14,7 @@ use super::custody::Custody;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::token::{SHARDS, ShardId};
 use crate::ports::{Checkpoint, CheckpointError};
-use crate::wire::checkpoint;
+use crate::wire::checkpoint::{self, Entry};
 
 /// How often the checkpoint is asked; as often as Kafka's own clients commit.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -29,15 +31,19 @@ pub(super) async fn note<C: Checkpoint>(
             () = tokio::time::sleep(INTERVAL) => {}
         }
         let here = custody.shards();
-        if here.is_empty() || !custody.is_grouped() {
+        let anything = !here.is_empty() || !custody.followed().is_empty();
+        if !anything || !custody.is_grouped() {
             continue;
         }
-        match lowest(&*checkpoint).await {
-            Ok(lowest) => {
+        match entries(&*checkpoint).await {
+            Ok(entries) => {
                 let ours = |(partition, _): &(Partition, Offset)| {
                     here.contains_key(&ShardId::answering_for(*partition, SHARDS))
                 };
-                custody.seat().positions.send_replace(lowest.into_iter().filter(ours).collect());
+                let published = entries.iter().map(|(shard, entry)| (*shard, entry.published));
+                custody.published().send_replace(Arc::new(published.collect()));
+                let lowest = lowest(entries).into_iter().filter(ours);
+                custody.seat().positions.send_replace(lowest.collect());
             }
             // The flushes say so, too, and louder.
             Err(cause) => debug!(%cause, "no positions to commit: the checkpoint does not answer"),
@@ -45,15 +51,25 @@ pub(super) async fn note<C: Checkpoint>(
     }
 }
 
-/// Of each partition the lowest position; none while a shard was never written.
-async fn lowest<C: Checkpoint>(
+/// The newest entries of all shards that were ever written.
+async fn entries<C: Checkpoint>(
     checkpoint: &C,
-) -> Result<BTreeMap<Partition, Offset>, CheckpointError> {
+) -> Result<BTreeMap<ShardId, Entry>, CheckpointError> {
     let shards: Vec<_> = (0..SHARDS).map(ShardId).collect();
+    let newest = checkpoint.newest(&shards).await?;
+    let decoded = |(shard, blob): (ShardId, Option<Bytes>)| {
+        Some((shard, checkpoint::decode(&blob?, |_| ()).ok()?))
+    };
+    Ok(shards.into_iter().zip(newest).filter_map(decoded).collect())
+}
+
+/// Of each partition the lowest position; none while a shard was never written.
+fn lowest(entries: BTreeMap<ShardId, Entry>) -> BTreeMap<Partition, Offset> {
     let mut lowest: Option<BTreeMap<Partition, Offset>> = None;
-    for blob in checkpoint.newest(&shards).await? {
-        let entry = blob.and_then(|blob| checkpoint::decode(&blob, |_| ()).ok());
-        let Some(entry) = entry else { return Ok(BTreeMap::new()) };
+    if entries.len() < usize::from(SHARDS) {
+        return BTreeMap::new();
+    }
+    for entry in entries.into_values() {
         let of_shard: BTreeMap<_, _> = entry.positions.into_iter().collect();
         let next = |partition| of_shard.get(partition).copied().unwrap_or_default();
         match &mut lowest {
@@ -61,13 +77,11 @@ async fn lowest<C: Checkpoint>(
             Some(lowest) => lowest.iter_mut().for_each(|(at, low)| *low = next(at).min(*low)),
         }
     }
-    Ok(lowest.unwrap_or_default())
+    lowest.unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::domain::time::Second;
     use crate::local::{LocalCheckpoint, LocalStore};
@@ -77,7 +91,7 @@ mod tests {
     async fn it_is_the_lowest_of_all_shards_and_nothing_while_one_is_missing() {
         let checkpoint = LocalCheckpoint::new(Arc::<LocalStore>::default(), 1);
         for id in 0..SHARDS {
-            assert_eq!(lowest(&checkpoint).await.unwrap(), BTreeMap::new());
+            assert_eq!(lowest(entries(&checkpoint).await.unwrap()), BTreeMap::new());
             let shard = ShardId(id);
             let offset =
                 |partition: i32| Offset(100 + i64::from((id + 7) % 64) + i64::from(partition));
@@ -90,6 +104,7 @@ mod tests {
             assert!(checkpoint.flush(&[flush]).await.iter().all(Result::is_ok));
         }
         let expected = [(Partition(0), Offset(100)), (Partition(1), Offset(101))];
-        assert_eq!(lowest(&checkpoint).await.unwrap(), BTreeMap::from(expected));
+        let entries = entries(&checkpoint).await.unwrap();
+        assert_eq!(lowest(entries), BTreeMap::from(expected));
     }
 }

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use crate::domain::cover::Cover;
+use crate::domain::time::Second;
 use crate::domain::token::ShardId;
-use crate::metrics::{Metrics, STAGES};
+use crate::metrics::{Metrics, STAGES, STANDBY};
 use crate::ports::group::{Assignment, Seat};
 use crate::sabotage::Bug;
 
@@ -33,6 +35,10 @@ pub struct Custody {
     seat: Seat,
     metrics: Arc<Metrics>,
     shards: Mutex<BTreeMap<ShardId, Stage>>,
+    /// Shards of others that are followed here: any of them could be opened at once.
+    followed: Mutex<BTreeSet<ShardId>>,
+    /// The last ticks that were published of all shards, as the checkpoint says.
+    published: watch::Sender<Arc<BTreeMap<ShardId, Second>>>,
     /// Shards that another owner was found to have.
     fenced: Mutex<BTreeSet<ShardId>>,
     changed: Notify,
@@ -51,6 +57,8 @@ impl Custody {
             seat,
             metrics,
             shards: Mutex::default(),
+            followed: Mutex::default(),
+            published: watch::Sender::default(),
             fenced: Mutex::default(),
             changed: Notify::new(),
             ready: AtomicBool::new(false),
@@ -90,6 +98,34 @@ impl Custody {
         }
         drop(shards);
         self.tell();
+    }
+
+    /// The shards of others that are followed here.
+    #[must_use]
+    pub fn followed(&self) -> BTreeSet<ShardId> {
+        locked(&self.followed).clone()
+    }
+
+    /// These are followed from now on, or not any more.
+    pub fn follow(&self, shards: &Cover, follows: bool) {
+        let mut followed = locked(&self.followed);
+        for shard in shards.shards() {
+            if follows {
+                followed.insert(shard);
+            } else {
+                followed.remove(&shard);
+            }
+        }
+        let count = i64::try_from(followed.len()).unwrap_or(i64::MAX);
+        self.metrics.shards.with_label_values(&[STANDBY]).set(count);
+        drop(followed);
+        self.changed.notify_one();
+    }
+
+    /// The last ticks that were published of all shards, as the checkpoint says.
+    #[must_use]
+    pub const fn published(&self) -> &watch::Sender<Arc<BTreeMap<ShardId, Second>>> {
+        &self.published
     }
 
     /// Another owner has this one.

@@ -3,7 +3,7 @@
 //!
 //! Shards come and go. One that has come is *joining* until it has been offered all that stood in
 //! the log; then it is *open*, and takes part in ticks from the next one on; one that is to go
-//! takes part in none after its last.
+//! takes part in none after its last. One that is *followed* only absorbs: it is another member's.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,8 @@ pub(super) struct Held {
     earlier: Second,
     /// The ticks that it takes part in, from the first to the last.
     ticks: [Second; 2],
+    /// It is another member's.
+    pub(super) followed: bool,
 }
 
 /// Before all ticks, and after all.
@@ -86,11 +88,31 @@ impl Engine {
         earlier: Second,
     ) {
         let [_, never] = NEVER;
-        let at = self.place_of(id);
+        let (at, ticks, followed) = (self.place_of(id), [never, never], false);
         if let Some(place) = self.held.get_mut(at) {
-            let ticks = [never, never];
-            *place = Some(Held { shard, targets, published, earlier, ticks });
+            *place = Some(Held { shard, targets, published, earlier, ticks, followed });
         }
+    }
+
+    /// Takes a shard in that another member has, unless it is here: it never opens.
+    pub fn follow(&mut self, id: ShardId, shard: Shard) {
+        let (at, end) = (self.place_of(id), shard.end());
+        if self.held.get(at).is_some_and(Option::is_none) {
+            self.adopt(id, shard, BTreeMap::new(), end, end);
+            self.held_mut(id).into_iter().for_each(|held| held.followed = true);
+        }
+    }
+
+    /// Lets a shard that is followed go; its state.
+    pub fn unfollow(&mut self, id: ShardId) -> Option<Shard> {
+        let at = self.place_of(id);
+        self.held.get_mut(at)?.take_if(|held| held.followed).map(|held| held.shard)
+    }
+
+    /// Whether any shard is followed.
+    #[must_use]
+    pub fn follows_any(&self) -> bool {
+        self.held.iter().flatten().any(|held| held.followed)
     }
 
     /// Opens the joining shards that have been offered all up to their targets: they take part in
@@ -99,7 +121,8 @@ impl Engine {
         let end = self.end;
         let mut opened = Vec::new();
         for (id, held) in self.shard_ids().zip(&mut self.held) {
-            let Some(held) = held.as_mut().filter(|held| !held.is_open()) else { continue };
+            let joins = |held: &&mut Held| !held.is_open() && !held.followed;
+            let Some(held) = held.as_mut().filter(joins) else { continue };
             let Held { shard, targets, earlier, ticks: [begin, _], .. } = held;
             targets.retain(|partition, target| shard.next_offset(*partition) < *target);
             if targets.is_empty() || Bug::PublishedTooEarly.on() {

@@ -15,7 +15,7 @@ use super::dead_letters::DeadLetters;
 use super::engine::Engine;
 use crate::domain::time::{Second, WallMs};
 use crate::domain::window::Windows;
-use crate::ports::{Checkpoint, CheckpointError, Flush, Verdict};
+use crate::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Verdict};
 use crate::sabotage::Bug;
 use crate::status::Component;
 
@@ -53,6 +53,18 @@ struct ShardFlush {
     chain: Chain,
     /// It must be written whether or not it changed.
     owed: bool,
+    first: First,
+}
+
+/// What keeps a shard from its first write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// Dead letters from before its positions are not on their way yet.
+    Letters,
+    /// Others of this worker are written first: all of it is written, and of one at a time.
+    Turn,
+    /// Nothing.
+    Free,
 }
 
 impl<C: Checkpoint> Flusher<C> {
@@ -87,14 +99,29 @@ impl<C: Checkpoint> Flusher<C> {
     }
 
     /// A shard has come, with its chain. Until something changes, nothing of it is owed to the
-    /// checkpoint.
-    pub fn adopt(&mut self, at: usize, chain: Chain) {
+    /// checkpoint. One that was `followed` before is not written until it is
+    /// [`permitted`](Self::permit).
+    pub fn adopt(&mut self, at: usize, chain: Chain, followed: bool) {
         if at >= self.shards.len() {
             self.shards.resize_with(at + 1, || None);
         }
         if let Some(place) = self.shards.get_mut(at) {
-            *place = Some(ShardFlush { chain, owed: false });
+            let first = if followed { First::Letters } else { First::Free };
+            *place = Some(ShardFlush { chain, owed: false, first });
         }
+    }
+
+    /// The dead letters from before the positions of the shard at a place are on their way.
+    pub fn permit(&mut self, at: usize) {
+        if let Some(Some(shard)) = self.shards.get_mut(at) {
+            shard.first = First::Turn;
+            self.due = WallMs(0);
+        }
+    }
+
+    /// Whether a shard is not in the checkpoint yet as it was when it came.
+    fn any_first(&self) -> bool {
+        self.shards.iter().flatten().any(|shard| shard.first != First::Free)
     }
 
     /// The shard at a place is written once more, as soon as can be.
@@ -157,15 +184,24 @@ impl<C: Checkpoint> Flusher<C> {
         }
         let mut places = Vec::new();
         let mut flushes = Vec::new();
+        // Everything of one shard is written before that of the next, else memory would hold it all
+        // twice.
+        let waits = |shard: &ShardFlush| {
+            let pending = shard.chain.pending();
+            pending.is_some_and(|flush| matches!(flush.body, FlushBody::Snapshot(_)))
+        };
+        let mut turn = !self.shards.iter().flatten().any(waits);
         for at in 0..self.shards.len() {
-            if let Some(flush) = self.flush_of(at, engine, published, latest) {
+            if let Some(flush) = self.flush_of(at, engine, published, latest, &mut turn) {
                 places.push((at, flush.tenure));
                 flushes.push(flush);
             }
         }
         self.owed = !flushes.is_empty();
         if flushes.is_empty() {
-            self.shared.status.flushed(self.worker, now); // nothing is owed
+            if !self.any_first() {
+                self.shared.status.flushed(self.worker, now); // nothing is owed
+            }
             return;
         }
         self.started = now;
@@ -234,11 +270,12 @@ impl<C: Checkpoint> Flusher<C> {
         match failure {
             None => {
                 self.shared.metrics.flush_seconds.observe(now.since(self.started).as_secs_f64());
-                if lost == 0 {
+                if lost == 0 && !self.any_first() {
                     self.shared.status.flushed(self.worker, self.covers);
                 }
-                if self.hurried {
-                    self.due = now; // the stop waits for a look that finds nothing left
+                let mut shards = self.shards.iter().flatten();
+                if self.hurried || shards.any(|shard| shard.first == First::Turn) {
+                    self.due = now; // the next one's turn; or a stop waits until nothing is left
                 }
                 if std::mem::take(&mut self.failing) {
                     self.shared.status.works(Component::Checkpoint, self.worker);
@@ -266,8 +303,14 @@ impl<C: Checkpoint> Flusher<C> {
         engine: &mut Engine,
         published: Second,
         latest: WallMs,
+        turn: &mut bool,
     ) -> Option<Flush> {
         let shard = self.shards.get_mut(at)?.as_mut()?;
+        match shard.first {
+            First::Letters if !Bug::FollowedLettersNotAwaited.on() => return None,
+            First::Turn if !shard.owed && !std::mem::take(turn) => return None,
+            First::Letters | First::Turn | First::Free => shard.first = First::Free,
+        }
         let published = engine.published(at, published)?;
         if Bug::MergedAfterUnknown.on() && shard.chain.pending().is_some() {
             shard.chain.drop_pending();
@@ -321,6 +364,10 @@ mod tests {
             Ok(Page::default())
         }
 
+        async fn peek(&self, _: ShardId, _: Option<String>) -> Result<Page, CheckpointError> {
+            Ok(Page::default())
+        }
+
         async fn newest(&self, _: &[ShardId]) -> Result<Vec<Option<Bytes>>, CheckpointError> {
             Ok(Vec::new())
         }
@@ -355,7 +402,7 @@ mod tests {
         let checkpoint = Arc::new(Scripted(std::sync::Mutex::new(verdicts.to_vec())));
         let mut flusher =
             Flusher::new(checkpoint, None, Arc::new(shared), 0, windows, IDLE_INTERVAL);
-        flusher.adopt(0, Chain::new(ShardId(0), 1, 0, WallMs(0)));
+        flusher.adopt(0, Chain::new(ShardId(0), 1, 0, WallMs(0)), false);
         // What a flush covers that is begun at each of these moments, once it is answered.
         for (begun, covered) in [(10, 0), (70, 10), (80, 10), (90, 90)] {
             let begun = WallMs(begun * 1_000);

@@ -42,7 +42,7 @@ pub struct Leaving {
 impl<C: Checkpoint> Worker<C> {
     /// Takes a shard in.
     pub(super) fn adopt(&mut self, one: Recovered, targets: &BTreeMap<Partition, Offset>) {
-        let Recovered { id, shard, chain, published, claimed, latest, .. } = one;
+        let Recovered { id, shard, chain, published, claimed, latest, unheard, .. } = one;
         let Some(at) = self.engine.place(id) else { return };
         // Not before: what had expired by then is missing from windows that end before.
         self.latest = self.latest.max(latest.start());
@@ -51,7 +51,7 @@ impl<C: Checkpoint> Worker<C> {
         let published = published.unwrap_or_else(|| claimed.second());
         let earlier = published.max(claimed.second());
         self.engine.adopt(id, shard, targets.clone(), published, earlier);
-        self.flusher.adopt(at, chain);
+        self.flusher.adopt(at, chain, unheard.is_some());
     }
 
     /// Opens the shards that have caught up.

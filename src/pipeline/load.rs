@@ -3,7 +3,7 @@
 use crate::domain::shard::Shard;
 use crate::domain::time::Second;
 use crate::domain::token::ShardId;
-use crate::ports::{Checkpoint, CheckpointError};
+use crate::ports::{CheckpointError, Page};
 use crate::sabotage::Bug;
 use crate::wire::checkpoint::{self, CodecError, Entry};
 
@@ -15,16 +15,19 @@ pub(super) struct Reach {
     pub(super) latest: Second,
 }
 
-/// Loads a shard's changelog into it.
-pub(super) async fn load<C: Checkpoint>(
-    checkpoint: &C,
+/// Loads a shard's changelog into it, page by page.
+pub(super) async fn load<F>(
     id: ShardId,
     shard: &mut Shard,
-) -> Result<Reach, CheckpointError> {
+    page: impl Fn(Option<String>) -> F,
+) -> Result<Reach, CheckpointError>
+where
+    F: Future<Output = Result<Page, CheckpointError>>,
+{
     let mut cursor = None;
     let mut reach: Option<Reach> = None;
     loop {
-        let page = checkpoint.load(id, cursor).await?;
+        let page = page(cursor).await?;
         let skipped = page.cursor.is_some() && Bug::PageSkipped.on();
         for blob in &page.blobs {
             // An error ends the load, and what was restored goes with the shard.

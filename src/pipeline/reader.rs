@@ -21,6 +21,7 @@ use super::recover::Recovered;
 use super::route::{Batch, Rejected, Router};
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
+use crate::domain::shard::Shard;
 use crate::domain::time::WallMs;
 use crate::domain::token::{SHARDS, ShardId};
 use crate::ports::{Fetched, LogError, RecordView, TradeLog};
@@ -46,6 +47,12 @@ pub enum Event {
     },
     /// Take this shard in: it is open when each partition has been read to where it ended.
     Adopt(Box<Recovered>, Arc<BTreeMap<Partition, Offset>>),
+    /// Follow this shard, which another member has.
+    Follow(ShardId, Box<Shard>),
+    /// Follow these no more, and say what was here of them.
+    Unfollow(Cover, oneshot::Sender<Vec<(ShardId, Shard)>>),
+    /// What was rejected before the positions of these shards is on its way: they may be written.
+    Heard(Cover),
     /// Let shards go.
     Release(Release),
     /// Publish between ticks.
@@ -256,7 +263,9 @@ impl<L: TradeLog> Reader<L> {
         let Fetched { records, unreadable, next, .. } = fetched;
         metrics.unreadable_batches.inc_by(u64::try_from(unreadable.len()).unwrap_or(0));
         let records = Arc::new(records);
-        let mut routing = self.router.route(partition, &records, from..next, cover, now);
+        let silent = self.reading.silent();
+        let routing = self.router.route(partition, &records, from..next, cover, now);
+        let mut routing = routing.silent_of(&silent);
         loop {
             let rejected = routing.read_on();
             if rejected.is_empty() {
@@ -265,7 +274,7 @@ impl<L: TradeLog> Reader<L> {
             self.reject(rejected).await;
         }
         let routed = routing.finish();
-        let answers = cover.contains(ShardId::answering_for(partition, SHARDS))
+        let answers = cover.without(&silent).contains(ShardId::answering_for(partition, SHARDS))
             && !Bug::UnreadableNotReported.on();
         let unreadable = unreadable.iter().filter(|_| answers);
         let unreadable = unreadable.map(|range| self.router.unreadable(partition, range, now));

@@ -19,8 +19,10 @@ pub struct Reading(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The shards of this process: what a new partition's reader covers.
+    /// The shards that are read for: what a new partition's reader covers.
     owned: Cover,
+    /// Those among them that are another member's: what is rejected of them it says.
+    silent: Cover,
     cursors: BTreeMap<Partition, Cursor>,
 }
 
@@ -57,10 +59,31 @@ impl Reading {
         state.cursors.keys().copied().collect()
     }
 
+    /// As [`own`](Self::own), of shards that another member has.
+    pub fn follow(&self, shards: &Cover) -> Vec<Partition> {
+        let mut state = self.lock();
+        state.silent = state.silent.with(shards);
+        drop(state);
+        self.own(shards)
+    }
+
+    /// The shards of which nothing is said.
+    #[must_use]
+    pub fn silent(&self) -> Cover {
+        self.lock().silent.clone()
+    }
+
+    /// The partitions that are read.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<Partition> {
+        self.lock().cursors.keys().copied().collect()
+    }
+
     /// These shards are not read for any more.
     pub fn disown(&self, shards: &Cover) {
         let mut state = self.lock();
         state.owned = state.owned.without(shards);
+        state.silent = state.silent.without(shards);
         for cursor in state.cursors.values_mut() {
             cursor.cover = cursor.cover.without(shards);
         }

@@ -18,6 +18,7 @@ use super::Shared;
 use super::backoff::Backoff;
 use super::chain::Chain;
 use super::load::{Reach, load};
+use super::promote::{newest, promote};
 use super::shared::CLOCK_WAIT;
 use crate::domain::budget::Budget;
 use crate::domain::cover::Cover;
@@ -29,6 +30,7 @@ use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::{Component, WHOLE};
+use crate::wire::checkpoint::Entry;
 
 /// Shards that load at the same time.
 const PARALLEL_LOADS: usize = 16;
@@ -52,7 +54,9 @@ pub struct Recovered {
     /// How far the clock had gone when the checkpoint was written.
     pub latest: Second,
     /// Positions of a checkpoint that cannot be used: all before them has its dead letters.
-    handled: BTreeMap<Partition, Offset>,
+    pub(super) handled: BTreeMap<Partition, Offset>,
+    /// It was followed here, and has not told what was rejected from these positions on.
+    pub(super) unheard: Option<BTreeMap<Partition, Offset>>,
 }
 
 /// How shards are recovered.
@@ -73,7 +77,8 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Claims and loads shards, in the order of their ids.
+    /// Claims and loads shards, in the order of their ids. Those that were followed here are taken
+    /// as they are, if they can be.
     ///
     /// # Errors
     /// The checkpoint was written by a newer version.
@@ -81,19 +86,26 @@ impl Recovery {
         &self,
         checkpoint: &Arc<C>,
         shards: &Cover,
+        followed: Vec<(ShardId, Shard)>,
     ) -> Result<Vec<Recovered>, CheckpointError> {
+        let mut followed: BTreeMap<_, _> = followed.into_iter().collect();
         let first = shards.shards().next();
         // A task each: decoding is work for all cores.
         let start = |shard| {
             let (recovery, checkpoint) = (self.clone(), Arc::clone(checkpoint));
-            let speaks = first == Some(shard);
-            let load = async move { recovery.shard(&*checkpoint, shard, speaks).await };
+            let (speaks, followed) = (first == Some(shard), followed.remove(&shard));
+            let load = async move { recovery.shard(&*checkpoint, shard, followed, speaks).await };
             AbortOnDropHandle::new(tokio::spawn(load))
         };
         let loads = stream::iter(shards.shards()).map(start).buffered(PARALLEL_LOADS);
         let recovered = loads.collect::<Vec<_>>().await;
         self.shared.status.works(Component::Checkpoint, WHOLE);
         recovered.into_iter().map(|loaded| loaded.unwrap_or_else(fail)).collect()
+    }
+
+    /// One that holds nothing.
+    pub(super) fn empty(&self, end: Second, floor: Second) -> Shard {
+        Shard::new(self.windows.clone(), Arc::clone(&self.budget), end, floor)
     }
 
     /// Sets every shard's position of every partition; answers where each partition is read from.
@@ -154,12 +166,13 @@ impl Recovery {
         &self,
         checkpoint: &C,
         id: ShardId,
+        mut followed: Option<Shard>,
         speaks: bool,
     ) -> Result<Recovered, CheckpointError> {
         let mut backoff = Backoff::new();
         loop {
             let now = self.shared.clock.now();
-            match self.attempt(checkpoint, id, now).await {
+            match self.attempt(checkpoint, id, &mut followed, now).await {
                 // All shards wait for the same thing: the first of them says so.
                 Err(cause) if !cause.is_final() && speaks => {
                     self.shared.start_waits(Component::Checkpoint, &cause, &mut backoff).await;
@@ -174,6 +187,7 @@ impl Recovery {
         &self,
         checkpoint: &C,
         id: ShardId,
+        followed: &mut Option<Shard>,
         now: WallMs,
     ) -> Result<Recovered, CheckpointError> {
         let sequence = checkpoint.claim(id).await?;
@@ -181,7 +195,7 @@ impl Recovery {
         // Where the longest window begins now. Without a checkpoint nothing older is of use; with
         // one, what was active since its last tick still owes a closing message.
         let oldest = now.second().plus(-i64::from(self.windows.longest()));
-        let shard = |floor| Shard::new(self.windows.clone(), self.budget.clone(), oldest, floor);
+        let shard = |floor| self.empty(oldest, floor);
         let chain = Chain::new(id, tenure, sequence, now);
         let fresh = |chain| Recovered {
             id,
@@ -191,12 +205,27 @@ impl Recovery {
             published: None,
             latest: now.second(),
             handled: BTreeMap::new(),
+            unheard: None,
         };
         if sequence == 0 {
             return Ok(fresh(chain));
         }
+        if followed.is_some()
+            && let Some(newest) = newest(checkpoint, id).await?
+            && let Some(shard) = followed.take().and_then(|it| promote(it, &newest, (now, oldest)))
+        {
+            let Entry { published, latest, positions } = newest;
+            let chain = if Bug::FollowedTakenForWritten.on() { chain } else { chain.rewriting() };
+            return Ok(Recovered {
+                shard,
+                published: Some(published),
+                latest: latest.max(now.second()),
+                unheard: Some(positions.into_iter().collect()),
+                ..fresh(chain)
+            });
+        }
         let mut loaded = shard(Second(i64::MIN));
-        match load(checkpoint, id, &mut loaded).await {
+        match load(id, &mut loaded, |cursor| checkpoint.load(id, cursor)).await {
             Ok(reach) if ahead(reach.latest, now) => {
                 error!(
                     shard = id.0,
@@ -213,9 +242,7 @@ impl Recovery {
                 loaded.advance(oldest);
                 // The clock may be set back before the first tick: its windows end here already.
                 let latest = latest.max(now.second());
-                let (shard, published) = (loaded, Some(published));
-                let handled = BTreeMap::new();
-                Ok(Recovered { id, shard, chain, published, claimed: now, latest, handled })
+                Ok(Recovered { shard: loaded, published: Some(published), latest, ..fresh(chain) })
             }
             Err(CheckpointError::Damaged { cause, .. }) => {
                 self.shared.metrics.checkpoint_damaged.inc();
@@ -245,7 +272,7 @@ fn fail<T>(error: JoinError) -> T {
 
 /// Whether a checkpoint was written by a clock too far ahead to be waited for: it may have dropped
 /// what the windows of now hold.
-fn ahead(latest: Second, now: WallMs) -> bool {
+pub(super) fn ahead(latest: Second, now: WallMs) -> bool {
     latest > now.plus(CLOCK_WAIT).second_after() && !Bug::ClockTrusted.on()
 }
 
@@ -322,6 +349,7 @@ mod tests {
                 published: Some(Second(0)),
                 latest: Second(0),
                 handled: BTreeMap::new(),
+                unheard: None,
             }
         });
         let ranges = log.partitions().await.expect("ranges");

@@ -17,7 +17,7 @@ use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
 use crate::domain::time::{EventTime, WallMs};
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::{SHARDS, ShardId, TokenHash};
 use crate::domain::trade::Trade;
 use crate::pool::Pool;
 use crate::ports::records::Place;
@@ -77,8 +77,10 @@ struct Open<'a> {
 pub struct Routed {
     /// One per worker.
     pub batches: Vec<Batch>,
-    /// Elements read: trades of covered shards, and rejected ones.
+    /// Elements read: trades of covered shards, and rejected ones; none of those that are followed.
     pub elements: u64,
+    /// Shards that are followed, if there are any.
+    silent: Option<Cover>,
 }
 
 /// A rejected thing with its reason, ready to send.
@@ -138,7 +140,7 @@ impl Router {
             next: 0,
             open: None,
             scanner: Scanner::new(),
-            routed: Routed { batches, elements: 0 },
+            routed: Routed { batches, elements: 0, silent: None },
             wanted: (!cover.is_all()).then(|| cover.clone()),
             answers: cover.contains(ShardId::answering_for(partition, SHARDS)),
         }
@@ -189,6 +191,14 @@ impl Router {
 }
 
 impl Routing<'_> {
+    /// Of these shards trades are read, and what is rejected is another member's matter.
+    #[must_use]
+    pub fn silent_of(mut self, shards: &Cover) -> Self {
+        self.answers &= !shards.contains(ShardId::answering_for(self.partition, SHARDS));
+        self.routed.silent = shards.shards().next().map(|_| shards.clone());
+        self
+    }
+
     /// Reads on until enough was rejected for one batch of dead letters, or to the end: whatever a
     /// record holds, no more than that waits in memory. Nothing rejected: all is read.
     pub fn read_on(&mut self) -> Vec<Rejected> {
@@ -229,6 +239,7 @@ impl Routing<'_> {
                 Some(None)
             }
             Element::Rejected { hash: None, .. } if !self.answers => Some(None),
+            Element::Rejected { hash: Some(hash), .. } if self.routed.is_silent(hash) => Some(None),
             Element::Rejected { index, bytes, reason, message, .. } => {
                 self.routed.elements += 1;
                 let head = open.head.get_or_insert_with(|| open.record.without_value());
@@ -287,6 +298,10 @@ impl Routing<'_> {
 }
 
 impl Routed {
+    fn is_silent(&self, hash: TokenHash) -> bool {
+        self.silent.as_ref().is_some_and(|silent| silent.contains(hash.shard()))
+    }
+
     /// Takes back what was read of a record, the last one.
     fn forget(&mut self, record: u32) {
         for batch in &mut self.batches {
@@ -303,7 +318,7 @@ impl Routed {
         (index, element, trade): (u32, &[u8], &Trade<'_>),
     ) {
         let Trade { token, hash, side, native, usd, price, at } = *trade;
-        self.elements += 1;
+        self.elements += u64::from(!self.is_silent(hash));
         let worker = usize::from(hash.shard().0) % self.batches.len();
         let Some(Batch { records, list, .. }) = self.batches.get_mut(worker) else { return };
         let token = part_of(value, token.as_bytes(), record.place()).unwrap_or_else(|| {

@@ -14,15 +14,18 @@ use tracing::{info, warn};
 use super::backoff::Backoff;
 use super::custody::{Custody, Stage};
 use super::mailbox::Mailbox;
+use super::promote::unheard;
 use super::reader::{Event, Reader, Release};
 use super::recover::{Recovered, Recovery};
 use super::run::{Ended, StartError};
+use super::standby::{Standbys, behind, take};
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
 use crate::domain::token::{SHARDS, ShardId};
 use crate::ports::group::Assignment;
 use crate::ports::{Checkpoint, PartitionRange, TradeLog};
+use crate::sabotage::Bug;
 use crate::status::{Component, Phase, WHOLE};
 
 /// How often a shard is taken back that is this process' by the group's word, in one membership.
@@ -34,6 +37,7 @@ const TAKEN_BACK: u32 = 3;
 pub(super) struct Steward<L, C> {
     custody: Arc<Custody>,
     mailbox: Arc<Mailbox>,
+    standbys: Standbys<L, C>,
     adopter: Adopter<L, C>,
     /// Where the partitions' readers begin, told once.
     starts: Option<oneshot::Sender<BTreeMap<Partition, Offset>>>,
@@ -90,6 +94,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
     ) -> Self {
         Self {
             began: adopter.reader.shared.clock.now(),
+            standbys: Standbys::new(Arc::clone(&custody), adopter.clone()),
             custody,
             mailbox,
             adopter,
@@ -128,6 +133,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                     Err(_) => return std::future::pending().await, // the runtime is shutting down
                 },
                 () = finished(&mut self.release) => self.release = None,
+                () = self.standbys.stepped() => {}
             }
         }
     }
@@ -173,6 +179,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.let_go(&wanted, &here, membership);
         self.take_in(&wanted, &here, membership, permitted);
         self.note_ready(assignment);
+        self.standbys.follow(&assignment.standby, &self.custody.shards());
         false
     }
 
@@ -225,6 +232,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                 && (permitted || !self.fenced.contains(*shard))
         };
         let new = Cover::of(wanted.shards().filter(free));
+        let Some(new) = self.standbys.first(new) else { return };
         let starts = self.starts.take_if(|_| here.is_empty());
         let shared = &self.adopter.reader.shared;
         if new.shards().next().is_none() && starts.is_none() {
@@ -242,8 +250,8 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.custody.set(new.shards(), Stage::Joining);
         self.fenced = self.fenced.without(&new);
         self.coming = self.coming.with(&new);
-        let adopter = self.adopter.clone();
-        self.adoptions.spawn(async move { adopter.adopt(new, starts).await });
+        let (adopter, followed) = (self.adopter.clone(), self.standbys.take_out(&new));
+        self.adoptions.spawn(async move { adopter.adopt(new, followed, starts).await });
     }
 
     /// Ready when the first shards are open. Where a newcomer has none yet, others may have to let
@@ -271,15 +279,18 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
 }
 
 impl<L: TradeLog, C: Checkpoint> Adopter<L, C> {
-    /// Claims, loads, hands to the workers, and reads what was missed; `starts` begins the reading
-    /// of all partitions, where nothing is read yet.
+    /// Claims, loads or takes what was `followed`, hands to the workers, and reads what was missed;
+    /// `starts` begins the reading of all partitions, where nothing is read yet.
     async fn adopt(
         self,
         shards: Cover,
+        followed: Cover,
         starts: Option<oneshot::Sender<BTreeMap<Partition, Offset>>>,
     ) -> Result<Adopted, StartError> {
-        let recovered = self.recovery.shards(&self.checkpoint, &shards).await?;
+        let followed = take(&self.reader.workers, &followed).await;
+        let recovered = self.recovery.shards(&self.checkpoint, &shards, followed).await?;
         let (recovered, ranges, expected) = self.positions(recovered).await;
+        let unheard = unheard(&recovered, &ranges);
         let Self { reader, .. } = self;
         let Reader { reading, shared, workers, .. } = &reader;
         let targets = Arc::new(ranges.iter().map(|range| (range.partition, range.end)).collect());
@@ -300,16 +311,11 @@ impl<L: TradeLog, C: Checkpoint> Adopter<L, C> {
             drop(starts.send(expected)); // stopping, if nobody hears it
             return Ok(Adopted(shards));
         }
-        let rewind = |(partition, from): (Partition, Offset)| {
-            let rewound = reader.clone().rewind(partition, from, shards.clone());
-            AbortOnDropHandle::new(tokio::spawn(rewound))
-        };
-        let behind = expected.into_iter().filter(|(partition, _)| read.contains(partition));
-        for rewound in behind.map(rewind).collect::<Vec<_>>() {
-            if let Err(error) = rewound.await
-                && error.is_panic()
-            {
-                std::panic::resume_unwind(error.into_panic());
+        let read = reader.rewind(behind(read, &expected), &shards).await;
+        let forgotten = Bug::FollowedLettersForgotten.on();
+        if read && (forgotten || reader.rewind(unheard, &shards).await) {
+            for worker in workers {
+                drop(worker.send(Event::Heard(shards.clone())).await); // stopping, if nobody hears
             }
         }
         Ok(Adopted(shards))
@@ -345,7 +351,7 @@ impl<L: TradeLog, C: Checkpoint> Adopter<L, C> {
 }
 
 /// Returns when a release is over; never where there is none.
-async fn finished(release: &mut Option<AbortOnDropHandle<()>>) {
+pub(super) async fn finished(release: &mut Option<AbortOnDropHandle<()>>) {
     let Some(release) = release else { return std::future::pending().await };
     if let Err(error) = release.await
         && error.is_panic()

@@ -173,6 +173,7 @@ impl Crew<'_> {
             refused: VecDeque::new(),
             router: Arc::clone(&self.router),
             custody: Arc::clone(self.custody),
+            followed: self.custody.published().subscribe(),
             latest: self.shared.clock.now(),
             publish_interval: *publish_interval,
             next_tick: WallMs(i64::MAX),

@@ -1,5 +1,5 @@
 //! The loop of one worker: wait for one event, apply it to the engine, perform what follows.
-//! Events: a batch, a shard that comes or is to go, an order to publish, a query, the time (tick,
+//! Events: a batch, a shard that comes, is to go or is followed, an order to publish, a query, the time (tick,
 //! flush, fold), the verdicts of a flush, the end of the input.
 //!
 //! Invariants:
@@ -13,11 +13,11 @@
 //! - Windows never end earlier than windows did before: after a clock that was set back, ticks wait
 //!   for it, or the worker ends and all is rebuilt.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
@@ -38,6 +38,7 @@ use super::shared::CLOCK_WAIT;
 use super::tick::Tick;
 use crate::domain::reject::Reason;
 use crate::domain::time::{Second, WallMs};
+use crate::domain::token::ShardId;
 use crate::ports::{Checkpoint, Message, Wanted};
 use crate::sabotage::Bug;
 
@@ -77,6 +78,8 @@ pub struct Worker<C> {
     pub router: Arc<Router>,
     /// Which shards are here, and whether they may be published.
     pub custody: Arc<Custody>,
+    /// The last ticks that were published of shards that are followed.
+    pub followed: watch::Receiver<Arc<BTreeMap<ShardId, Second>>>,
     /// The latest that the clock has ever shown, before this start too.
     pub latest: WallMs,
     /// Time between ticks.
@@ -138,6 +141,7 @@ impl<C: Checkpoint> Worker<C> {
                 self.say(asked, now).await;
             }
             self.fold(now);
+            self.follow_on();
             // Not while a refused trade waits for room: the flush would pass its position.
             let mut wake = if asked.is_empty() { self.next_tick } else { now };
             wake = wake.min(self.let_go_when_written(now));
@@ -205,6 +209,9 @@ impl<C: Checkpoint> Worker<C> {
                 self.engine.retarget(partition, end);
             }
             Event::Adopt(recovered, targets) => self.adopt(*recovered, &targets),
+            Event::Follow(id, shard) => self.engine.follow(id, *shard),
+            Event::Unfollow(shards, to) => self.unfollow(&shards, to),
+            Event::Heard(shards) => self.permit(&shards),
             Event::Release(release) => return Some(Asked::Release(release)),
             Event::Order(order) => return Some(Asked::Order(order)),
             Event::Query(query) => return Some(Asked::Query(query)),
@@ -220,12 +227,14 @@ impl<C: Checkpoint> Worker<C> {
         span.record("counted", absorbed.counted).record("late", absorbed.late);
         span.record("duplicate", absorbed.duplicate).record("refused", absorbed.refused.len());
         self.shared.absorbed(absorbed, now);
+        let spoiled = absorbed.spoiled.clone();
         if self.dead_letters.is_some() {
             for &(trade, reason) in &absorbed.refused {
                 let letter = self.router.refused(batch, trade, reason, refusal(reason), now);
                 self.refused.extend(letter);
             }
         }
+        self.spoil(&spoiled);
     }
 
     /// Publishes what a tick at this moment would, but for closing messages. The next tick's end is

@@ -21,6 +21,8 @@ pub struct Assignment {
     pub membership: u64,
     /// The shards of this process.
     pub shards: BTreeSet<ShardId>,
+    /// Shards of others that it is to follow.
+    pub standby: BTreeSet<ShardId>,
     /// All members, this one among them, in the order of their ids. None: there is no group, this
     /// process is alone.
     pub members: Vec<Member>,
@@ -35,6 +37,8 @@ pub struct Member {
     pub address: String,
     /// Its shards.
     pub shards: BTreeSet<ShardId>,
+    /// Shards of others that it is to follow.
+    pub standby: BTreeSet<ShardId>,
     /// Whether it is this process.
     pub here: bool,
 }

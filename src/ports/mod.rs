@@ -178,6 +178,14 @@ pub trait Checkpoint: Send + Sync + 'static {
         cursor: Option<String>,
     ) -> impl Future<Output = Result<Page, CheckpointError>> + Send;
 
+    /// As [`load`](Self::load), of a shard that another owner may have and write on. What was put
+    /// in place of its changelog between two pages is never taken for the rest of it.
+    fn peek(
+        &self,
+        shard: ShardId,
+        cursor: Option<String>,
+    ) -> impl Future<Output = Result<Page, CheckpointError>> + Send;
+
     /// The newest entry's blob of each of these shards, whoever owns them; `None` where there is
     /// none.
     fn newest(

@@ -171,16 +171,43 @@ impl RedisCheckpoint {
         format!("{}:{}", self.token, flush.tenure).into()
     }
 
-    /// Where loading begins: the claim must still be ours.
-    async fn first_cursor(&self, shard: ShardId) -> Result<Option<Cursor>, CheckpointError> {
-        let fields = ["tok", "seq", "lastid"].map(Value::from);
+    /// Where loading begins: the claim must still be ours, if we have one.
+    async fn first_cursor(
+        &self,
+        shard: ShardId,
+        claimed: bool,
+    ) -> Result<Option<Cursor>, CheckpointError> {
+        let fields = ["tok", "seq", "lastid", "snap"].map(Value::from);
         let mut args = vec![Value::from(self.key(shard, "meta"))];
         args.extend(fields);
         let answer = one(self.client.send(vec![Call::keyed("HMGET", 0, args)]).await);
         match Meta::of(answer.map_err(unreachable(shard))?) {
-            Some(meta) if meta.token == self.token => Ok(meta.cursor()),
+            Some(meta) if !claimed || meta.token == self.token => Ok(meta.cursor()),
             _ => Err(damaged(shard, "the claim is gone")),
         }
+    }
+
+    async fn page(
+        &self,
+        shard: ShardId,
+        cursor: Option<String>,
+        claimed: bool,
+    ) -> Result<Page, CheckpointError> {
+        let _slot = self.loads.acquire().await;
+        let cursor = match cursor {
+            Some(text) => Cursor::parse(&text).ok_or_else(|| damaged(shard, "wrong cursor"))?,
+            None => match self.first_cursor(shard, claimed).await? {
+                Some(cursor) => cursor,
+                None => return Ok(Page::default()),
+            },
+        };
+        let range = Call::keyed("XRANGE", 0, cursor.range(&self.key(shard, "log")));
+        let fields = vec![Value::from(self.key(shard, "meta")), "snap".into()];
+        let calls = vec![range, Call::keyed("HGET", 0, fields)];
+        let mut answers = self.client.send(calls).await.into_iter();
+        let mut next = || one(answers.next().into_iter().collect()).map_err(unreachable(shard));
+        let (entries, snapshot) = (next()?, next()?);
+        read_page(&cursor, entries, snapshot).map_err(|cause| damaged(shard, cause))
     }
 }
 
@@ -203,17 +230,11 @@ impl Checkpoint for RedisCheckpoint {
     }
 
     async fn load(&self, shard: ShardId, cursor: Option<String>) -> Result<Page, CheckpointError> {
-        let _slot = self.loads.acquire().await;
-        let cursor = match cursor {
-            Some(text) => Cursor::parse(&text).ok_or_else(|| damaged(shard, "wrong cursor"))?,
-            None => match self.first_cursor(shard).await? {
-                Some(cursor) => cursor,
-                None => return Ok(Page::default()),
-            },
-        };
-        let call = Call::keyed("XRANGE", 0, cursor.range(&self.key(shard, "log")));
-        let answer = one(self.client.send(vec![call]).await).map_err(unreachable(shard))?;
-        read_page(&cursor, answer).map_err(|cause| damaged(shard, cause))
+        self.page(shard, cursor, true).await
+    }
+
+    async fn peek(&self, shard: ShardId, cursor: Option<String>) -> Result<Page, CheckpointError> {
+        self.page(shard, cursor, false).await
     }
 
     async fn newest(&self, shards: &[ShardId]) -> Result<Vec<Option<Bytes>>, CheckpointError> {

@@ -1,6 +1,7 @@
 //! Reading a shard's changelog page by page, up to the entry that was the last when it began.
 //! Pure: what to ask for and what an answer means. A changelog that does not reach that entry is
-//! never taken for a whole one.
+//! never taken for a whole one, nor are pages of two: with each it is asked which snapshot it began
+//! with.
 
 use bytes::Bytes;
 use fred::types::Value;
@@ -13,19 +14,23 @@ pub(super) struct Meta {
     pub(super) token: String,
     sequence: String,
     last: String,
+    snapshot: String,
 }
 
 impl Meta {
-    /// Of the answer to `HMGET tok seq lastid`; `None` where a field is missing.
+    /// Of the answer to `HMGET tok seq lastid snap`; `None` where a field is missing.
     pub(super) fn of(answer: Value) -> Option<Self> {
-        let mut fields = answer.into_array().into_iter().map(Value::into_string);
-        Some(Self { token: fields.next()??, sequence: fields.next()??, last: fields.next()?? })
+        let mut fields = answer.into_array().into_iter();
+        let mut field = || fields.next().and_then(Value::into_string);
+        let (token, sequence, last) = (field()?, field()?, field()?);
+        Some(Self { token, sequence, last, snapshot: field().unwrap_or_else(no_snapshot) })
     }
 
     /// Where reading begins; `None` where nothing was ever written.
     pub(super) fn cursor(self) -> Option<Cursor> {
-        let Self { sequence, last, .. } = self;
-        (sequence != "0").then(|| Cursor { from: "-".to_owned(), last, count: FIRST_COUNT })
+        let Self { sequence, last, snapshot, .. } = self;
+        let (from, count) = ("-".to_owned(), FIRST_COUNT);
+        (sequence != "0").then_some(Cursor { from, last, count, snapshot })
     }
 }
 
@@ -35,6 +40,8 @@ pub(super) struct Cursor {
     from: String,
     last: String,
     count: usize,
+    /// The number of the snapshot that the changelog began with; 0: none.
+    snapshot: String,
 }
 
 impl Cursor {
@@ -43,7 +50,7 @@ impl Cursor {
         let mut words = text.split(' ').map(str::to_owned);
         let (from, last) = (words.next()?, words.next()?);
         let count = words.next()?.parse().ok()?;
-        Some(Self { from, last, count })
+        Some(Self { from, last, count, snapshot: words.next()?.to_owned() })
     }
 
     /// The arguments of `XRANGE`.
@@ -56,12 +63,20 @@ impl Cursor {
     fn after(&self, id: &str, bytes: usize) -> String {
         let fitting = self.count.saturating_mul(PAGE_BYTES) / bytes.max(1);
         let count = fitting.clamp(1, self.count.saturating_mul(COUNT_GROWTH).min(MAX_COUNT));
-        format!("({id} {} {count}", self.last)
+        format!("({id} {} {count} {}", self.last, self.snapshot)
     }
 }
 
-/// The page of an answer to [`Cursor::range`], or what is wrong with it.
-pub(super) fn read_page(cursor: &Cursor, answer: Value) -> Result<Page, &'static str> {
+/// The page of an answer to [`Cursor::range`], and to `HGET snap` after it; or what is wrong with
+/// it.
+pub(super) fn read_page(
+    cursor: &Cursor,
+    answer: Value,
+    snapshot: Value,
+) -> Result<Page, &'static str> {
+    if snapshot.into_string().unwrap_or_else(no_snapshot) != cursor.snapshot {
+        return Err("it was written anew meanwhile");
+    }
     let entries = answer.into_array().into_iter().map(entry);
     let entries: Option<Vec<(String, Bytes)>> = entries.collect();
     let entries = entries.ok_or("an entry is not of our making")?;
@@ -78,6 +93,10 @@ pub(super) fn read_page(cursor: &Cursor, answer: Value) -> Result<Page, &'static
 pub(super) fn newest_blob(answer: Value) -> Result<Option<Bytes>, &'static str> {
     let first = answer.into_array().into_iter().next().map(entry);
     first.map(|one| one.map(|(_, blob)| blob).ok_or("an entry is not of our making")).transpose()
+}
+
+fn no_snapshot() -> String {
+    "0".to_owned()
 }
 
 /// `[id, [field, blob]]`

@@ -67,6 +67,7 @@ async fn joins(kafka: KafkaConfig, name: &str) {
         address: String::new(),
         session: Duration::from_secs(10),
         shards: 64,
+        replicas: 0,
     };
     let (mut seat, served) = seat();
     let (group, _status) = Group::new(kafka, group, served, Instant::now);

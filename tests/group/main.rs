@@ -25,5 +25,6 @@ fn config(instance: Option<&str>) -> GroupConfig {
         address: "here:8081".to_owned(),
         session: Duration::from_secs(10),
         shards: 64,
+        replicas: 0,
     }
 }

@@ -27,6 +27,9 @@ const TRADING_MS: u32 = 24_000;
 /// How long a member is not heard of before it is one no more.
 const SESSION: Duration = Duration::from_secs(3);
 
+/// Until those that follow know of the last tick: it is written, and asked for, every five seconds.
+const FOLLOWED: Duration = Duration::from_secs(12);
+
 /// Members at a time at most.
 const MEMBERS: usize = 4;
 
@@ -51,7 +54,9 @@ struct Member {
 impl Group {
     fn new(seed: u64) -> Self {
         let plan = Plan { seed, trading_ms: TRADING_MS, faults: Vec::new() };
-        let (mut world, group) = (World::new(&plan), LocalGroup::new(SHARDS));
+        // In every third life nobody follows, in every other third one or two.
+        let replicas = u16::try_from(seed % 3).unwrap();
+        let (mut world, group) = (World::new(&plan), LocalGroup::with_standbys(SHARDS, replicas));
         world.grouped = true;
         Self {
             world: Arc::new(world),
@@ -181,6 +186,8 @@ impl Group {
         let (at_ms, clock) = (world.elapsed_ms(), world.now().second().0);
         let healed = Healed { at_ms, clock, far_back: false, grouped: true };
         tokio::time::sleep(Duration::from_secs(14)).await;
+        // What is followed empties with the last ticks that the checkpoint says.
+        tokio::time::sleep(FOLLOWED).await;
         for member in &self.members {
             assert_eq!(member.process.ready(&world), Ok(()), "in peace it is ready again");
             let held = (member.process.budget.tokens(), member.process.budget.panes());

@@ -13,8 +13,9 @@ use crate::gate::Gate;
 use crate::plan::{Outage, Weather};
 use crate::world::{BATCH, MARKER, POISON, Published};
 
-/// Readers of a partition: its own, and one for shards that came later.
-const READERS: usize = 2;
+/// Readers of a partition: its own, one for shards that came later, and one for those that are
+/// followed.
+const READERS: usize = 3;
 
 pub(crate) struct SimLog(pub(crate) Arc<Gate>);
 

@@ -21,10 +21,13 @@ const PAGE: usize = 3;
 /// Shards that are claimed and loaded at a time.
 const PARALLEL_LOADS: usize = 16;
 
+/// Shards of others that are loaded at a time.
+const PARALLEL_PEEKS: usize = 2;
+
 pub(crate) struct SimCheckpoint {
     gate: Arc<Gate>,
     inner: Arc<LocalCheckpoint>,
-    /// What is being loaded.
+    /// What is being loaded, or looked at.
     pages: Mutex<BTreeMap<ShardId, Vec<Bytes>>>,
 }
 
@@ -56,6 +59,22 @@ impl SimCheckpoint {
             world.writes(last, self.gate.process);
         }
         flushes.iter().map(|flush| self.inner.apply(flush, number)).collect()
+    }
+
+    fn page(&self, shard: ShardId, cursor: Option<String>) -> Page {
+        let from = cursor.map_or(0, |cursor| cursor.parse().unwrap());
+        let pages = self.pages.lock().unwrap();
+        let whole = &pages[&shard];
+        let to = whole.len().min(from + PAGE);
+        let cursor = (to < whole.len()).then(|| to.to_string());
+        Page { blobs: whole[from..to].to_vec(), cursor }
+    }
+
+    /// A shard that was claimed goes on from this entry.
+    fn begins_at(&self, shard: ShardId, last: Option<&Bytes>) {
+        let Some(last) = last else { return };
+        let (world, entry) = (&self.gate.world, decode(last, |_| ()).unwrap());
+        world.ledger().loaded(self.gate.process, shard.0, &entry, world.writer(last));
     }
 
     /// What was sent takes effect after all, later.
@@ -96,34 +115,42 @@ impl Checkpoint for SimCheckpoint {
         if !self.ask(false, Weather::LoadFails).await {
             return Err(failed(shard));
         }
-        let from = match cursor {
-            Some(cursor) => cursor.parse().unwrap(),
-            None => {
-                let whole = self.inner.load(shard, None).await?;
-                self.pages.lock().unwrap().insert(shard, whole.blobs);
-                0
-            }
-        };
+        if cursor.is_none() {
+            let whole = self.inner.load(shard, None).await?;
+            self.pages.lock().unwrap().insert(shard, whole.blobs);
+        }
         self.gate.pass().await;
-        let pages = self.pages.lock().unwrap();
-        let whole = &pages[&shard];
-        let to = whole.len().min(from + PAGE);
-        if to < whole.len() {
-            return Ok(Page { blobs: whole[from..to].to_vec(), cursor: Some(to.to_string()) });
+        let page = self.page(shard, cursor);
+        if let Page { blobs, cursor: None } = &page {
+            self.begins_at(shard, blobs.last());
         }
-        if let Some(last) = whole.last() {
-            let writer = self.gate.world.writer(last);
-            let mut ledger = self.gate.world.ledger();
-            ledger.loaded(self.gate.process, shard.0, &decode(last, |_| ()).unwrap(), writer);
+        Ok(page)
+    }
+
+    async fn peek(&self, shard: ShardId, cursor: Option<String>) -> Result<Page, CheckpointError> {
+        let _one = self.gate.enter("peek".to_owned(), PARALLEL_PEEKS);
+        if !self.ask(false, Weather::LoadFails).await {
+            return Err(failed(shard));
         }
-        Ok(Page { blobs: whole[from..].to_vec(), cursor: None })
+        if cursor.is_none() {
+            let whole = self.inner.peek(shard, None).await?;
+            self.pages.lock().unwrap().insert(shard, whole.blobs);
+        }
+        self.gate.pass().await;
+        Ok(self.page(shard, cursor))
     }
 
     async fn newest(&self, shards: &[ShardId]) -> Result<Vec<Option<Bytes>>, CheckpointError> {
         if !self.ask(false, Weather::LoadFails).await {
             return Err(failed(shards[0]));
         }
-        self.inner.newest(shards).await
+        let newest = self.inner.newest(shards).await?;
+        self.gate.pass().await;
+        // Asked of one alone is for a shard that goes on from memory.
+        if let ([shard], [newest]) = (shards, &newest[..]) {
+            self.begins_at(*shard, newest.as_ref());
+        }
+        Ok(newest)
     }
 
     async fn flush(&self, flushes: &[Flush]) -> Vec<Result<Verdict, CheckpointError>> {

@@ -9,6 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::GroupConfig;
 use super::wire::{self, Subscription};
 use crate::domain::plan::{Claim, plan};
+use crate::domain::standby::standbys;
 use crate::domain::token::ShardId;
 use crate::ports::group::Member;
 
@@ -44,13 +45,16 @@ pub(super) fn plans(
     }
     let mut bytes = Vec::with_capacity(joined.len());
     for (topic, claims) in topics {
-        let planned = plan(&claims, config.shards).into_iter().map(|(id, shards)| Member {
+        let planned = plan(&claims, config.shards);
+        let mut followed = standbys(&claims, &planned);
+        let member = |(id, shards): (String, BTreeSet<ShardId>)| Member {
             address: addresses.remove(&id).unwrap_or_default(),
+            standby: followed.remove(&id).unwrap_or_default(),
             id,
             shards,
             here: false,
-        });
-        let members: Vec<_> = planned.collect();
+        };
+        let members: Vec<_> = planned.into_iter().map(member).collect();
         // Of another topic nobody here knows the partitions: none are shown.
         let partitions = if topic == config.topic { partitions } else { 0 };
         for (here, member) in members.iter().enumerate() {
@@ -92,6 +96,7 @@ mod tests {
             address: String::new(),
             session: Duration::from_secs(10),
             shards: 64,
+            replicas: 0,
         };
         let mut shares = BTreeMap::new();
         for (id, bytes) in plans(&config, 3, &joined).unwrap().plan {

@@ -40,8 +40,8 @@ pub struct Machine {
     /// What it brings to the next sync, if it leads.
     plan: Vec<(StrBytes, Bytes)>,
     standing: Standing,
-    /// What it was told last.
-    assigned: BTreeSet<ShardId>,
+    /// Itself, with what it was told last.
+    own: Member,
     /// What it said at the last join.
     claimed: BTreeSet<ShardId>,
     /// What it claimed and was not given: once it has let go of that, there is a second step.
@@ -75,7 +75,7 @@ impl Machine {
             synced_as: StrBytes::default(),
             plan: Vec::new(),
             standing: Standing { unbroken: false, generation: -1 },
-            assigned: BTreeSet::new(),
+            own: Member::default(),
             claimed: BTreeSet::new(),
             leaving: BTreeSet::new(),
             membership: 0,
@@ -136,9 +136,10 @@ impl Machine {
     /// What it was told counts, also before it is held.
     fn join(&mut self, now: Instant, held: &BTreeSet<ShardId>) -> Next {
         self.state = State::Joining;
-        self.claimed = held.union(&self.assigned).copied().collect();
-        let (owned, held) = (self.assigned.clone(), held.clone());
-        let claim = Claim { standing: self.standing, owned, held };
+        self.claimed = held.union(&self.own.shards).copied().collect();
+        let Member { shards: owned, standby: follows, .. } = self.own.clone();
+        let (standing, held, replicas) = (self.standing, held.clone(), self.config.replicas);
+        let claim = Claim { standing, owned, held, follows, replicas };
         let GroupConfig { topic, address, .. } = self.config.clone();
         let said = Subscription { topic, claim, address };
         match wire::subscription(&said) {
@@ -211,14 +212,13 @@ impl Machine {
             return Ok(());
         }
         if group.is_none_or(|group| group.members.is_empty()) {
-            self.assigned = (0..self.config.shards).map(ShardId).collect();
-            let member = Member {
+            self.own = Member {
                 address: self.config.address.clone(),
-                shards: self.assigned.clone(),
+                shards: (0..self.config.shards).map(ShardId).collect(),
                 here: true,
                 ..Member::default()
             };
-            self.tell(vec![member]);
+            self.tell(vec![self.own.clone()]);
         }
         self.state = State::Joining;
         Ok(())
@@ -277,7 +277,7 @@ impl Machine {
                 return Ok(());
             }
         };
-        (self.assigned, self.leaving) = Default::default();
+        (self.own, self.leaving) = Default::default();
         let withheld = leader::withheld(&members, self.config.shards);
         if let Some(own) = members.iter_mut().find(|member| member.here) {
             let stored = std::mem::replace(&mut own.id, self.who.member.to_string());
@@ -285,11 +285,11 @@ impl Machine {
                 // A static member began anew: nobody knows yet that its last process let go.
                 self.leaving = withheld;
             }
-            self.assigned.clone_from(&own.shards);
+            self.own = own.clone();
         }
         self.membership += u64::from(!self.standing.unbroken);
         self.standing = Standing { unbroken: true, generation: self.who.generation };
-        self.leaving.extend(self.claimed.difference(&self.assigned));
+        self.leaving.extend(self.claimed.difference(&self.own.shards));
         self.state = State::Member;
         self.synced_as = self.who.member.clone();
         self.heartbeat_at = Some(now + self.timing.heartbeat());
@@ -331,9 +331,9 @@ impl Machine {
     }
 
     fn tell(&mut self, members: Vec<Member>) {
-        let (generation, shards) = (self.who.generation, self.assigned.clone());
-        let membership = self.membership;
-        self.told = Some(Assignment { generation, membership, shards, members });
+        let (generation, membership) = (self.who.generation, self.membership);
+        let Member { shards, standby, .. } = self.own.clone();
+        self.told = Some(Assignment { generation, membership, shards, standby, members });
     }
 
     /// The coordinator has said that all is well, to what was sent then.

@@ -46,6 +46,8 @@ pub struct GroupConfig {
     pub session: Duration,
     /// How many shards are shared.
     pub shards: u16,
+    /// How many members are to follow each shard beside its owner.
+    pub replicas: u16,
 }
 
 /// Where the membership stands, for people.

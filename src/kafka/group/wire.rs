@@ -48,6 +48,11 @@ struct Claimed {
     generation: i32,
     owned: BTreeSet<u16>,
     held: BTreeSet<u16>,
+    /// Members of older versions say nothing of what is followed, and pass over it.
+    #[serde(default)]
+    follows: BTreeSet<u16>,
+    #[serde(default)]
+    replicas: u16,
     address: String,
 }
 
@@ -65,6 +70,8 @@ struct Listed {
     id: String,
     address: String,
     shards: BTreeSet<u16>,
+    #[serde(default)]
+    standby: BTreeSet<u16>,
 }
 
 /// A subscription as bytes.
@@ -79,6 +86,8 @@ pub fn subscription(said: &Subscription) -> anyhow::Result<Bytes> {
         generation: claim.standing.generation,
         owned: numbers(&claim.owned),
         held: numbers(&claim.held),
+        follows: numbers(&claim.follows),
+        replicas: claim.replicas,
         address: address.clone(),
     };
     let outer = ConsumerProtocolSubscription::default()
@@ -96,7 +105,13 @@ pub fn subscribed(bytes: &Bytes) -> anyhow::Result<Subscription> {
     let inner: Claimed = serde_json::from_slice(&outer.user_data.unwrap_or_default())?;
     anyhow::ensure!(inner.version == INNER_VERSION, "version {} is unknown", inner.version);
     let standing = Standing { unbroken: inner.unbroken, generation: inner.generation };
-    let claim = Claim { standing, owned: ids(inner.owned), held: ids(inner.held) };
+    let claim = Claim {
+        standing,
+        owned: ids(inner.owned),
+        held: ids(inner.held),
+        follows: ids(inner.follows),
+        replicas: inner.replicas,
+    };
     let topic = outer.topics.first().map_or_else(String::new, |topic| topic.to_string());
     Ok(Subscription { topic, claim, address: inner.address })
 }
@@ -125,6 +140,7 @@ pub fn assignment(
         id: member.id.clone(),
         address: member.address.clone(),
         shards: numbers(&member.shards),
+        standby: numbers(&member.standby),
     });
     let inner = Agreed { version: INNER_VERSION, here, members: listed.collect() };
     let outer = ConsumerProtocolAssignment::default()
@@ -149,6 +165,7 @@ pub fn assigned(bytes: &Bytes) -> anyhow::Result<Vec<Member>> {
         id: listed.id,
         address: listed.address,
         shards: ids(listed.shards),
+        standby: ids(listed.standby),
         here: place == inner.here,
     };
     Ok(inner.members.into_iter().enumerate().map(member).collect())
@@ -187,7 +204,8 @@ mod tests {
     #[test]
     fn a_subscription_comes_back_as_it_was_said() {
         let standing = Standing { unbroken: true, generation: 7 };
-        let claim = Claim { standing, owned: some([3, 63]), held: some([3, 9]) };
+        let (owned, held, follows) = (some([3, 63]), some([3, 9]), some([1, 2]));
+        let claim = Claim { standing, owned, held, follows, replicas: 1 };
         let (topic, address) = ("trades".to_owned(), "host:8081".to_owned());
         let said = Subscription { topic, claim, address };
         assert_eq!(subscribed(&subscription(&said).unwrap()).unwrap(), said);
@@ -195,14 +213,35 @@ mod tests {
 
     #[test]
     fn an_assignment_comes_back_and_shows_the_partitions_of_its_shards() {
-        let member = |id: &str, shards| Member { id: id.to_owned(), shards, ..Member::default() };
-        let members = [member("a", some([0, 2])), member("b", some([1, 3]))];
+        let member = |id: &str, shards, standby| Member {
+            id: id.to_owned(),
+            shards,
+            standby,
+            ..Member::default()
+        };
+        let [even, odd] = [some([0, 2]), some([1, 3])];
+        let members = [member("a", even.clone(), odd.clone()), member("b", odd, even.clone())];
         let bytes = assignment("trades", 6, 4, &members, 1).unwrap();
         let told = assigned(&bytes).unwrap();
         assert_eq!(told.iter().map(|member| member.here).collect::<Vec<_>>(), [false, true]);
-        assert_eq!(told[1].shards, some([1, 3]));
+        assert_eq!((&told[1].shards, &told[1].standby), (&some([1, 3]), &even));
         let outer: ConsumerProtocolAssignment = decoded(&bytes).unwrap();
         assert_eq!(outer.assigned_partitions[0].partitions, [1, 3, 5]);
+    }
+
+    #[test]
+    fn members_of_older_versions_are_understood() {
+        let said =
+            br#"{"version":1,"unbroken":true,"generation":7,"owned":[3],"held":[],"address":""}"#;
+        let outer = ConsumerProtocolSubscription::default()
+            .with_topics(vec!["trades".into()])
+            .with_user_data(Some(Bytes::from_static(said)));
+        let claim = subscribed(&encoded(&outer).unwrap()).unwrap().claim;
+        assert_eq!((claim.owned.len(), claim.follows.len(), claim.replicas), (1, 0, 0));
+        let told = br#"{"version":1,"here":0,"members":[{"id":"a","address":"","shards":[3]}]}"#;
+        let outer =
+            ConsumerProtocolAssignment::default().with_user_data(Some(Bytes::from_static(told)));
+        assert!(assigned(&encoded(&outer).unwrap()).unwrap()[0].standby.is_empty());
     }
 
     #[test]

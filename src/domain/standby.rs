@@ -1,0 +1,140 @@
+//! The leader's second plan: which members follow shards that they do not own, so that one of them
+//! can go on at once where an owner is gone. Deterministic and sticky as the first plan; even among
+//! those that follow at all (they differ by one shard at most once all shards have owners), and what
+//! one member owns is spread over the others, as it will be when that member is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::plan::Claim;
+use super::token::ShardId;
+
+/// The shards that each member is to follow, by id, beside those that it owns by the first plan.
+/// As many members follow a shard as the member asks that asks for most; those that ask for none
+/// follow none.
+#[must_use]
+pub fn standbys(
+    members: &BTreeMap<String, Claim>,
+    owned: &BTreeMap<String, BTreeSet<ShardId>>,
+) -> BTreeMap<String, BTreeSet<ShardId>> {
+    let replicas = members.values().map(|claim| usize::from(claim.replicas)).max().unwrap_or(0);
+    let owners = owned.iter().flat_map(|(id, shards)| shards.iter().map(|one| (*one, id.as_str())));
+    let willing = members.iter().filter(|(_, claim)| claim.replicas > 0);
+    let mut draft = Draft {
+        members,
+        owners: owners.collect(),
+        follows: willing.map(|(id, _)| (id.as_str(), BTreeSet::new())).collect(),
+    };
+    draft.keep(replicas);
+    draft.fill(replicas);
+    while draft.level() {}
+    let follows = |id: &String| draft.follows.get(id.as_str()).cloned().unwrap_or_default();
+    members.keys().map(|id| (id.clone(), follows(id))).collect()
+}
+
+struct Draft<'a> {
+    members: &'a BTreeMap<String, Claim>,
+    /// Those that are moving have none: who follows them goes on, and nobody begins to.
+    owners: BTreeMap<ShardId, &'a str>,
+    follows: BTreeMap<&'a str, BTreeSet<ShardId>>,
+}
+
+impl<'a> Draft<'a> {
+    /// Whoever follows a shard goes on, those first that have fewest.
+    fn keep(&mut self, replicas: usize) {
+        let all = self.members.values().flat_map(|claim| &claim.follows);
+        for shard in all.copied().collect::<BTreeSet<_>>() {
+            let claims =
+                |id: &str| self.members.get(id).is_some_and(|it| it.follows.contains(&shard));
+            let able = self.follows.keys().copied().filter(|id| claims(id) && self.may(id, shard));
+            let mut able: Vec<&str> = able.collect();
+            able.sort_by_key(|id| self.load(id));
+            able.iter().take(replicas).for_each(|id| self.add(id, shard));
+        }
+    }
+
+    /// Where followers are missing, those come that follow fewest of this owner's shards, then
+    /// fewest at all.
+    fn fill(&mut self, replicas: usize) {
+        for (shard, owner) in self.owners.clone() {
+            let has = self.follows.values().filter(|follows| follows.contains(&shard)).count();
+            for _ in has..replicas {
+                let able = self.follows.keys().filter(|id| self.may(id, shard));
+                let least = able.min_by_key(|id| (self.of_owner(id, owner), self.load(id)));
+                let Some(id) = least.copied() else { break };
+                self.add(id, shard);
+            }
+        }
+    }
+
+    /// Makes the difference between two members smaller, where it is more than one; false where
+    /// none is. What is too much may have to go by way of others.
+    fn level(&mut self) -> bool {
+        let mut order: Vec<&str> = self.follows.keys().copied().collect();
+        order.sort_by_key(|id| std::cmp::Reverse(self.load(id)));
+        let Some(path) = order.into_iter().find_map(|most| self.path(most)) else { return false };
+        for (from, to) in path.iter().zip(path.iter().skip(1)) {
+            let surplus = |shard: &ShardId| {
+                let owner = self.owners.get(shard).copied().unwrap_or_default();
+                (self.of_owner(from, owner) + self.members.len())
+                    .saturating_sub(self.of_owner(to, owner))
+            };
+            let Some(shard) = self.movable(from, to).max_by_key(surplus) else { return false };
+            self.follows.entry(from).or_default().remove(&shard);
+            self.add(to, shard);
+        }
+        true
+    }
+
+    /// From a member to the nearest that follows two shards less, each able to take a shard from
+    /// the one before it.
+    fn path(&self, most: &'a str) -> Option<Vec<&'a str>> {
+        let mut paths = vec![vec![most]];
+        let mut seen = BTreeSet::from([most]);
+        while !paths.is_empty() {
+            let mut longer = Vec::new();
+            for path in paths {
+                let Some(last) = path.last().copied() else { continue };
+                for next in self.follows.keys().copied() {
+                    if seen.contains(next) || self.movable(last, next).next().is_none() {
+                        continue;
+                    }
+                    seen.insert(next);
+                    let path: Vec<_> = path.iter().copied().chain([next]).collect();
+                    if self.load(next) + 2 <= self.load(most) {
+                        return Some(path);
+                    }
+                    longer.push(path);
+                }
+            }
+            paths = longer;
+        }
+        None
+    }
+
+    /// What one could follow in place of another.
+    fn movable(&self, from: &str, to: &str) -> impl Iterator<Item = ShardId> {
+        let shards = self.follows.get(from).into_iter().flatten().copied();
+        shards.filter(move |shard| self.owners.contains_key(shard) && self.may(to, *shard))
+    }
+
+    /// Whether a member could begin to follow a shard: it does not have it in any way.
+    fn may(&self, id: &str, shard: ShardId) -> bool {
+        self.owners.get(&shard).is_none_or(|owner| *owner != id)
+            && self.members.get(id).is_some_and(|claim| !claim.names(shard))
+            && self.follows.get(id).is_some_and(|follows| !follows.contains(&shard))
+    }
+
+    fn load(&self, id: &str) -> usize {
+        self.follows.get(id).map_or(0, BTreeSet::len)
+    }
+
+    /// How many of an owner's shards a member follows.
+    fn of_owner(&self, id: &str, owner: &str) -> usize {
+        let follows = self.follows.get(id).into_iter().flatten();
+        follows.filter(|shard| self.owners.get(shard).is_some_and(|of| *of == owner)).count()
+    }
+
+    fn add(&mut self, id: &'a str, shard: ShardId) {
+        self.follows.entry(id).or_default().insert(shard);
+    }
+}
