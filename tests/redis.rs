@@ -88,6 +88,34 @@ async fn loading_gives_what_was_flushed_over_several_pages() {
 }
 
 #[tokio::test]
+async fn whoever_follows_reads_what_the_owner_writes_and_never_parts_of_two_changelogs() {
+    let server = RedisServer::start();
+    let (owner, other) = (owner(&server, "1:a").await, owner(&server, "2:b").await);
+    let peek = |cursor| other.peek(SHARD, cursor);
+    assert!(matches!(peek(None).await, Err(CheckpointError::Damaged { .. })), "nobody's yet");
+    owner.claim(SHARD).await.unwrap();
+    for sequence in 1..=40 {
+        let blob = sequence.to_string();
+        assert_eq!(flush(&owner, append(sequence, &blob)).await, Verdict::Ok);
+    }
+    let first = peek(None).await.unwrap();
+    // What is appended meanwhile is the next one's matter; the owner is not fenced.
+    assert_eq!(flush(&owner, append(41, "41")).await, Verdict::Ok);
+    let (mut read, mut cursor) = (first.blobs.len(), first.cursor.clone());
+    while cursor.is_some() {
+        let page = peek(cursor).await.unwrap();
+        read += page.blobs.len();
+        cursor = page.cursor;
+    }
+    assert_eq!(read, 40);
+    // The snapshot's parts have the ids that the entries had.
+    let parts = ["part"; 60];
+    assert_eq!(flush(&owner, snapshot(42, &parts)).await, Verdict::Ok);
+    let mixed = peek(first.cursor).await;
+    assert!(matches!(mixed, Err(CheckpointError::Damaged { .. })), "{mixed:?}");
+}
+
+#[tokio::test]
 async fn only_what_has_expired_is_trimmed_and_never_the_last_entry() {
     let server = RedisServer::start_with(&["--stream-node-max-entries", "1"]);
     let owner = owner(&server, "1:a").await;

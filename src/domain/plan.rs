@@ -142,7 +142,7 @@ mod tests {
     fn claim(generation: i32, shards: impl IntoIterator<Item = u16>) -> Claim {
         let standing = Standing { unbroken: true, generation };
         let owned: BTreeSet<_> = shards.into_iter().map(ShardId).collect();
-        Claim { standing, held: owned.clone(), owned }
+        Claim { standing, held: owned.clone(), owned, ..Claim::default() }
     }
 
     fn group<const N: usize>(members: [(&str, Claim); N]) -> BTreeMap<String, Claim> {
@@ -222,7 +222,7 @@ mod tests {
         let parts = (any::<bool>(), -1..4_i32, shards(), shards());
         let claim = parts.prop_map(|(unbroken, generation, owned, held)| {
             let standing = Standing { unbroken, generation };
-            Claim { standing, owned, held }
+            Claim { standing, owned, held, ..Claim::default() }
         });
         prop::collection::btree_map("[a-h]", claim, 1..8)
     }

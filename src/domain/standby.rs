@@ -138,3 +138,129 @@ impl<'a> Draft<'a> {
         self.follows.entry(id).or_default().insert(shard);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::plan::{Standing, plan};
+    use super::*;
+
+    const SHARDS: u16 = 40;
+
+    type Plan = BTreeMap<String, BTreeSet<ShardId>>;
+
+    /// What the members say once they have done as planned.
+    fn obeyed(
+        members: &BTreeMap<String, Claim>,
+        owned: &Plan,
+        followed: &Plan,
+    ) -> BTreeMap<String, Claim> {
+        let claim = |(id, before): (&String, &Claim)| {
+            let (owned, follows) = (owned[id].clone(), followed[id].clone());
+            let (standing, held) = (Standing { unbroken: true, generation: 9 }, owned.clone());
+            let replicas = before.replicas;
+            (id.clone(), Claim { standing, owned, held, follows, replicas })
+        };
+        members.iter().map(claim).collect()
+    }
+
+    /// Plans, lets everybody do as planned, and plans again until nothing changes.
+    fn settled(mut members: BTreeMap<String, Claim>) -> (Plan, Plan, BTreeMap<String, Claim>) {
+        for _ in 0..6 {
+            let owned = plan(&members, SHARDS);
+            let followed = standbys(&members, &owned);
+            let then = obeyed(&members, &owned, &followed);
+            if then == members {
+                return (owned, followed, members);
+            }
+            members = then;
+        }
+        panic!("no quiet: {members:?}");
+    }
+
+    fn members(
+        replicas: impl Strategy<Value = u16> + Clone,
+    ) -> impl Strategy<Value = BTreeMap<String, Claim>> {
+        let shards = || prop::collection::btree_set((0..SHARDS).prop_map(ShardId), 0..40);
+        let parts = (any::<bool>(), -1..4_i32, shards(), shards(), shards(), replicas);
+        let claim = parts.prop_map(|(unbroken, generation, owned, held, follows, replicas)| {
+            let standing = Standing { unbroken, generation };
+            Claim { standing, owned, held, follows, replicas }
+        });
+        prop::collection::btree_map("[a-h]", claim, 1..8)
+    }
+
+    fn loads(followed: &Plan, members: &BTreeMap<String, Claim>) -> Vec<usize> {
+        let willing = followed.iter().filter(|(id, _)| members[*id].replicas > 0);
+        willing.map(|(_, follows)| follows.len()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_follows_what_it_has_and_none_is_followed_by_more_than_are_wished(
+            members in members(0..4_u16),
+        ) {
+            let owned = plan(&members, SHARDS);
+            let followed = standbys(&members, &owned);
+            let wished = members.values().map(|claim| claim.replicas).max().unwrap_or(0);
+            for shard in (0..SHARDS).map(ShardId) {
+                let followers = followed.values().filter(|follows| follows.contains(&shard));
+                prop_assert!(followers.count() <= wished.into());
+            }
+            for (id, follows) in &followed {
+                let claim = &members[id];
+                prop_assert!(claim.replicas > 0 || follows.is_empty());
+                prop_assert!(follows.is_disjoint(&owned[id]));
+                prop_assert!(follows.is_disjoint(&claim.owned) && follows.is_disjoint(&claim.held));
+            }
+        }
+
+        #[test]
+        fn in_a_quiet_group_each_shard_has_its_followers_and_they_differ_by_one(
+            members in members(1..4_u16),
+        ) {
+            let (_, followed, members) = settled(members);
+            let wished = members.values().map(|claim| usize::from(claim.replicas)).max().unwrap();
+            let each = wished.min(members.len() - 1);
+            for shard in (0..SHARDS).map(ShardId) {
+                let followers = followed.values().filter(|follows| follows.contains(&shard));
+                prop_assert_eq!(followers.count(), each);
+            }
+            let loads = loads(&followed, &members);
+            prop_assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 1, "{loads:?}");
+        }
+
+        #[test]
+        fn those_that_follow_none_leave_it_to_the_others(members in members(0..2_u16)) {
+            let (owned, followed, members) = settled(members);
+            let willing = members.iter().filter(|(_, claim)| claim.replicas > 0);
+            let willing: Vec<_> = willing.map(|(id, _)| id).collect();
+            let Some(first) = willing.first() else { return Ok(()) };
+            for shard in (0..SHARDS).map(ShardId) {
+                let alone = willing.len() == 1 && owned[*first].contains(&shard);
+                let followers = followed.values().filter(|follows| follows.contains(&shard));
+                prop_assert_eq!(followers.count(), usize::from(!alone));
+            }
+        }
+
+        /// Of what one owned that is gone, each other takes what it has followed, but for what
+        /// cannot be divided.
+        #[test]
+        fn a_shard_whose_owner_is_gone_goes_to_one_that_has_followed_it(count in 2..8_usize, gone in 0..8_usize) {
+            let named = |at: usize| (at.to_string(), Claim { replicas: 1, ..Claim::default() });
+            let mut members = BTreeMap::new();
+            for at in 0..count {
+                members.extend([named(at)]);
+                (_, _, members) = settled(members);
+            }
+            let before = members.clone();
+            let left = members.remove(&(gone % count).to_string()).unwrap();
+            let owned = plan(&members, SHARDS);
+            let taken = owned.iter().flat_map(|(id, shards)| shards.iter().map(move |one| (id, *one)));
+            let taken = taken.filter(|(_, shard)| left.owned.contains(shard));
+            let loaded = taken.filter(|(id, shard)| !before[*id].follows.contains(shard)).count();
+            prop_assert!(loaded <= count, "{loaded} of {}", left.owned.len());
+        }
+    }
+}

@@ -27,7 +27,8 @@ pub(super) struct Group {
     generation: Option<i32>,
     /// Whether this member may publish, as far as the group is concerned: it is not cut off.
     lease: bool,
-    /// How many shards are here: `joining`, `open` (they are published), `leaving`.
+    /// How many shards are here: `joining`, `open` (they are published), `leaving`, `standby`
+    /// (others own them, they are followed).
     shards: BTreeMap<&'static str, i64>,
     /// In the order of their ids; none without a group.
     members: Vec<MemberJson>,
@@ -45,6 +46,8 @@ struct MemberJson {
     here: bool,
     /// The shards that it is assigned. Those that are moving are nobody's.
     shards: Vec<u16>,
+    /// The shards of others that it is to follow.
+    standby: Vec<u16>,
 }
 
 /// Who shares the tokens, and which shards are whose.
@@ -119,6 +122,7 @@ impl Group {
             address: member.address.clone(),
             here: member.here,
             shards: member.shards.iter().map(|shard| shard.0).collect(),
+            standby: member.standby.iter().map(|shard| shard.0).collect(),
         });
         Self {
             generation: told.as_ref().map(|told| told.generation),

@@ -4,7 +4,8 @@
 //!
 //! A word runs a drill instead: `cargo bench --bench soak -- kill`, `stop`, `redis-away`,
 //! `kafka-away`, `overload`, `members`; `DRILL_RATE`, `DRILL_TOKENS`, `DRILL_WARM` and `DRILL_AWAY`
-//! (seconds) make it smaller.
+//! (seconds) make it smaller. `DRILL_STANDBY=1` (or 0, to compare) makes `members` short: one of two
+//! is killed, each of which follows what the other has.
 //!
 //! `cargo bench --bench soak`; `SOAK_BINARY` names another build (the static one), `SOAK_MINUTES`,
 //! `SOAK_RATE` (trades a second), `SOAK_TOKENS` and `SOAK_SEED` the size.
@@ -74,7 +75,10 @@ fn drill(word: &str) -> bool {
         "kafka-away" => {
             [false, true].into_iter().all(|killed| drills::kafka_away(&program, half, killed))
         }
-        "members" => members::members(&program, of(100_000, 50_000, 30, 0)),
+        "members" => {
+            let standbys = variable("DRILL_STANDBY").map(|text| text.parse().unwrap());
+            members::members(&program, of(100_000, 50_000, 30, 0), standbys)
+        }
         "overload" => overload::overload(&program, of(60_000, 6_000, 10, 600)),
         _ => panic!("no drill {word}"),
     }

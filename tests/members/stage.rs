@@ -112,6 +112,8 @@ impl Stage<'_> {
             ("KAFKA_CONSUMER_GROUP", GROUP),
             ("KAFKA_GROUP_INSTANCE_ID", name),
             ("KAFKA_SESSION_TIMEOUT", &session),
+            // In every other run each shard is followed.
+            ("STANDBY_REPLICAS", if self.world.settings.seed % 2 == 0 { "0" } else { "1" }),
         ]);
         assert!(self.running.insert(name, service).is_none(), "{name} runs");
     }

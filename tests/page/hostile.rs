@@ -83,7 +83,7 @@ async fn figures_of_every_size_are_short_to_read_and_whole_in_the_title() {
 /// What a member says of itself is text, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_members_of_a_group_are_shown_with_their_shards() {
-    let group = LocalGroup::new(64);
+    let group = LocalGroup::with_standbys(64, 1);
     let seat = group.join("a<b>", "10.0.0.1:8081");
     let other = group.join("b", "10.0.0.2:8081");
     let shards = seat.assignment.borrow().clone().unwrap().shards.clone();
@@ -98,8 +98,8 @@ async fn the_members_of_a_group_are_shown_with_their_shards() {
     let cells =
         "[...$('details').lastChild.querySelectorAll('th, td')].map((it) => it.textContent)";
     let shown = page.ask(cells).await;
-    let wanted =
-        ["a<b> (this one)", "32 shards, at 10.0.0.1:8081", "b", "32 shards, at 10.0.0.2:8081"];
+    let shares = ["10.0.0.1", "10.0.0.2"].map(|ip| format!("32 shards, 32 followed, at {ip}:8081"));
+    let wanted = ["a<b> (this one)", &shares[0], "b", &shares[1]];
     assert_eq!(shown, json!(wanted));
     let title = page.text("$('details').lastChild.querySelector('h3').textContent").await;
     assert!(title.starts_with("Members, generation "), "{title}");

@@ -56,18 +56,22 @@ struct Heard {
     wrong: Vec<String>,
 }
 
-/// The drill.
-pub(crate) fn members(program: &Path, size: Size) -> bool {
+/// The drill. With a number of `standbys` only what these are about: one of two is killed.
+pub(crate) fn members(program: &Path, size: Size, standbys: Option<u64>) -> bool {
     let mut drill = Drill::set("members", program.to_owned(), size);
     drill.more = vec![
         ("KAFKA_CONSUMER_GROUP", "members".to_owned()),
         ("KAFKA_SESSION_TIMEOUT", format!("{SESSION}s")),
     ];
+    drill.more.extend(standbys.map(|count| ("STANDBY_REPLICAS", count.to_string())));
     let last = drill.shared(|drill, one| {
         let cursor = Cursor(drill.aggregates.ends());
         let running = BTreeMap::from([("one", one)]);
         let mut group = Group { drill, running, heard: Heard::default(), cursor };
-        group.play();
+        match standbys {
+            None => group.play(),
+            Some(_) => group.one_of_two_is_killed(),
+        }
         group.running.remove("one").expect("the first")
     });
     drill.stop(&last);
@@ -116,6 +120,21 @@ impl Group<'_> {
         self.drill.check(none, || note);
     }
 
+    fn one_of_two_is_killed(&mut self) {
+        self.cost(None);
+        self.act("the second joins", GRACEFUL, |group| group.start("two"));
+        let standbys = f64::from(SHARDS) - 0.5;
+        if self.drill.more.contains(&("STANDBY_REPLICAS", "1".to_owned())) {
+            let took = time_until(self.any(), "standbys", || self.shards("standby") > standbys);
+            println!("all are followed {took:.1?} later");
+        }
+        self.cost(None);
+        self.act("the second is killed", CRASH, |group| {
+            group.leaves("two").kill9();
+            group.take_over();
+        });
+    }
+
     /// Something is done; then the shares are even, and each token has the time for two messages.
     fn act(&mut self, what: &str, allowed: i64, act: impl FnOnce(&mut Self)) {
         self.listen();
@@ -140,7 +159,8 @@ impl Group<'_> {
     fn take_over(&mut self) {
         let taken = self.taken();
         let noticed = time_until(self.any(), "a take-over", || self.taken() > taken);
-        let took = time_until(self.any(), "all shards", || self.open() > f64::from(SHARDS) - 0.5);
+        let took =
+            time_until(self.any(), "all shards", || self.shards("open") > f64::from(SHARDS) - 0.5);
         println!("noticed after {noticed:.1?}, then taken over in {took:.2?}");
         self.drill.check(took < TAKE_OVER_WITHIN, || format!("taken over in {took:.2?}"));
     }
@@ -167,8 +187,9 @@ impl Group<'_> {
         self.running.values().filter_map(|of| of.figure_if_up("shards_taken_total")).sum()
     }
 
-    fn open(&self) -> f64 {
-        self.running.values().filter_map(|of| of.figure_if_up("shards{stage=\"open\"}")).sum()
+    fn shards(&self, stage: &str) -> f64 {
+        let figure = format!("shards{{stage=\"{stage}\"}}");
+        self.running.values().filter_map(|of| of.figure_if_up(&figure)).sum()
     }
 
     /// CPU seconds a second of all that run, and the memory of each; against what one alone costs.
