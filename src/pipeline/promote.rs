@@ -18,30 +18,26 @@ use crate::ports::{Checkpoint, CheckpointError, PartitionRange};
 use crate::sabotage::Bug;
 use crate::wire::checkpoint::{self, Entry};
 
-/// The newest entry of a shard that is claimed; `None` where there is none that can be read.
-pub(super) async fn newest<C: Checkpoint>(
+/// A shard that was followed, as it goes on from the checkpoint's newest entry. `None` where there
+/// is no such shard, or no such entry; where the shard's windows end later than that; or where it
+/// was written by a clock that was ahead. It is claimed `now`; the longest window begins at `oldest`.
+pub(super) async fn promote<C: Checkpoint>(
     checkpoint: &C,
     id: ShardId,
-) -> Result<Option<Entry>, CheckpointError> {
-    let newest = checkpoint.newest(&[id]).await?.pop().flatten();
-    Ok(newest.and_then(|blob| checkpoint::decode(&blob, |_| ()).ok()))
-}
-
-/// A shard that was followed, as it goes on from the checkpoint's newest entry; `None` where it
-/// cannot: its windows end later than that one's, or that was written by a clock that was ahead. It
-/// was claimed `now`; the longest window begins at `oldest` by then.
-pub(super) fn promote(
-    mut shard: Shard,
-    newest: &Entry,
+    followed: &mut Option<Shard>,
     (now, oldest): (WallMs, Second),
-) -> Option<Shard> {
+) -> Result<Option<(Shard, Entry)>, CheckpointError> {
+    if followed.is_none() {
+        return Ok(None);
+    }
+    let newest = checkpoint.newest(&[id]).await?.pop().flatten();
+    let newest = newest.and_then(|blob| checkpoint::decode(&blob, |_| ()).ok());
+    let Some((mut shard, newest)) = followed.take().zip(newest) else { return Ok(None) };
     let early = Bug::FollowedClosesEarly.on();
     let published = if early { now.second() } else { newest.published };
-    if ahead(newest.latest, now) || !shard.follow(published) {
-        return None;
-    }
+    let goes_on = !ahead(newest.latest, now) && shard.follow(published);
     shard.advance(oldest);
-    Some(shard)
+    Ok(goes_on.then_some((shard, newest)))
 }
 
 /// What is to be read again of each partition for shards that were followed: from where the

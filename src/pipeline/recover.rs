@@ -18,7 +18,7 @@ use super::Shared;
 use super::backoff::Backoff;
 use super::chain::Chain;
 use super::load::{Reach, load};
-use super::promote::{newest, promote};
+use super::promote::promote;
 use super::shared::CLOCK_WAIT;
 use crate::domain::budget::Budget;
 use crate::domain::cover::Cover;
@@ -30,7 +30,6 @@ use crate::domain::window::Windows;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::{Component, WHOLE};
-use crate::wire::checkpoint::Entry;
 
 /// Shards that load at the same time.
 const PARALLEL_LOADS: usize = 16;
@@ -210,19 +209,11 @@ impl Recovery {
         if sequence == 0 {
             return Ok(fresh(chain));
         }
-        if followed.is_some()
-            && let Some(newest) = newest(checkpoint, id).await?
-            && let Some(shard) = followed.take().and_then(|it| promote(it, &newest, (now, oldest)))
-        {
-            let Entry { published, latest, positions } = newest;
+        if let Some((shard, newest)) = promote(checkpoint, id, followed, (now, oldest)).await? {
             let chain = if Bug::FollowedTakenForWritten.on() { chain } else { chain.rewriting() };
-            return Ok(Recovered {
-                shard,
-                published: Some(published),
-                latest: latest.max(now.second()),
-                unheard: Some(positions.into_iter().collect()),
-                ..fresh(chain)
-            });
+            let unheard = Some(newest.positions.into_iter().collect());
+            let (published, latest) = (Some(newest.published), newest.latest.max(now.second()));
+            return Ok(Recovered { shard, published, latest, unheard, ..fresh(chain) });
         }
         let mut loaded = shard(Second(i64::MIN));
         match load(id, &mut loaded, |cursor| checkpoint.load(id, cursor)).await {

@@ -108,12 +108,13 @@ impl Stage<'_> {
     /// Starts an instance, named so in the group.
     pub(crate) fn start(&mut self, name: &'static str) {
         let session = format!("{SESSION_S}s");
+        let standbys = (self.world.settings.seed % 2).to_string();
         let service = self.world.start_with(&[
             ("KAFKA_CONSUMER_GROUP", GROUP),
             ("KAFKA_GROUP_INSTANCE_ID", name),
             ("KAFKA_SESSION_TIMEOUT", &session),
             // In every other run each shard is followed.
-            ("STANDBY_REPLICAS", if self.world.settings.seed % 2 == 0 { "0" } else { "1" }),
+            ("STANDBY_REPLICAS", &standbys),
         ]);
         assert!(self.running.insert(name, service).is_none(), "{name} runs");
     }
