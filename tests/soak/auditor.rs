@@ -211,7 +211,7 @@ impl<'a> Auditor<'a> {
         let told = Told { trades, hash: hash(&said.data) };
         if let Some(before) = tick.by_token.insert(said.token.clone(), told) {
             self.tally.sent_again += 1;
-            if before.hash != told.hash && !self.settings.rivals {
+            if before.hash != told.hash {
                 self.tally.differing += 1;
                 println!("said otherwise before: {} at {}: {}", said.token, said.end, said.data);
             }

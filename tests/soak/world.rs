@@ -34,9 +34,6 @@ pub(crate) struct Settings {
     pub(crate) interval: i64,
     /// Seconds after which other tokens are traded.
     pub(crate) wave: u64,
-    /// Whether one process may replace another under its name: until the older knows, a tick may
-    /// come from both, each with what it had read.
-    pub(crate) rivals: bool,
 }
 
 /// What all threads know.
@@ -86,8 +83,8 @@ impl Shared {
         alive.map(|life| life.ends).reduce(least).expect("somebody lived when it was published")
     }
 
-    /// Whether between two moments a life began, or one stood still: what it published last, whoever
-    /// goes on may not know.
+    /// Whether between two moments a life began, or one stood still: whoever goes on may not know
+    /// what was published last.
     pub(crate) fn taken_over(&self, from_ms: i64, until_ms: i64) -> bool {
         let lives = self.lives.lock().unwrap();
         let halts = self.halts.lock().unwrap();

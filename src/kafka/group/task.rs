@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::select_ok;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::permit::{PULSE, Permit};
 use super::timing::{LEAVE_LIMIT, TROUBLE_AFTER};
 use super::{Answer, Call, GroupConfig, GroupError, GroupStatus, Machine, Next, State};
 use crate::kafka::connect::{KafkaConfig, KafkaError};
@@ -21,6 +22,7 @@ pub struct Group {
     kafka: KafkaConfig,
     machine: Machine,
     served: Served,
+    permit: Arc<Permit>,
     status: watch::Sender<GroupStatus>,
     /// Whether it might publish when last looked at.
     permitted: bool,
@@ -42,8 +44,19 @@ impl Group {
     ) -> (Self, watch::Receiver<GroupStatus>) {
         let (status, shown) = watch::channel(GroupStatus::default());
         let machine = Machine::new(group);
-        let (permitted, trouble, connection) = (false, None, None);
-        (Self { kafka, machine, served, status, permitted, trouble, connection, now }, shown)
+        let permit = Arc::new(Permit::new(served.lease.clone(), now()));
+        let member = Self {
+            kafka,
+            machine,
+            served,
+            permit,
+            status,
+            permitted: false,
+            trouble: None,
+            connection: None,
+            now,
+        };
+        (member, shown)
     }
 
     /// Joins, stays, and leaves once `stop` is cancelled.
@@ -51,9 +64,17 @@ impl Group {
     /// # Errors
     /// It is not let in, or no more; the lease is over then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), GroupError> {
+        let (permit, now) = (Arc::clone(&self.permit), self.now);
+        let pulse = async {
+            loop {
+                sleep(PULSE).await;
+                permit.pulse(now());
+            }
+        };
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
+            () = pulse => Ok(()),
             Err(last) = self.stay() => Err(last),
         };
         let positions = self.served.positions.borrow().clone();
@@ -143,12 +164,10 @@ impl Group {
             self.served.assignment.send_replace(Some(Arc::new(told)));
         }
         let now = (self.now)();
-        let lease = self.machine.lease();
-        if *self.served.lease.borrow() != lease {
-            self.served.lease.send_replace(lease);
-        }
+        let lease = self.machine.lease(now);
+        self.permit.granted(now, lease);
         let status = self.machine.status();
-        let permitted = lease.is_some_and(|until| now < until);
+        let permitted = lease.is_some_and(|(until, _)| now < until);
         let before = std::mem::replace(&mut self.permitted, permitted);
         if before && !permitted && status.state != State::Left {
             warn!(generation = status.generation, "cut off from the group, nothing is published");
