@@ -155,6 +155,7 @@
 //!   rewind         what shards missed before they came
 //!   route          from records to batches
 //!   run            the life of the pipeline
+//!   shard_flush    what of one shard is sent next
 //!   shared         clock, figures, status
 //!   standby        shards of others, followed here
 //!   steward        shards in step with the assignment

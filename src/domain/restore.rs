@@ -58,8 +58,8 @@ impl Shard {
     }
 
     /// Goes on without telling anything, as its owner has it: all up to `published` is published,
-    /// what closed by then is closed, and what changed is in the checkpoint, or will be. False where
-    /// its windows end later: what they have dropped would be missing.
+    /// what closed by then is closed, and what changed is in the checkpoint, or will be. False
+    /// where its windows end later: what they have dropped would be missing.
     pub fn follow(&mut self, published: Second) -> bool {
         if published < self.end() {
             return false;

@@ -126,7 +126,7 @@ metrics! {
     tokens: IntGauge = "tokens";
     /// Tokens that may be held: MAX_TOKENS.
     tokens_limit: IntGauge = "tokens_limit";
-    /// Shards that are here: joining, open (they are published), leaving.
+    /// Shards that are here: joining, open (they are published), leaving, standby (followed).
     shards: IntGaugeVec = "shards" by "stage";
     /// The number of what the group has agreed on last.
     group_generation: IntGauge = "group_generation";

@@ -106,16 +106,19 @@ impl Custody {
         locked(&self.followed).clone()
     }
 
-    /// These are followed from now on, or not any more.
-    pub fn follow(&self, shards: &Cover, follows: bool) {
+    /// These are followed from now on.
+    pub fn follow(&self, shards: &Cover) {
+        self.set_followed(|followed| followed.extend(shards.shards()));
+    }
+
+    /// These are not followed any more.
+    pub fn unfollow(&self, shards: &Cover) {
+        self.set_followed(|followed| followed.retain(|shard| !shards.contains(*shard)));
+    }
+
+    fn set_followed(&self, change: impl FnOnce(&mut BTreeSet<ShardId>)) {
         let mut followed = locked(&self.followed);
-        for shard in shards.shards() {
-            if follows {
-                followed.insert(shard);
-            } else {
-                followed.remove(&shard);
-            }
-        }
+        change(&mut followed);
         let count = i64::try_from(followed.len()).unwrap_or(i64::MAX);
         self.metrics.shards.with_label_values(&[STANDBY]).set(count);
         drop(followed);

@@ -13,15 +13,12 @@ use super::Shared;
 use super::chain::{Chain, Step};
 use super::dead_letters::DeadLetters;
 use super::engine::Engine;
+use super::shard_flush::{Moment, ShardFlush};
 use crate::domain::time::{Second, WallMs};
 use crate::domain::window::Windows;
-use crate::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Verdict};
+use crate::ports::{Checkpoint, CheckpointError, Verdict};
 use crate::sabotage::Bug;
 use crate::status::Component;
-
-/// A shard without trades is written this often all the same: positions move on, and a new owner
-/// or a loss is noticed. Soon enough that a restart re-reads little, rare enough to cost nothing.
-const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the checkpoint answered, by place of the shard and the tenure of its chain.
 pub type Replies = Vec<(usize, u64, Result<Verdict, CheckpointError>)>;
@@ -46,25 +43,6 @@ pub struct Flusher<C> {
     owed: bool,
     hurried: bool,
     failing: bool,
-}
-
-#[derive(Debug)]
-struct ShardFlush {
-    chain: Chain,
-    /// It must be written whether or not it changed.
-    owed: bool,
-    first: First,
-}
-
-/// What keeps a shard from its first write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum First {
-    /// Dead letters from before its positions are not on their way yet.
-    Letters,
-    /// Others of this worker are written first: all of it is written, and of one at a time.
-    Turn,
-    /// Nothing.
-    Free,
 }
 
 impl<C: Checkpoint> Flusher<C> {
@@ -106,22 +84,18 @@ impl<C: Checkpoint> Flusher<C> {
             self.shards.resize_with(at + 1, || None);
         }
         if let Some(place) = self.shards.get_mut(at) {
-            let first = if followed { First::Letters } else { First::Free };
-            *place = Some(ShardFlush { chain, owed: false, first });
+            *place = Some(ShardFlush::new(chain, followed));
         }
     }
 
     /// The dead letters from before the positions of the shard at a place are on their way.
     pub fn permit(&mut self, at: usize) {
         if let Some(Some(shard)) = self.shards.get_mut(at) {
-            shard.first = First::Turn;
-            self.due = WallMs(0);
+            shard.permit();
+            if shard.waits_its_turn() {
+                self.due = WallMs(0);
+            }
         }
-    }
-
-    /// Whether a shard is not in the checkpoint yet as it was when it came.
-    fn any_first(&self) -> bool {
-        self.shards.iter().flatten().any(|shard| shard.first != First::Free)
     }
 
     /// The shard at a place is written once more, as soon as can be.
@@ -186,20 +160,20 @@ impl<C: Checkpoint> Flusher<C> {
         let mut flushes = Vec::new();
         // Everything of one shard is written before that of the next, else memory would hold it all
         // twice.
-        let waits = |shard: &ShardFlush| {
-            let pending = shard.chain.pending();
-            pending.is_some_and(|flush| matches!(flush.body, FlushBody::Snapshot(_)))
-        };
-        let mut turn = !self.shards.iter().flatten().any(waits);
-        for at in 0..self.shards.len() {
-            if let Some(flush) = self.flush_of(at, engine, published, latest, &mut turn) {
+        let mut turn = !self.shards.iter().flatten().any(ShardFlush::sends_everything);
+        let longest = self.windows.longest();
+        let shards = self.shards.iter_mut().enumerate();
+        for (at, shard) in shards.filter_map(|(at, shard)| Some((at, shard.as_mut()?))) {
+            let Some(published) = engine.published(at, published) else { continue };
+            let moment = Moment { published, latest, longest };
+            if let Some(flush) = shard.next(at, engine, &moment, &mut turn) {
                 places.push((at, flush.tenure));
                 flushes.push(flush);
             }
         }
         self.owed = !flushes.is_empty();
         if flushes.is_empty() {
-            if !self.any_first() {
+            if !self.shards.iter().flatten().any(ShardFlush::is_behind) {
                 self.shared.status.flushed(self.worker, now); // nothing is owed
             }
             return;
@@ -270,11 +244,11 @@ impl<C: Checkpoint> Flusher<C> {
         match failure {
             None => {
                 self.shared.metrics.flush_seconds.observe(now.since(self.started).as_secs_f64());
-                if lost == 0 && !self.any_first() {
+                let shards = || self.shards.iter().flatten();
+                if lost == 0 && !shards().any(ShardFlush::is_behind) {
                     self.shared.status.flushed(self.worker, self.covers);
                 }
-                let mut shards = self.shards.iter().flatten();
-                if self.hurried || shards.any(|shard| shard.first == First::Turn) {
+                if self.hurried || shards().any(ShardFlush::waits_its_turn) {
                     self.due = now; // the next one's turn; or a stop waits until nothing is left
                 }
                 if std::mem::take(&mut self.failing) {
@@ -296,45 +270,6 @@ impl<C: Checkpoint> Flusher<C> {
         }
         fenced
     }
-
-    fn flush_of(
-        &mut self,
-        at: usize,
-        engine: &mut Engine,
-        published: Second,
-        latest: WallMs,
-        turn: &mut bool,
-    ) -> Option<Flush> {
-        let shard = self.shards.get_mut(at)?.as_mut()?;
-        match shard.first {
-            First::Letters if !Bug::FollowedLettersNotAwaited.on() => return None,
-            First::Turn if !shard.owed && !std::mem::take(turn) => return None,
-            First::Letters | First::Turn | First::Free => shard.first = First::Free,
-        }
-        let published = engine.published(at, published)?;
-        if Bug::MergedAfterUnknown.on() && shard.chain.pending().is_some() {
-            shard.chain.drop_pending();
-            let latest_second = latest.second_after();
-            let everything = engine.encode_everything(at, published, latest_second)?;
-            return Some(shard.chain.begin(everything, Second(i64::MIN)).clone());
-        }
-        if let Some(pending) = shard.chain.pending() {
-            return Some(pending.clone());
-        }
-        let kept = if Bug::TrimmedTooEarly.on() { 1 } else { self.windows.longest() };
-        let trim = published.plus(-i64::from(kept));
-        let idle = latest.since(shard.chain.flushed_at()) >= IDLE_INTERVAL;
-        let latest_second = latest.second_after();
-        let encoded = if shard.chain.wants_everything() {
-            engine.encode_everything(at, published, latest_second)?
-        } else if shard.owed || idle || engine.has_changes(at) {
-            engine.encode_changes(at, published, latest_second)?
-        } else {
-            return None;
-        };
-        shard.owed = false;
-        Some(shard.chain.begin(encoded, trim).clone())
-    }
 }
 
 #[cfg(test)]
@@ -349,7 +284,8 @@ mod tests {
     use crate::domain::token::{SHARDS, ShardId};
     use crate::domain::window::Window;
     use crate::metrics::Metrics;
-    use crate::ports::{Clock, Page};
+    use crate::pipeline::shard_flush::IDLE_INTERVAL;
+    use crate::ports::{Clock, Flush, Page};
     use crate::status::Status;
 
     /// Answers every flush with the verdicts of its list, in turn; none is no answer.

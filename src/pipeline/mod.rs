@@ -36,6 +36,7 @@ pub mod recover;
 pub mod rewind;
 pub mod route;
 pub mod run;
+mod shard_flush;
 pub mod shared;
 mod standby;
 mod steward;

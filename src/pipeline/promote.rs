@@ -2,8 +2,8 @@
 //!
 //! - Its state is that of all trades below its own positions, as its owner's was, and it owes what
 //!   its owner has not published for sure: the closings after the checkpoint's last tick.
-//! - What was rejected between the checkpoint's positions and its own may never have been told: it is
-//!   read again, and until that is on its way no position of the shard is written.
+//! - What was rejected between the checkpoint's positions and its own may never have been told: it
+//!   is read again, and until that is on its way no position of the shard is written.
 //! - The checkpoint lacks what was counted between the two: its first flush carries everything.
 
 use std::ops::Range;
@@ -20,7 +20,8 @@ use crate::wire::checkpoint::{self, Entry};
 
 /// A shard that was followed, as it goes on from the checkpoint's newest entry. `None` where there
 /// is no such shard, or no such entry; where the shard's windows end later than that; or where it
-/// was written by a clock that was ahead. It is claimed `now`; the longest window begins at `oldest`.
+/// was written by a clock that was ahead. It is claimed `now`; the longest window begins at
+/// `oldest`.
 pub(super) async fn promote<C: Checkpoint>(
     checkpoint: &C,
     id: ShardId,

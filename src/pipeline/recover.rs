@@ -194,12 +194,11 @@ impl Recovery {
         // Where the longest window begins now. Without a checkpoint nothing older is of use; with
         // one, what was active since its last tick still owes a closing message.
         let oldest = now.second().plus(-i64::from(self.windows.longest()));
-        let shard = |floor| self.empty(oldest, floor);
         let chain = Chain::new(id, tenure, sequence, now);
         let fresh = |chain| Recovered {
             id,
             claimed: now,
-            shard: shard(oldest),
+            shard: self.empty(oldest, oldest),
             chain,
             published: None,
             latest: now.second(),
@@ -215,7 +214,7 @@ impl Recovery {
             let (published, latest) = (Some(newest.published), newest.latest.max(now.second()));
             return Ok(Recovered { shard, published, latest, unheard, ..fresh(chain) });
         }
-        let mut loaded = shard(Second(i64::MIN));
+        let mut loaded = self.empty(oldest, Second(i64::MIN));
         match load(id, &mut loaded, |cursor| checkpoint.load(id, cursor)).await {
             Ok(reach) if ahead(reach.latest, now) => {
                 error!(
@@ -225,7 +224,6 @@ impl Recovery {
                     "checkpoint of a clock that was ahead: this shard is rebuilt from the log"
                 );
                 let handled = loaded.positions().collect();
-                drop(loaded);
                 Ok(Recovered { handled, ..fresh(chain.rewriting()) })
             }
             Ok(Reach { published, latest }) => {

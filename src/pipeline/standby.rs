@@ -112,7 +112,7 @@ impl<L: TradeLog, C: Checkpoint> Standbys<L, C> {
         let ready = Cover::of(self.custody.followed()).within(shards);
         self.adopter.reader.reading.disown(&self.followed.within(shards));
         self.followed = self.followed.without(shards);
-        self.custody.follow(shards, false);
+        self.custody.unfollow(shards);
         ready
     }
 }
@@ -172,7 +172,7 @@ impl<L: TradeLog, C: Checkpoint> Adopter<L, C> {
         let read = reading.follow(&followed);
         if reader.rewind(behind(read, &from), &followed).await {
             debug!(shards = followed.shards().count(), "shards are followed");
-            custody.follow(&followed, true);
+            custody.follow(&followed);
         }
     }
 }
@@ -211,8 +211,7 @@ impl<C: Checkpoint> Worker<C> {
             return;
         }
         let published = Arc::clone(&self.followed.borrow_and_update());
-        let spoiled = self.engine.follow_on(|shard| published.get(&shard).copied());
-        self.spoil(&spoiled);
+        self.engine.follow_on(&published);
     }
 
     /// Gives shards out that were followed.
@@ -232,24 +231,21 @@ impl<C: Checkpoint> Worker<C> {
     pub(super) fn spoil(&mut self, shards: &[ShardId]) {
         for id in shards {
             drop(self.engine.unfollow(*id));
-            self.custody.follow(&Cover::of([*id]), false);
+            self.custody.unfollow(&Cover::of([*id]));
         }
     }
 }
 
 impl Engine {
-    /// Shards that are followed go on with their owners, as far as these have published. Answers
-    /// those that cannot.
-    fn follow_on(&mut self, published: impl Fn(ShardId) -> Option<Second>) -> Vec<ShardId> {
-        let ids = self.shard_ids();
-        let held = ids.zip(&mut self.held).filter_map(|(id, held)| Some((id, held.as_mut()?)));
-        let mut spoiled = Vec::new();
-        for (id, held) in held.filter(|(_, held)| held.followed) {
-            let goes_on = published(id).is_none_or(|published| held.shard.follow(published));
-            if !goes_on {
-                spoiled.push(id);
+    /// Shards that are followed go on with their owners, as far as these have published. One that
+    /// is further than the checkpoint waits: whether that has lost something its claim shows.
+    fn follow_on(&mut self, published: &BTreeMap<ShardId, Second>) {
+        for (id, held) in self.shard_ids().zip(&mut self.held) {
+            if let Some(held) = held.as_mut().filter(|held| held.followed)
+                && let Some(published) = published.get(&id)
+            {
+                held.shard.follow(*published);
             }
         }
-        spoiled
     }
 }

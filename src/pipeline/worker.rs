@@ -1,6 +1,6 @@
 //! The loop of one worker: wait for one event, apply it to the engine, perform what follows.
-//! Events: a batch, a shard that comes, is to go or is followed, an order to publish, a query, the time (tick,
-//! flush, fold), the verdicts of a flush, the end of the input.
+//! Events: a batch, a shard that comes, is to go or is followed, an order to publish, a query, the
+//! time (tick, flush, fold), the verdicts of a flush, the end of the input.
 //!
 //! Invariants:
 //! - Ticks lie at wall-clock multiples of the interval; one that was missed is skipped. A tick is

@@ -4,8 +4,8 @@
 //!
 //! A word runs a drill instead: `cargo bench --bench soak -- kill`, `stop`, `redis-away`,
 //! `kafka-away`, `overload`, `members`; `DRILL_RATE`, `DRILL_TOKENS`, `DRILL_WARM` and `DRILL_AWAY`
-//! (seconds) make it smaller. `DRILL_STANDBY=1` (or 0, to compare) makes `members` short: one of two
-//! is killed, each of which follows what the other has.
+//! (seconds) make it smaller. `DRILL_STANDBY=1` (or 0, to compare) makes `members` short: one of
+//! two is killed, each of which follows what the other has.
 //!
 //! `cargo bench --bench soak`; `SOAK_BINARY` names another build (the static one), `SOAK_MINUTES`,
 //! `SOAK_RATE` (trades a second), `SOAK_TOKENS` and `SOAK_SEED` the size.

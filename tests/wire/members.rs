@@ -92,10 +92,17 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Adds what the owner of these shards makes of the records.
-    fn add(&mut self, router: &Router, partition: Partition, records: &Arc<Records>, own: &Cover) {
+    /// Adds what the owner of these shards makes of the records, who follows others besides.
+    fn add(
+        &mut self,
+        router: &Router,
+        partition: Partition,
+        records: &Arc<Records>,
+        (own, followed): (&Cover, &Cover),
+    ) {
         let offsets = Offset(0)..Offset(i64::try_from(records.len()).expect("a number"));
-        let mut routing = router.route(partition, records, offsets, own, NOW);
+        let routing = router.route(partition, records, offsets, &own.with(followed), NOW);
+        let mut routing = routing.silent_of(followed);
         loop {
             let group = routing.read_on();
             if group.is_empty() {
@@ -107,7 +114,11 @@ impl Outcome {
         self.elements += routed.elements;
         for batch in &routed.batches {
             for (position, written, trade) in (0..batch.count()).map_while(|at| batch.trade(at)) {
-                assert!(own.contains(trade.hash.shard()), "a foreign {trade:?}");
+                let shard = trade.hash.shard();
+                if followed.contains(shard) {
+                    continue;
+                }
+                assert!(own.contains(shard), "a foreign {trade:?}");
                 self.trades.push(format!("{position:?} {written:?} {trade:?}"));
             }
         }
@@ -143,11 +154,14 @@ proptest! {
         let (records, partition) = (Arc::new(records.into()), Partition(partition));
         let router = Router::new(Arc::from("trade-info"), 2, Duration::from_secs(300));
         let (mut alone, mut together) = (Outcome::default(), Outcome::default());
-        alone.add(&router, partition, &records, &Cover::all());
+        alone.add(&router, partition, &records, (&Cover::all(), &Cover::default()));
+        let of = |member| {
+            let own = (0..SHARDS).zip(&owners).filter(move |(_, owner)| **owner == member);
+            Cover::of(own.map(|(id, _)| ShardId(id)))
+        };
         for member in 0..MEMBERS {
-            let own = (0..SHARDS).zip(&owners).filter(|(_, owner)| **owner == member);
-            let own = Cover::of(own.map(|(id, _)| ShardId(id)));
-            together.add(&router, partition, &records, &own);
+            let followed = of((member + 1) % MEMBERS);
+            together.add(&router, partition, &records, (&of(member), &followed));
         }
         prop_assert_eq!(together.sorted(), alone.sorted());
     }
