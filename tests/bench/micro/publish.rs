@@ -81,7 +81,12 @@ fn batch(bencher: Bencher, kinds: u64) {
 
 fn messages() -> Messages {
     let names = Arc::new(SharedNames::new(0));
-    Messages { form: Form::new(&windows()), names, ttl: None }
+    Messages {
+        form: Form::new(&windows()),
+        names,
+        envelope: Envelope::default(),
+        marks: DefaultHashBuilder::default(),
+    }
 }
 
 fn made(messages: &Messages, tokens: &[(String, Vec<Figures>)]) -> Vec<Outgoing> {
