@@ -25,6 +25,7 @@ use aggregator_service::pipeline::{Pipeline, Settings, Shared};
 use aggregator_service::ports::group::Seat;
 use aggregator_service::ports::{Clock, Record, Wanted};
 use aggregator_service::status::{Phase, Status};
+use aggregator_service::wire::envelope::Envelope;
 use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

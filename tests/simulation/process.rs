@@ -16,6 +16,7 @@ use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
 use aggregator_service::ports::Clock;
 use aggregator_service::ports::group::Seat;
 use aggregator_service::status::{Phase, Status};
+use aggregator_service::wire::envelope::Envelope;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -17,7 +17,9 @@ use aggregator_service::pipeline::outbox::{Batching, Next, Outbox};
 use aggregator_service::pipeline::outgoing::{Cause, Outgoing};
 use aggregator_service::ports::Message;
 use aggregator_service::wire::aggregate::{Form, TokenNames};
+use aggregator_service::wire::envelope::Envelope;
 use divan::{Bencher, black_box, counter::ItemsCount};
+use hashbrown::DefaultHashBuilder;
 
 /// Messages in a batch, and tokens of the outbox.
 const BATCH: usize = 50;
