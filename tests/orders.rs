@@ -10,7 +10,7 @@ use std::time::Duration;
 use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::position::{Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::SHARDS;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::local::{
     LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView, sole,
@@ -105,7 +105,7 @@ impl World {
             names: Arc::new(SharedNames::new(0)),
             orders: Arc::clone(&world.orders),
             queries: Arc::default(),
-            seat: sole(SHARDS).0,
+            seat: sole(Shards::DEFAULT).0,
             shared: Arc::new(Shared { clock, metrics: Arc::new(Metrics::new().unwrap()), status }),
             settings: Settings {
                 topic: "trade-info".to_owned(),

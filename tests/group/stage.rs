@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::token::ShardId;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::kafka::group::{Group, GroupConfig, GroupError, GroupStatus};
 use aggregator_service::ports::group::{Assignment, Seat, seat};
 use tokio::sync::watch;
@@ -50,7 +51,7 @@ impl Peer {
     }
 
     pub(crate) fn join_as(broker: &KafkaBroker, config: GroupConfig) -> Self {
-        let (seat, served) = seat();
+        let (seat, served) = seat(Shards::DEFAULT);
         let (group, status) = Group::new(broker.config(), config, served, Instant::now);
         let stop = CancellationToken::new();
         let (mut assignment, held) = (seat.assignment.clone(), seat.held.clone());

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::position::StartFrom;
-use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::local::{LocalView, sole};
 use aggregator_service::metrics::Metrics;
@@ -40,7 +39,7 @@ pub(crate) struct Process {
 impl Process {
     /// The only one of its group.
     pub(crate) fn start(world: &Arc<World>, seed: u64) -> Self {
-        Self::seated(world, seed, sole(SHARDS).0)
+        Self::seated(world, seed, sole(world.shards).0)
     }
 
     pub(crate) fn seated(world: &Arc<World>, seed: u64, seat: Seat) -> Self {

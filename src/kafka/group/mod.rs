@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 
+use crate::domain::token::Shards;
+
 pub use calls::{Answer, Call, Next};
 pub use machine::Machine;
 pub use task::Group;
@@ -45,7 +47,7 @@ pub struct GroupConfig {
     /// After so long without a word a member is cut off.
     pub session: Duration,
     /// How many shards are shared.
-    pub shards: u16,
+    pub shards: Shards,
 }
 
 /// Where the membership stands, for people.
