@@ -96,6 +96,7 @@
 //!     calls        its requests
 //!     leader       the plan, as the leader brings it
 //!     machine      what a member does next; pure
+//!     permit       the lease as a permission for a moment, none for who stood still
 //!     task         asks, and tells the seat
 //!     timing       how long a member waits for what
 //!     wire         subscriptions and assignments as bytes

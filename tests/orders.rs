@@ -1,5 +1,5 @@
 //! Orders to publish between ticks, over ports in process and on virtual time: what they publish,
-//! and that the ticks around them stay as they are.
+//! and that the ticks around them stay as they are. And ticks that have to wait for the group.
 #![cfg(test)]
 
 use std::collections::BTreeSet;
@@ -20,6 +20,7 @@ use aggregator_service::pipeline::names::SharedNames;
 use aggregator_service::pipeline::orders::Orders;
 use aggregator_service::pipeline::outbox::Batching;
 use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
+use aggregator_service::ports::group::Served;
 use aggregator_service::ports::{
     Clock, Message, NotPublished, ProduceError, Producer, Published, Record, Target, Wanted,
 };
@@ -72,6 +73,7 @@ struct World {
     clock: Arc<VirtualClock>,
     status: Arc<Status>,
     stop: CancellationToken,
+    group: Served,
 }
 
 impl World {
@@ -80,7 +82,9 @@ impl World {
         let began = Instant::now();
         let clock = Arc::new(VirtualClock(began, AtomicI64::new(0)));
         let status = Arc::new(Status::new(clock.now()));
+        let (seat, group) = sole(Shards::DEFAULT);
         let world = Self {
+            group,
             began,
             log: Arc::new(LocalLog::new(1, 1_000)),
             producer: Arc::new(Brokers {
@@ -105,7 +109,7 @@ impl World {
             names: Arc::new(SharedNames::new(0)),
             orders: Arc::clone(&world.orders),
             queries: Arc::default(),
-            seat: sole(Shards::DEFAULT).0,
+            seat,
             shared: Arc::new(Shared { clock, metrics: Arc::new(Metrics::new().unwrap()), status }),
             settings: Settings {
                 topic: "trade-info".to_owned(),
@@ -240,6 +244,37 @@ async fn after_a_clock_that_was_set_back_orders_are_taken_again() {
     trades(&world).await;
     world.at(6_000).await;
     assert_eq!(world.order(&["a", "b"]).await, published(2, &[]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_waits_for_the_lease_unless_others_may_have_published_it_meanwhile() {
+    let (punctual, late, lost) = tokio::join!(World::start(10), World::start(10), World::start(10));
+    for world in [&punctual, &late, &lost] {
+        trades(world).await;
+    }
+    for world in [&late, &lost] {
+        world.at(9_900).await;
+        world.group.lease.send_replace(None);
+    }
+    late.at(12_900).await;
+    assert_eq!((punctual.said().len(), late.said(), lost.said()), (2, vec![], vec![]));
+    late.trade("a", "9");
+    lost.group.assignment.send_modify(|told| {
+        let told = Arc::make_mut(told.as_mut().unwrap());
+        (told.generation, told.membership) = (2, 2);
+    });
+    for world in [&late, &lost] {
+        world.group.lease.send_replace(Some(Instant::now() + Duration::from_secs(60)));
+    }
+    late.at(13_500).await;
+    let said = late.said();
+    assert_eq!(said.len(), 2, "what was due at 10 s, of what was counted by then: {said:?}");
+    assert!(said.iter().all(|(_, text)| text.contains("10:30:10Z") && !text.contains("\"9")));
+    assert_eq!(lost.said(), [], "others may have published it");
+    for world in [&late, &lost] {
+        world.at(20_500).await;
+        assert_eq!(world.said().len(), 2, "the next one");
+    }
 }
 
 #[tokio::test(start_paused = true)]

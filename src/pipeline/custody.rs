@@ -161,6 +161,12 @@ impl Custody {
         true
     }
 
+    /// Which membership of this process it is; 0 before the first.
+    #[must_use]
+    pub fn membership(&self) -> u64 {
+        self.seat.assignment.borrow().as_ref().map_or(0, |assignment| assignment.membership)
+    }
+
     fn generation(&self) -> Option<i32> {
         self.seat.assignment.borrow().as_ref().map(|assignment| assignment.generation)
     }

@@ -178,6 +178,7 @@ impl Crew<'_> {
             latest: self.shared.clock.now(),
             publish_interval: *publish_interval,
             next_tick: WallMs(i64::MAX),
+            waiting: None,
             last_tick: Second(i64::MIN),
             tick: None,
             leaving: None,

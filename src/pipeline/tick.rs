@@ -5,6 +5,8 @@
 //! until it is over. A trade that is absorbed between two steps counts as it would have before the
 //! tick where its shard is still to come, and as after the tick where it has been walked.
 
+use std::time::Duration;
+
 use tracing::field::Empty;
 use tracing::{Span, debug, info_span, warn};
 
@@ -27,6 +29,9 @@ const STEP_SHARDS: usize = 8;
 /// the tick, while both have work.
 const EVENTS_A_STEP: usize = 4;
 
+/// Between two looks whether a tick may begin that has to wait.
+const LATE_LOOK: Duration = Duration::from_millis(50);
+
 /// Where a tick is.
 #[derive(Debug)]
 pub struct Tick {
@@ -43,9 +48,22 @@ pub struct Tick {
 
 impl<C: Checkpoint> Worker<C> {
     /// Begins the tick that is due, the last multiple that is not after `now`, if this process may
-    /// publish.
+    /// publish. If it may not for a moment, the tick waits for it.
     pub(super) fn begin_tick(&mut self, now: WallMs) {
         let tick = now.last_multiple(self.publish_interval);
+        let caught_up = self.custody.is_ready() || Bug::PublishedTooEarly.on();
+        let membership = self.custody.membership();
+        let waiting = self.waiting.filter(|(of, _)| *of == tick);
+        // Others may have published it meanwhile, or the windows' end has moved on.
+        let over = waiting
+            .is_some_and(|(_, since)| since != membership || self.engine.end() > tick.second());
+        let (due, permitted) = (caught_up && !over, self.custody.may_publish());
+        if due && !permitted {
+            self.waiting = Some((tick, membership));
+            self.next_tick = now.plus(LATE_LOOK);
+            return;
+        }
+        self.waiting = None;
         let missed =
             tick.since(self.next_tick).as_millis() / self.publish_interval.as_millis().max(1);
         let missed = u64::try_from(missed).unwrap_or(u64::MAX);
@@ -58,8 +76,7 @@ impl<C: Checkpoint> Worker<C> {
                 "ticks skipped: the next one carries everything"
             );
         }
-        let caught_up = self.custody.is_ready() || Bug::PublishedTooEarly.on();
-        if caught_up && self.custody.may_publish() {
+        if due && permitted {
             let second = tick.second();
             self.last_tick = second;
             // Here, not with a flush: with the checkpoint away what is owed must not gather.

@@ -83,6 +83,8 @@ pub struct Worker<C> {
     pub publish_interval: Duration,
     /// When the next tick is due.
     pub next_tick: WallMs,
+    /// One that is due and waits for the permission to publish, and in which membership it came.
+    pub waiting: Option<(WallMs, u64)>,
     /// The last one that began.
     pub last_tick: Second,
     /// The tick that is under way.

@@ -49,7 +49,6 @@ fn soak() -> bool {
         spans: vec![("1min", 60), ("5min", 300)],
         interval: 5,
         wave: 60,
-        rivals: true,
     };
     let report = soak::run(&settings, &mut KafkaBroker::start_for_load(&[]));
     table::print(&report);

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::token::ShardId;
-use aggregator_service::kafka::group::{Answer, Call, Machine, Next};
+use aggregator_service::kafka::group::{Answer, Call, GroupError, Machine, Next, Permit};
 use aggregator_service::ports::group::Assignment;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config;
@@ -26,13 +27,16 @@ pub(crate) struct Place {
     name: String,
     fixed: bool,
     pub(crate) process: Option<Process>,
+    /// One that lives on while another began under its name.
+    pub(crate) older: Option<Process>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) machine: Machine,
     pub(crate) assignment: Option<Arc<Assignment>>,
-    pub(crate) lease: Option<Instant>,
+    permit: Permit,
+    pub(crate) lease: watch::Receiver<Option<Instant>>,
     pub(crate) held: BTreeSet<ShardId>,
     /// When it lets go of what it was not assigned.
     lets_go: Instant,
@@ -72,7 +76,8 @@ pub(crate) struct World {
 impl World {
     /// Places for members, half of them static.
     pub(crate) fn new(places: usize, seed: u64) -> Self {
-        let place = |at| Place { name: format!("p{at}"), fixed: at % 2 == 0, process: None };
+        let place =
+            |at| Place { name: format!("p{at}"), fixed: at % 2 == 0, process: None, older: None };
         Self {
             now: Instant::now(),
             coordinator: Coordinator::new(),
@@ -87,10 +92,12 @@ impl World {
     pub(crate) fn start(&mut self, at: usize) {
         let place = &mut self.places[at];
         let machine = Machine::new(config(place.fixed.then_some(&*place.name)));
-        place.process = Some(Process {
+        let (shown, lease) = watch::channel(None);
+        place.older = place.process.replace(Process {
             machine,
             assignment: None,
-            lease: None,
+            permit: Permit::new(shown, self.now),
+            lease,
             held: BTreeSet::new(),
             lets_go: self.now,
             hangs_until: self.now,
@@ -111,7 +118,7 @@ impl World {
     /// All connections break.
     pub(crate) fn cut(&mut self) {
         self.flights.clear();
-        for process in self.places.iter_mut().filter_map(|place| place.process.as_mut()) {
+        for process in self.places.iter_mut().flat_map(Place::processes) {
             if let Some(asked) = &mut process.asked {
                 asked.answer = Some((self.now, None));
             }
@@ -125,14 +132,15 @@ impl World {
         self.coordinator.tick(self.now);
         for (ticket, answer) in self.coordinator.take_ready() {
             let (lost, at) = (self.lost(), self.now + self.delay());
-            let mut asked =
-                self.places.iter_mut().filter_map(|place| place.process.as_mut()?.asked.as_mut());
+            let processes = self.places.iter_mut().flat_map(Place::processes);
+            let mut asked = processes.filter_map(|process| process.asked.as_mut());
             if let Some(asked) = asked.find(|asked| asked.ticket == ticket && !lost) {
                 asked.answer = Some((at, Some(answer)));
             }
         }
         for at in 0..self.places.len() {
-            self.live(at);
+            self.live(at, |place| &mut place.process);
+            self.live(at, |place| &mut place.older);
         }
         self.check();
     }
@@ -155,25 +163,31 @@ impl World {
 
     /// The broker that coordinated before is not there any more.
     fn refuse(&mut self, place: usize, ticket: Ticket) {
-        let asked = self.places[place].process.as_mut().and_then(|one| one.asked.as_mut());
-        if let Some(asked) = asked.filter(|asked| asked.ticket == ticket) {
+        let mut asked = self.places[place].processes().filter_map(|one| one.asked.as_mut());
+        if let Some(asked) = asked.find(|asked| asked.ticket == ticket) {
             asked.answer = Some((self.now, None));
         }
     }
 
-    fn live(&mut self, at: usize) {
+    fn live(&mut self, at: usize, which: fn(&mut Place) -> &mut Option<Process>) {
         let (now, pause) = (self.now, self.random.random_range(0..3_000));
-        let Some(process) = &mut self.places[at].process else { return };
+        let one = which(&mut self.places[at]);
+        let Some(process) = one else { return };
         if process.hangs_until > now {
             return;
         }
-        process.hear(now);
+        process.permit.pulse(now);
+        if let Err(last) = process.hear(now) {
+            assert!(matches!(last, GroupError::Fenced { .. }), "{last}");
+            *one = None;
+            return;
+        }
         if let Some(told) = process.machine.told() {
             process.held.extend(&told.shards);
             process.assignment = Some(Arc::new(told));
             process.lets_go = now + Duration::from_millis(pause);
         }
-        process.lease = process.machine.lease();
+        process.permit.granted(now, process.machine.lease(now));
         if let Some(told) = process.assignment.as_ref().filter(|_| process.lets_go <= now) {
             process.held.clone_from(&told.shards);
         }
@@ -185,7 +199,7 @@ impl World {
         let to = process.machine.coordinator().map(str::to_owned);
         let ticket = self.ticket();
         let arrives = self.arrival(at);
-        if let Some(process) = &mut self.places[at].process {
+        if let Some(process) = which(&mut self.places[at]) {
             process.asked = Some(Asked { ticket, sent: now, given_up, answer: None });
         }
         self.send(Flight { ticket, place: at, arrives, to, call: *call });
@@ -221,8 +235,8 @@ impl World {
 
     /// Those who may publish a shard now.
     pub(crate) fn publishers(&self, shard: ShardId) -> usize {
-        let processes = self.places.iter().filter_map(|place| place.process.as_ref());
-        processes.filter(|process| process.may_publish(shard, self.now)).count()
+        let processes = self.places.iter().flat_map(|place| [&place.process, &place.older]);
+        processes.flatten().filter(|process| process.may_publish(shard, self.now)).count()
     }
 
     /// Who knows what, for one who has to find out.
@@ -232,7 +246,8 @@ impl World {
             let told = process.assignment.as_ref();
             let shards: Vec<_> =
                 told.iter().flat_map(|told| &told.shards).map(|shard| shard.0).collect();
-            let lease = process.lease.map(|until| until.saturating_duration_since(self.now));
+            let lease =
+                process.lease.borrow().map(|until| until.saturating_duration_since(self.now));
             let hangs = process.hangs_until > self.now;
             let status = process.machine.status();
             let name = &place.name;
@@ -251,24 +266,31 @@ impl World {
 
 const POSITIONS: [(Partition, Offset); 1] = [(Partition(0), Offset(1))];
 
+impl Place {
+    fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        [&mut self.process, &mut self.older].into_iter().flatten()
+    }
+}
+
 impl Process {
     /// Takes an answer, or that there is none.
-    fn hear(&mut self, now: Instant) {
-        let Some(asked) = &mut self.asked else { return };
+    fn hear(&mut self, now: Instant) -> Result<(), GroupError> {
+        let Some(asked) = &mut self.asked else { return Ok(()) };
         let sent = asked.sent;
         match asked.answer.take_if(|(at, _)| *at <= now) {
             Some((_, Some(answer))) => {
-                self.machine.answered(sent, now, answer).expect("nothing here is final");
+                self.machine.answered(sent, now, answer)?;
             }
             Some((_, None)) => self.machine.failed(now, "the connection broke"),
             None if asked.given_up <= now => self.machine.failed(now, "no answer"),
-            None => return,
+            None => return Ok(()),
         }
         self.asked = None;
+        Ok(())
     }
 
     fn may_publish(&self, shard: ShardId, now: Instant) -> bool {
-        let leased = self.lease.is_some_and(|until| until > now);
+        let leased = self.lease.borrow().is_some_and(|until| until > now);
         leased && self.assignment.as_ref().is_some_and(|told| told.shards.contains(&shard))
     }
 }

@@ -84,7 +84,7 @@ fn one_that_begins_alone_may_load_before_the_first_rebalance_and_publish_after_i
     run(&mut world, 1);
     let process = world.places[0].process.as_ref().unwrap();
     let told = process.assignment.clone().unwrap();
-    assert_eq!((told.generation, told.shards.len(), process.lease), (-1, 64, None));
+    assert_eq!((told.generation, told.shards.len(), *process.lease.borrow()), (-1, 64, None));
     run(&mut world, 4);
     assert_eq!(world.publishers(ShardId(0)), 1);
 }
@@ -129,10 +129,26 @@ fn a_static_member_that_crashed_has_its_shards_again_and_nobody_notices() {
     world.places[0].process = None;
     run(&mut world, 3);
     world.start(0);
-    run(&mut world, 1);
+    run(&mut world, 2);
     assert_eq!(shards(&world, 0), before);
     assert!((0..64).map(ShardId).all(|shard| world.publishers(shard) == 1));
     assert_eq!(world.coordinator.rebalances, rebalances);
+}
+
+#[test]
+fn of_two_processes_of_one_name_the_older_notices_before_the_newer_publishes() {
+    for hangs_ms in (0..4_000).step_by(100) {
+        let mut world = World::new(2, hangs_ms);
+        world.start(0);
+        world.start(1);
+        run(&mut world, 10);
+        let older = world.places[0].process.as_mut().unwrap();
+        older.hangs_until = world.now + Duration::from_millis(hangs_ms);
+        world.start(0);
+        run(&mut world, 6);
+        assert!(world.places[0].older.is_none(), "the older has ended");
+        assert!((0..64).map(ShardId).all(|shard| world.publishers(shard) == 1));
+    }
 }
 
 #[test]

@@ -55,7 +55,6 @@ fn instances_that_come_go_crash_and_hang_publish_every_figure_exactly() {
         spans: vec![("10s", 10), ("30s", 30)],
         interval: INTERVAL,
         wave: 6,
-        rivals: false,
     };
     println!("seed {}", settings.seed);
     let tally = stage::under_load(&settings, &mut KafkaBroker::start_for_load(&[]), |stage| {

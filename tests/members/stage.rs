@@ -124,6 +124,7 @@ impl Stage<'_> {
         let service = self.running.remove(name).expect("an instance that runs");
         let pid = service.pid.clone();
         service.kill9();
+        self.world.shared.halts();
         self.world.ended(&pid);
     }
 
@@ -137,7 +138,10 @@ impl Stage<'_> {
     /// While `meanwhile` lasts an instance stands still.
     pub(crate) fn halted(&mut self, name: &'static str, meanwhile: impl FnOnce(&mut Self)) {
         let service = self.running.remove(name).expect("an instance that runs");
-        service.halted(|| meanwhile(self));
+        service.halted(|| {
+            self.world.shared.halts();
+            meanwhile(self);
+        });
         self.running.insert(name, service);
     }
 

@@ -211,7 +211,7 @@ impl<'a> Auditor<'a> {
         let told = Told { trades, hash: hash(&said.data) };
         if let Some(before) = tick.by_token.insert(said.token.clone(), told) {
             self.tally.sent_again += 1;
-            if before.hash != told.hash && !self.settings.rivals {
+            if before.hash != told.hash {
                 self.tally.differing += 1;
                 println!("said otherwise before: {} at {}: {}", said.token, said.end, said.data);
             }
@@ -223,8 +223,8 @@ impl<'a> Auditor<'a> {
             return;
         }
         let known = before.is_some_and(|before| {
-            // After a start what the last life closed may be closed once more.
-            !before.closing || self.shared.life_began(before.at_ms, said.at_ms)
+            // What the last owner closed may be closed once more.
+            !before.closing || self.shared.taken_over(before.at_ms, said.at_ms)
         });
         if trades == 0 {
             self.tally.closed += 1;

@@ -30,7 +30,6 @@ fn a_fault_every_six_seconds_loses_nothing_and_doubles_nothing() {
         spans: vec![("10s", 10), ("1min", 60)],
         interval: 1,
         wave: 3,
-        rivals: true,
     };
     let report = soak::run(&settings, &mut KafkaBroker::start_for_load(&[]));
     table::print(&report);

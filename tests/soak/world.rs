@@ -34,9 +34,6 @@ pub(crate) struct Settings {
     pub(crate) interval: i64,
     /// Seconds after which other tokens are traded.
     pub(crate) wave: u64,
-    /// Whether one process may replace another under its name: until the older knows, a tick may
-    /// come from both, each with what it had read.
-    pub(crate) rivals: bool,
 }
 
 /// What all threads know.
@@ -48,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) over: AtomicBool,
     pub(crate) tally: Mutex<Tally>,
     pub(crate) lives: Mutex<Vec<Life>>,
+    /// When a process came to stand still for a while, or for ever.
+    pub(crate) halts: Mutex<Vec<i64>>,
     pub(crate) faults: Mutex<Vec<Inflicted>>,
     /// By the end of a message: for how many seconds its token had missed messages before it at
     /// the most, and which token that was.
@@ -84,10 +83,18 @@ impl Shared {
         alive.map(|life| life.ends).reduce(least).expect("somebody lived when it was published")
     }
 
-    /// Whether a life began between two moments.
-    pub(crate) fn life_began(&self, from_ms: i64, until_ms: i64) -> bool {
+    /// Whether between two moments a life began, or one stood still: whoever goes on may not know
+    /// what was published last.
+    pub(crate) fn taken_over(&self, from_ms: i64, until_ms: i64) -> bool {
         let lives = self.lives.lock().unwrap();
-        lives.iter().any(|life| from_ms <= life.since_ms && life.since_ms <= until_ms)
+        let halts = self.halts.lock().unwrap();
+        let mut moments = lives.iter().map(|life| life.since_ms).chain(halts.iter().copied());
+        moments.any(|at| (from_ms..=until_ms).contains(&at))
+    }
+
+    /// A process stands still from now on.
+    pub(crate) fn halts(&self) {
+        self.halts.lock().unwrap().push(now().timestamp_millis());
     }
 
     /// A fault begins.

@@ -1,6 +1,6 @@
-//! A real Kafka (KRaft, one node; 4, and where a test wants it 3.9) on free ports with a directory of its own, and Java's own
-//! clients as the foreign ones. The broker ends, and its directory goes, with the test process,
-//! however that ends.
+//! A real Kafka (KRaft, one node; 4, and where a test wants it 3.9) on free ports with a directory
+//! of its own, and Java's own clients as the foreign ones. The broker ends, and its directory goes,
+//! with the test process, however that ends.
 
 mod foreign;
 mod jars;

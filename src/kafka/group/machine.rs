@@ -49,7 +49,10 @@ pub struct Machine {
     /// How often it has become a member.
     membership: u64,
     told: Option<Assignment>,
-    lease: Option<Instant>,
+    /// Until when, and when that was asked for.
+    lease: Option<(Instant, Instant)>,
+    /// It does not publish before: a process that it follows under its name may live.
+    quiet: Option<Instant>,
     /// Nothing is asked before.
     rest: Option<Instant>,
     pause: Duration,
@@ -81,6 +84,7 @@ impl Machine {
             membership: 0,
             told: None,
             lease: None,
+            quiet: None,
             rest: None,
             pause: PAUSE_FIRST,
             heartbeat_at: None,
@@ -212,13 +216,8 @@ impl Machine {
         }
         if group.is_none_or(|group| group.members.is_empty()) {
             self.assigned = self.config.shards.all().collect();
-            let member = Member {
-                address: self.config.address.clone(),
-                shards: self.assigned.clone(),
-                here: true,
-                ..Member::default()
-            };
-            self.tell(vec![member]);
+            let (address, shards) = (self.config.address.clone(), self.assigned.clone());
+            self.tell(vec![Member { id: String::new(), address, shards, here: true }]);
         }
         self.state = State::Joining;
         Ok(())
@@ -284,6 +283,7 @@ impl Machine {
             if stored != own.id {
                 // A static member began anew: nobody knows yet that its last process let go.
                 self.leaving = withheld;
+                self.quiet = Some(now + self.timing.quiet());
             }
             self.assigned.clone_from(&own.shards);
         }
@@ -298,7 +298,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Whether a code is none; else what follows from it.
+    /// Whether a code is none; else what follows.
     fn fine(&mut self, now: Instant, code: i16) -> Result<bool, GroupError> {
         let mut error = Error::try_from_code(code);
         if error == Some(Error::FencedInstanceId) && self.synced_as != self.who.member {
@@ -344,7 +344,7 @@ impl Machine {
     }
 
     fn extend(&mut self, sent: Instant) {
-        self.lease = Some(sent + self.timing.lease());
+        self.lease = Some((sent + self.timing.lease(), sent));
     }
 
     /// Until when it rests.
@@ -370,10 +370,10 @@ impl Machine {
         self.told.take()
     }
 
-    /// Until when it may publish.
+    /// Until when it may publish, and when that was asked for.
     #[must_use]
-    pub const fn lease(&self) -> Option<Instant> {
-        self.lease
+    pub fn lease(&self, now: Instant) -> Option<(Instant, Instant)> {
+        self.lease.filter(|_| self.quiet.is_none_or(|until| until <= now))
     }
 
     /// Where the coordinator is, `host:port`, while it is known.

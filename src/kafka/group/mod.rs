@@ -10,11 +10,14 @@
 //! - A member that is cut off keeps its last assignment, without a lease, until it is told another.
 //!
 //! With a `group.instance.id` a process that comes back within the session time-out gets its shards
-//! back and nobody else notices. Two processes with one id fence each other: the older one ends.
+//! back and nobody else notices. Two processes with one id fence each other: the older one ends at
+//! its next word from the group. It asks twice a second, and no process that stood still publishes
+//! before it has asked again; so the newer one publishes nothing until then (`Timing::quiet`).
 
 mod calls;
 mod leader;
 mod machine;
+mod permit;
 mod task;
 mod timing;
 mod wire;
@@ -27,6 +30,7 @@ use crate::domain::token::Shards;
 
 pub use calls::{Answer, Call, Next};
 pub use machine::Machine;
+pub use permit::Permit;
 pub use task::Group;
 pub use timing::{LEASE_MARGIN, REBALANCE_LIMIT};
 pub use wire::{

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::select_ok;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::permit::{PULSE, Permit};
 use super::timing::{LEAVE_LIMIT, TROUBLE_AFTER};
 use super::{Answer, Call, GroupConfig, GroupError, GroupStatus, Machine, Next, State};
 use crate::kafka::connect::{KafkaConfig, KafkaError};
@@ -21,7 +22,10 @@ pub struct Group {
     kafka: KafkaConfig,
     machine: Machine,
     served: Served,
+    permit: Arc<Permit>,
     status: watch::Sender<GroupStatus>,
+    /// Whether it might publish when last looked at.
+    permitted: bool,
     /// Since when something is not as it should be, and whether that was said.
     trouble: Option<(Instant, bool)>,
     /// Where it goes, and the connection.
@@ -40,7 +44,19 @@ impl Group {
     ) -> (Self, watch::Receiver<GroupStatus>) {
         let (status, shown) = watch::channel(GroupStatus::default());
         let machine = Machine::new(group);
-        (Self { kafka, machine, served, status, trouble: None, connection: None, now }, shown)
+        let permit = Arc::new(Permit::new(served.lease.clone(), now()));
+        let member = Self {
+            kafka,
+            machine,
+            served,
+            permit,
+            status,
+            permitted: false,
+            trouble: None,
+            connection: None,
+            now,
+        };
+        (member, shown)
     }
 
     /// Joins, stays, and leaves once `stop` is cancelled.
@@ -48,9 +64,17 @@ impl Group {
     /// # Errors
     /// It is not let in, or no more; the lease is over then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), GroupError> {
+        let (permit, now) = (Arc::clone(&self.permit), self.now);
+        let pulse = async {
+            loop {
+                sleep(PULSE).await;
+                permit.pulse(now());
+            }
+        };
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
+            () = pulse => Ok(()),
             Err(last) = self.stay() => Err(last),
         };
         let positions = self.served.positions.borrow().clone();
@@ -139,16 +163,15 @@ impl Group {
             debug!(generation, shards, members = told.members.len(), "shards were assigned");
             self.served.assignment.send_replace(Some(Arc::new(told)));
         }
-        let lease = self.machine.lease();
-        let was = *self.served.lease.borrow();
-        if was != lease {
-            self.served.lease.send_replace(lease);
-        }
+        let now = (self.now)();
+        let lease = self.machine.lease(now);
+        self.permit.granted(now, lease);
         let status = self.machine.status();
-        if was.is_some() && lease.is_none() && status.state != State::Left {
+        let permitted = lease.is_some_and(|(until, _)| now < until);
+        let before = std::mem::replace(&mut self.permitted, permitted);
+        if before && !permitted && status.state != State::Left {
             warn!(generation = status.generation, "cut off from the group, nothing is published");
         }
-        let now = (self.now)();
         match (&status.trouble, &mut self.trouble) {
             (None, since) => *since = None,
             (Some(_), since @ None) => *since = Some((now, false)),

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::permit::STILL;
+
 /// The waits that follow from a session time-out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
@@ -18,6 +20,12 @@ impl Timing {
     /// How long publishing is allowed after a request was sent that was answered well.
     pub(super) fn lease(self) -> Duration {
         self.session.saturating_sub(LEASE_MARGIN)
+    }
+
+    /// How long a process that follows another of its name lets that one notice: it may be about to
+    /// be taken for still, then it has to ask, and is answered.
+    pub(super) fn quiet(self) -> Duration {
+        STILL + self.heartbeat() + NOTICED
     }
 
     /// How long a rebalance waits for a member. Not below the session time-out: who misses one is
@@ -36,6 +44,9 @@ impl Timing {
 /// Of the session time-out this is left when the lease ends: for what is on its way to the brokers
 /// by then, and for clocks that do not run alike.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(1);
+
+/// For what is on its way to the brokers when it notices, and for the answer that it notices by.
+const NOTICED: Duration = Duration::from_millis(500);
 
 /// For so long a rebalance waits for a member: it has to finish a request, nothing more.
 pub const REBALANCE_LIMIT: Duration = Duration::from_secs(30);

@@ -22,8 +22,8 @@ pub fn java(jvm: &[&str]) -> Command {
     java_of(Release::Four, jvm)
 }
 
-/// `java` with a release's jars on its class path. What its libraries unpack, a kill leaves behind: not in
-/// the system's folder.
+/// `java` with a release's jars on its class path. What its libraries unpack, a kill leaves behind:
+/// not in the system's folder.
 pub fn java_of(release: Release, jvm: &[&str]) -> Command {
     install::ensure("java", &["openjdk-17-jre-headless"]);
     let mut command = Command::new("java");
@@ -45,8 +45,9 @@ fn jars(release: Release) -> &'static Path {
     }
 }
 
-/// The jars named by `pom.xml`, of the version that a property of it has, fetched once: the lock keeps test processes apart, the renaming
-/// keeps a fetch that broke off from being taken for a whole one.
+/// The jars named by `pom.xml`, of the version that a property of it has, fetched once: the lock
+/// keeps test processes apart, the renaming keeps a fetch that broke off from being taken for a
+/// whole one.
 fn fetched_jars(property: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/pom.xml");

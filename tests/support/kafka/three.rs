@@ -1,4 +1,5 @@
-//! Three brokers that are one cluster: every topic in three copies, two of which acknowledge.
+//! Three brokers that are one cluster: every topic in three copies, two of which acknowledge. So
+//! are the groups': there is a coordinator whichever broker dies.
 
 use super::{BRIEF_JVM, KafkaBroker, Release, free_ports};
 
@@ -19,6 +20,7 @@ pub fn start_three() -> Vec<KafkaBroker> {
                         ("node.id", id.as_str()),
                         ("controller.quorum.voters", voters),
                         ("default.replication.factor", "3"),
+                        ("offsets.topic.replication.factor", "3"),
                         ("min.insync.replicas", "2"),
                         ("broker.session.timeout.ms", "3000"),
                         ("broker.heartbeat.interval.ms", "500"),
