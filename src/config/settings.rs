@@ -11,6 +11,7 @@ use super::layers::Values;
 use super::parse;
 use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
+use crate::domain::token::Shards;
 use crate::domain::window::Windows;
 
 /// One setting.
@@ -92,6 +93,9 @@ settings! {
     /// After so long without a word from an instance the others take over what it had.
     kafka_session_timeout: Duration = "KAFKA_SESSION_TIMEOUT", "10s", Needed, parse::session,
         "a duration, 3s to 30m";
+    /// Shards that the tokens are spread over; fixed at the first start.
+    shards: Shards = "SHARDS", "64", Needed, parse::shards,
+        "a power of two, 1 to 1024; the same for all instances of a group";
     /// So many other instances follow each token and can go on with it at once; 0: none does.
     standby_replicas: u8 = "STANDBY_REPLICAS", "0", Needed, parse::number,
         "a whole number, 0 to 255";

@@ -61,11 +61,13 @@ impl Engine {
             }
             let Some(at) = step.checked_sub(ahead) else { continue };
             let Some((position, written, trade)) = batch.trade(at) else { continue };
-            if any_behind && self.held_mut(trade.hash.shard()).is_some_and(|held| is_behind(held)) {
+            if any_behind
+                && self.held_mut(self.all.of(trade.hash)).is_some_and(|held| is_behind(held))
+            {
                 continue;
             }
             let outcome = self.absorb_one(position, &trade);
-            let shard = trade.hash.shard();
+            let shard = self.all.of(trade.hash);
             if any_followed && self.held_mut(shard).is_some_and(|held| held.followed) {
                 if matches!(outcome, Outcome::Refused(_)) && !absorbed.spoiled.contains(&shard) {
                     absorbed.spoiled.push(shard);

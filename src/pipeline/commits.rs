@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::custody::Custody;
 use crate::domain::position::{Offset, Partition};
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::{ShardId, Shards};
 use crate::ports::{Checkpoint, CheckpointError};
 use crate::wire::checkpoint::{self, Entry};
 
@@ -25,6 +25,7 @@ pub(super) async fn note<C: Checkpoint>(
     custody: Arc<Custody>,
     stop: CancellationToken,
 ) {
+    let shards = custody.seat().shards;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -35,14 +36,14 @@ pub(super) async fn note<C: Checkpoint>(
         if !anything || !custody.is_grouped() {
             continue;
         }
-        match entries(&*checkpoint).await {
+        match entries(&*checkpoint, shards).await {
             Ok(entries) => {
                 let ours = |(partition, _): &(Partition, Offset)| {
-                    here.contains_key(&ShardId::answering_for(*partition, SHARDS))
+                    here.contains_key(&shards.answering_for(*partition))
                 };
                 let published = entries.iter().map(|(shard, entry)| (*shard, entry.published));
                 custody.published().send_replace(Arc::new(published.collect()));
-                let lowest = lowest(entries).into_iter().filter(ours);
+                let lowest = lowest(entries, shards).into_iter().filter(ours);
                 custody.seat().positions.send_replace(lowest.collect());
             }
             // The flushes say so, too, and louder.
@@ -54,8 +55,9 @@ pub(super) async fn note<C: Checkpoint>(
 /// The newest entries of all shards that were ever written.
 async fn entries<C: Checkpoint>(
     checkpoint: &C,
+    shards: Shards,
 ) -> Result<BTreeMap<ShardId, Entry>, CheckpointError> {
-    let shards: Vec<_> = (0..SHARDS).map(ShardId).collect();
+    let shards: Vec<_> = shards.all().collect();
     let newest = checkpoint.newest(&shards).await?;
     let decoded = |(shard, blob): (ShardId, Option<Bytes>)| {
         Some((shard, checkpoint::decode(&blob?, |_| ()).ok()?))
@@ -64,9 +66,9 @@ async fn entries<C: Checkpoint>(
 }
 
 /// Of each partition the lowest position; none while a shard was never written.
-fn lowest(entries: BTreeMap<ShardId, Entry>) -> BTreeMap<Partition, Offset> {
+fn lowest(entries: BTreeMap<ShardId, Entry>, shards: Shards) -> BTreeMap<Partition, Offset> {
     let mut lowest: Option<BTreeMap<Partition, Offset>> = None;
-    if entries.len() < usize::from(SHARDS) {
+    if entries.len() < usize::from(shards.count()) {
         return BTreeMap::new();
     }
     for entry in entries.into_values() {
@@ -90,11 +92,11 @@ mod tests {
     #[tokio::test]
     async fn it_is_the_lowest_of_all_shards_and_nothing_while_one_is_missing() {
         let checkpoint = LocalCheckpoint::new(Arc::<LocalStore>::default(), 1);
-        for id in 0..SHARDS {
-            assert_eq!(lowest(entries(&checkpoint).await.unwrap()), BTreeMap::new());
-            let shard = ShardId(id);
+        for shard in Shards::DEFAULT.all() {
+            let told = entries(&checkpoint, Shards::DEFAULT).await.unwrap();
+            assert_eq!(lowest(told, Shards::DEFAULT), BTreeMap::new());
             let offset =
-                |partition: i32| Offset(100 + i64::from((id + 7) % 64) + i64::from(partition));
+                |partition: i32| Offset(100 + i64::from((shard.0 + 7) % 64) + i64::from(partition));
             let positions = [0, 1].map(|partition| (Partition(partition), offset(partition)));
             let blob = checkpoint::encode(&positions, Second(0), Second(0), std::iter::empty());
             checkpoint.claim(shard).await.unwrap();
@@ -104,7 +106,7 @@ mod tests {
             assert!(checkpoint.flush(&[flush]).await.iter().all(Result::is_ok));
         }
         let expected = [(Partition(0), Offset(100)), (Partition(1), Offset(101))];
-        let entries = entries(&checkpoint).await.unwrap();
-        assert_eq!(lowest(entries), BTreeMap::from(expected));
+        let entries = entries(&checkpoint, Shards::DEFAULT).await.unwrap();
+        assert_eq!(lowest(entries, Shards::DEFAULT), BTreeMap::from(expected));
     }
 }

@@ -23,7 +23,7 @@ use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::shard::Shard;
 use crate::domain::time::WallMs;
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::ShardId;
 use crate::ports::{Fetched, LogError, RecordView, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::Component;
@@ -274,8 +274,8 @@ impl<L: TradeLog> Reader<L> {
             self.reject(rejected).await;
         }
         let routed = routing.finish();
-        let answers = cover.without(&silent).contains(ShardId::answering_for(partition, SHARDS))
-            && !Bug::UnreadableNotReported.on();
+        let answers =
+            cover.without(&silent).answers_for(partition) && !Bug::UnreadableNotReported.on();
         let unreadable = unreadable.iter().filter(|_| answers);
         let unreadable = unreadable.map(|range| self.router.unreadable(partition, range, now));
         self.reject(unreadable.collect()).await;

@@ -54,15 +54,21 @@ pub(super) struct Standbys<L, C> {
 
 impl<L: TradeLog, C: Checkpoint> Standbys<L, C> {
     pub(super) fn new(custody: Arc<Custody>, adopter: Adopter<L, C>) -> Self {
-        let (followed, coming) = Default::default();
+        let none = Cover::none(custody.seat().shards);
+        let (followed, coming) = (none.clone(), none);
         Self { custody, adopter, followed, coming, task: None }
+    }
+
+    fn cover(&self, shards: impl IntoIterator<Item = ShardId>) -> Cover {
+        Cover::of(self.custody.seat().shards, shards)
     }
 
     /// Returns when a step is over, and another may be due.
     pub(super) async fn stepped(&mut self) {
         finished(&mut self.task).await;
         self.task = None;
-        self.followed = self.followed.with(&std::mem::take(&mut self.coming));
+        self.followed = self.followed.with(&self.coming);
+        self.coming = self.cover([]);
     }
 
     /// Does what an assignment asks for, one step at a time.
@@ -70,8 +76,8 @@ impl<L: TradeLog, C: Checkpoint> Standbys<L, C> {
         if self.task.is_some() {
             return;
         }
-        let wanted = Cover::of(wanted.iter().copied());
-        let kept = Cover::of(self.custody.followed()).within(&wanted);
+        let wanted = self.cover(wanted.iter().copied());
+        let kept = self.cover(self.custody.followed()).within(&wanted);
         let gone = self.followed.without(&kept);
         if gone.shards().next().is_some() {
             // Not loaded, or dropped.
@@ -87,7 +93,7 @@ impl<L: TradeLog, C: Checkpoint> Standbys<L, C> {
             return;
         }
         let free = |shard: &ShardId| !here.contains_key(shard) && !self.followed.contains(*shard);
-        let new = Cover::of(wanted.shards().filter(free).take(GROUP));
+        let new = self.cover(wanted.shards().filter(free).take(GROUP));
         if self.custody.is_ready() && new.shards().next().is_some() {
             self.coming = new.clone();
             let (adopter, custody) = (self.adopter.clone(), Arc::clone(&self.custody));
@@ -103,13 +109,13 @@ impl<L: TradeLog, C: Checkpoint> Standbys<L, C> {
         if self.coming.within(&new).shards().next().is_some() {
             return None;
         }
-        let ready = Cover::of(self.custody.followed()).within(&new);
+        let ready = self.cover(self.custody.followed()).within(&new);
         Some(if ready.shards().next().is_some() { ready } else { new })
     }
 
     /// These are followed no more: they are to be taken from the workers. Answers which were.
     pub(super) fn take_out(&mut self, shards: &Cover) -> Cover {
-        let ready = Cover::of(self.custody.followed()).within(shards);
+        let ready = self.cover(self.custody.followed()).within(shards);
         self.adopter.reader.reading.disown(&self.followed.within(shards));
         self.followed = self.followed.without(shards);
         self.custody.unfollow(shards);
@@ -160,7 +166,7 @@ impl<L: TradeLog, C: Checkpoint> Adopter<L, C> {
             (partition, next.min().unwrap_or_default())
         };
         let from: BTreeMap<_, _> = ranges.iter().map(|range| lowest(range.partition)).collect();
-        let followed = Cover::of(loaded.iter().map(|(id, _)| *id));
+        let followed = Cover::of(custody.seat().shards, loaded.iter().map(|(id, _)| *id));
         for (id, shard) in loaded {
             let worker = workers.get(usize::from(id.0) % workers.len().max(1));
             if let Some(worker) = worker
@@ -231,7 +237,7 @@ impl<C: Checkpoint> Worker<C> {
     pub(super) fn spoil(&mut self, shards: &[ShardId]) {
         for id in shards {
             drop(self.engine.unfollow(*id));
-            self.custody.unfollow(&Cover::of([*id]));
+            self.custody.unfollow(&Cover::of(self.custody.seat().shards, [*id]));
         }
     }
 }

@@ -22,7 +22,7 @@ use super::standby::{Standbys, behind, take};
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::{ShardId, Shards};
 use crate::ports::group::Assignment;
 use crate::ports::{Checkpoint, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
@@ -92,6 +92,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         adopter: Adopter<L, C>,
         starts: oneshot::Sender<BTreeMap<Partition, Offset>>,
     ) -> Self {
+        let none = Cover::none(custody.seat().shards);
         Self {
             began: adopter.reader.shared.clock.now(),
             standbys: Standbys::new(Arc::clone(&custody), adopter.clone()),
@@ -102,9 +103,9 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             since: BTreeMap::new(),
             membership: 0,
             taken: BTreeMap::new(),
-            fenced: Cover::default(),
+            fenced: none.clone(),
             adoptions: JoinSet::new(),
-            coming: Cover::default(),
+            coming: none,
             release: None,
         }
     }
@@ -159,8 +160,8 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                 }
             }
         }
-        self.fenced = self.fenced.with(&Cover::of(fenced));
-        let wanted = Cover::of(assignment.shards.iter().copied());
+        self.fenced = self.fenced.with(&Cover::of(self.all(), fenced));
+        let wanted = Cover::of(self.all(), assignment.shards.iter().copied());
         for (shard, since) in &mut self.since {
             if wanted.contains(*shard) {
                 since.assigned = membership;
@@ -172,7 +173,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         let lost = self.since.values().any(|since| since.assigned != membership);
         if !lost {
             if std::mem::replace(&mut self.membership, membership) != membership {
-                self.mailbox.forget(|hash| !wanted.contains(hash.shard()));
+                self.mailbox.forget(|hash| !wanted.has(hash));
             }
             self.custody.saw(assignment);
         }
@@ -181,6 +182,10 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.note_ready(assignment);
         self.standbys.follow(&assignment.standby, &self.custody.shards());
         false
+    }
+
+    fn all(&self) -> Shards {
+        self.custody.seat().shards
     }
 
     fn let_go(&mut self, wanted: &Cover, here: &BTreeMap<ShardId, Stage>, membership: u64) {
@@ -198,7 +203,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         let (shards, lost) = if lost.is_empty() { (given, false) } else { (lost, true) };
         info!(shards = shards.len(), lost, "shards go");
         self.custody.set(shards.iter().copied(), Stage::Leaving);
-        let cover = Cover::of(shards);
+        let cover = Cover::of(self.all(), shards);
         let Reader { reading, workers, .. } = &self.adopter.reader;
         reading.disown(&cover);
         let workers = workers.clone();
@@ -231,7 +236,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                 && !self.coming.contains(*shard)
                 && (permitted || !self.fenced.contains(*shard))
         };
-        let new = Cover::of(wanted.shards().filter(free));
+        let new = Cover::of(self.all(), wanted.shards().filter(free));
         let Some(new) = self.standbys.first(new) else { return };
         let starts = self.starts.take_if(|_| here.is_empty());
         let shared = &self.adopter.reader.shared;
@@ -258,7 +263,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
     /// go of its share first.
     fn note_ready(&mut self, assignment: &Assignment) {
         let given = assignment.members.iter().map(|member| member.shards.len()).sum::<usize>();
-        let withheld = !assignment.members.is_empty() && given < usize::from(SHARDS);
+        let withheld = !assignment.members.is_empty() && given < usize::from(self.all().count());
         let shards = self.custody.shards();
         let shared = &self.adopter.reader.shared;
         let all_open = shards.values().all(|stage| *stage != Stage::Joining);

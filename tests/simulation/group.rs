@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use aggregator_service::domain::token::SHARDS;
 use aggregator_service::local::LocalGroup;
 use aggregator_service::pipeline::Ended;
 use aggregator_service::ports::Clock;
@@ -17,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use crate::audit;
 use crate::judge::{self, Healed, Lived};
 use crate::life::{after_death, runtime};
-use crate::plan::{Outage, Plan, Weather};
+use crate::plan::{Outage, Plan, Weather, shards};
 use crate::process::Process;
 use crate::world::{MARKER, World};
 
@@ -53,18 +52,14 @@ struct Member {
 
 impl Group {
     fn new(seed: u64) -> Self {
-        let plan = Plan { seed, trading_ms: TRADING_MS, faults: Vec::new() };
+        let mut rng = StdRng::seed_from_u64(seed);
+        let shards = shards(&mut rng);
+        let plan = Plan { seed, shards, trading_ms: TRADING_MS, faults: Vec::new() };
         // In every third life nobody follows, in every other third one or two.
         let replicas = u16::try_from(seed % 3).unwrap();
-        let (mut world, group) = (World::new(&plan), LocalGroup::with_standbys(SHARDS, replicas));
+        let (mut world, group) = (World::new(&plan), LocalGroup::with_standbys(shards, replicas));
         world.grouped = true;
-        Self {
-            world: Arc::new(world),
-            group,
-            rng: StdRng::seed_from_u64(seed),
-            seed,
-            members: Vec::new(),
-        }
+        Self { world: Arc::new(world), group, rng, seed, members: Vec::new() }
     }
 
     async fn life(mut self) -> Lived {

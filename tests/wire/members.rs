@@ -7,7 +7,7 @@ use std::time::Duration;
 use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::{SHARDS, ShardId};
+use aggregator_service::domain::token::Shards;
 use aggregator_service::pipeline::route::Router;
 use aggregator_service::ports::{Record, Records};
 use proptest::prelude::*;
@@ -114,11 +114,10 @@ impl Outcome {
         self.elements += routed.elements;
         for batch in &routed.batches {
             for (position, written, trade) in (0..batch.count()).map_while(|at| batch.trade(at)) {
-                let shard = trade.hash.shard();
-                if followed.contains(shard) {
+                if followed.has(trade.hash) {
                     continue;
                 }
-                assert!(own.contains(shard), "a foreign {trade:?}");
+                assert!(own.has(trade.hash), "a foreign {trade:?}");
                 self.trades.push(format!("{position:?} {written:?} {trade:?}"));
             }
         }
@@ -142,7 +141,7 @@ proptest! {
     fn together_members_count_and_reject_what_one_alone_does(
         values in prop::collection::vec(value(), 1..6),
         partition in 0..100_i32,
-        owners in prop::collection::vec(0..MEMBERS, usize::from(SHARDS)),
+        owners in prop::collection::vec(0..MEMBERS, usize::from(Shards::DEFAULT.count())),
     ) {
         let record = |(offset, value): (i64, Vec<u8>)| Record {
             offset: Offset(offset),
@@ -152,12 +151,13 @@ proptest! {
         };
         let records: Vec<_> = (0..).zip(values).map(record).collect();
         let (records, partition) = (Arc::new(records.into()), Partition(partition));
-        let router = Router::new(Arc::from("trade-info"), 2, Duration::from_secs(300));
+        let shards = Shards::DEFAULT;
+        let router = Router::new(Arc::from("trade-info"), shards, 2, Duration::from_secs(300));
         let (mut alone, mut together) = (Outcome::default(), Outcome::default());
-        alone.add(&router, partition, &records, (&Cover::all(), &Cover::default()));
+        alone.add(&router, partition, &records, (&Cover::all(shards), &Cover::none(shards)));
         let of = |member| {
-            let own = (0..SHARDS).zip(&owners).filter(move |(_, owner)| **owner == member);
-            Cover::of(own.map(|(id, _)| ShardId(id)))
+            let own = shards.all().zip(&owners).filter(move |(_, owner)| **owner == member);
+            Cover::of(shards, own.map(|(shard, _)| shard))
         };
         for member in 0..MEMBERS {
             let followed = of((member + 1) % MEMBERS);

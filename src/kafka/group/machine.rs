@@ -144,8 +144,8 @@ impl Machine {
         let Member { shards: owned, standby: follows, .. } = self.own.clone();
         let (standing, held, replicas) = (self.standing, held.clone(), self.config.replicas);
         let claim = Claim { standing, owned, held, follows, replicas };
-        let GroupConfig { topic, address, .. } = self.config.clone();
-        let said = Subscription { topic, claim, address };
+        let GroupConfig { topic, shards, address, .. } = self.config.clone();
+        let said = Subscription { topic, shards, claim, address };
         match wire::subscription(&said) {
             Ok(brings) => Next::Ask(Box::new(self.who.join(self.timing, brings))),
             Err(error) => Next::Wait(self.back_off(now, error)),
@@ -216,7 +216,7 @@ impl Machine {
             return Ok(());
         }
         if group.is_none_or(|group| group.members.is_empty()) {
-            let shards = (0..self.config.shards).map(ShardId).collect();
+            let shards = self.config.shards.all().collect();
             let address = self.config.address.clone();
             self.own = Member { address, shards, here: true, ..Member::default() };
             self.tell(vec![self.own.clone()]);
