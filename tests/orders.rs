@@ -119,6 +119,7 @@ impl World {
                 max_future_skew: Duration::from_secs(300),
                 start_from: StartFrom::Window,
                 batching: Batching { size: 4, timeout: Duration::from_millis(100) },
+                registered: None,
                 ttl: None,
                 dead_letters: false,
                 workers: 2,

@@ -206,6 +206,7 @@ pub fn settings(config: &Config) -> Settings {
             size: config.aggregate_batch_size,
             timeout: config.aggregate_batch_timeout,
         },
+        registered: None,
         ttl: config.aggregate_ttl,
         dead_letters: config.dlq_topic.is_some(),
         workers: u16::try_from(cores).unwrap_or(MAX_WORKERS).min(MAX_WORKERS),

@@ -252,6 +252,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::domain::token::TokenHash;
     use crate::ports::Message;
@@ -264,7 +266,7 @@ mod tests {
             timestamp: WallMs(tick * 1_000),
         };
         let cause = Cause { tick: Some(Second(tick)), order: None };
-        Outgoing { hash: TokenHash::of(token), cause, message }
+        Outgoing { hash: TokenHash::of(token), cause, message, view: Bytes::new() }
     }
 
     fn ordered(token: &str, number: u64) -> Outgoing {

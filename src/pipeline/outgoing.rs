@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::newest::OfToken;
 use crate::domain::time::Second;
 use crate::domain::token::TokenHash;
@@ -17,6 +19,8 @@ pub struct Outgoing {
     pub cause: Cause,
     /// What to send. Its key is the token's address.
     pub message: Message,
+    /// What the view says: the message as JSON.
+    pub view: Bytes,
 }
 
 impl OfToken for Outgoing {
@@ -34,34 +38,44 @@ impl OfToken for Outgoing {
 pub struct Batch {
     /// What to send.
     pub messages: Arc<[Message]>,
-    /// Hash of the token and cause of each.
-    marks: Vec<(TokenHash, Cause)>,
+    /// What belongs to each.
+    marks: Vec<Mark>,
+}
+
+/// What of an [`Outgoing`] is not its message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mark {
+    hash: TokenHash,
+    cause: Cause,
+    view: Bytes,
 }
 
 impl Batch {
     pub(super) fn new(outgoing: impl Iterator<Item = Outgoing>) -> Self {
-        let apart = |Outgoing { hash, cause, message }| ((hash, cause), message);
+        let apart = |Outgoing { hash, cause, message, view }| (Mark { hash, cause, view }, message);
         let (marks, messages): (Vec<_>, Vec<_>) = outgoing.map(apart).unzip();
         Self { messages: messages.into(), marks }
     }
 
-    /// Hash of the token and message of each.
-    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message)> {
-        self.marks.iter().map(|(hash, _)| *hash).zip(self.messages.iter())
+    /// Hash of the token, message, and what the view says of each.
+    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message, &Bytes)> {
+        let both = self.marks.iter().zip(self.messages.iter());
+        both.map(|(mark, message)| (mark.hash, message, &mark.view))
     }
 
     /// What it was made of.
     pub(super) fn outgoing(&self) -> impl DoubleEndedIterator<Item = Outgoing> {
-        let whole = |(&(hash, cause), message): (&(TokenHash, Cause), &Message)| Outgoing {
-            hash,
-            cause,
+        let whole = |(mark, message): (&Mark, &Message)| Outgoing {
+            hash: mark.hash,
+            cause: mark.cause,
             message: message.clone(),
+            view: mark.view.clone(),
         };
         self.marks.iter().zip(self.messages.iter()).map(whole)
     }
 
     pub(super) fn causes(&self) -> impl Iterator<Item = Cause> {
-        self.marks.iter().map(|(_, cause)| *cause)
+        self.marks.iter().map(|mark| mark.cause)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::domain::window::Windows;
 use crate::ports::group::Seat;
 use crate::ports::{Checkpoint, CheckpointError, Producer, TradeLog, View};
 use crate::status::Phase;
+use crate::wire::registered::Registered;
 
 /// What the pipeline is told.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Settings {
     pub start_from: StartFrom,
     /// How aggregates are batched.
     pub batching: Batching,
+    /// In which format messages go out; `None`: JSON, without a schema.
+    pub registered: Option<Registered>,
     /// `AGGREGATE_TTL`.
     pub ttl: Option<Duration>,
     /// Whether rejected trades go to a topic.

@@ -30,6 +30,7 @@ use crate::domain::time::{Second, WallMs};
 use crate::ports::{Checkpoint, PartitionRange, Producer, Target, TradeLog, View};
 use crate::sabotage::Bug;
 use crate::wire::aggregate::Form;
+use crate::wire::registered::Writer;
 
 /// Batches that wait for one worker at most: enough to keep it busy while a fetch is under way, and
 /// few enough that they are still in the cache when their turn comes.
@@ -152,7 +153,8 @@ impl Crew<'_> {
     }
 
     fn worker<C: Checkpoint>(&self, me: u16, engine: Engine, checkpoint: Arc<C>) -> Worker<C> {
-        let Settings { windows, checkpoint_interval, ttl, publish_interval, .. } = self.settings;
+        let Settings { windows, checkpoint_interval, ttl, publish_interval, registered, .. } =
+            self.settings;
         Worker {
             engine,
             flusher: Flusher::new(
@@ -165,6 +167,7 @@ impl Crew<'_> {
             ),
             messages: Messages {
                 form: Form::new(windows),
+                writer: registered.map(|it| Writer::new(it, windows)),
                 names: Arc::clone(self.names),
                 ttl: *ttl,
             },

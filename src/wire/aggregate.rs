@@ -15,10 +15,9 @@ use crate::domain::time::WallMs;
 use crate::domain::window::{Window, Windows};
 use crate::ports::Header;
 
+use super::VERSION;
+use super::registered::Writer;
 use super::time::Rfc3339;
-
-/// The format's version, in every message and its headers.
-const VERSION: &str = "1.0";
 
 /// What every message begins with.
 const BEGIN: &[u8] = br#"{"token":""#;
@@ -99,11 +98,18 @@ pub fn key(message: &Bytes, token: &str) -> Bytes {
     }
 }
 
-/// The message's headers; `ttl` is how long a reader may use it.
+/// The message's headers; `writer` writes its value, where that is not JSON alone; `ttl` is how
+/// long a reader may use it.
 #[must_use]
-pub fn headers(token: Bytes, ttl: Option<Duration>, generated_at: WallMs) -> Vec<Header> {
+pub fn headers(
+    token: Bytes,
+    writer: Option<&Writer>,
+    ttl: Option<Duration>,
+    generated_at: WallMs,
+) -> Vec<Header> {
+    let content_type = writer.map_or("application/json", |it| it.format().content_type());
     let mut headers = vec![
-        ("content-type".into(), Bytes::from_static(b"application/json")),
+        ("content-type".into(), Bytes::from_static(content_type.as_bytes())),
         ("version".into(), Bytes::from_static(VERSION.as_bytes())),
         ("token".into(), token),
     ];

@@ -2,13 +2,20 @@
 //! or a named reason, never a panic, and never more memory than a small multiple of their length.
 
 pub mod aggregate;
+mod avro;
 pub mod checkpoint;
 mod checkpoint_pane;
 mod cursor;
 pub mod dead_letter;
+pub mod fields;
+mod protobuf;
+pub mod registered;
 pub mod time;
 pub mod token_info;
 pub mod trade;
 mod trade_fields;
 pub mod trade_scan;
 mod varint;
+
+/// The version of what goes out, in every message and its headers.
+const VERSION: &str = "1.0";

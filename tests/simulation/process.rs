@@ -149,6 +149,7 @@ fn settings(world: &World) -> Settings {
         max_future_skew: world.max_future_skew,
         start_from: StartFrom::Window,
         batching: Batching { size: BATCH, timeout: Duration::from_millis(100) },
+        registered: None,
         ttl: None,
         dead_letters: true,
         workers: 2,
