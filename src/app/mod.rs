@@ -43,6 +43,7 @@ use crate::ports::{Clock, Producer, TradeLog, View};
 use crate::redis::RedisCheckpoint;
 use crate::status::{Limits, Phase, Status};
 use crate::telemetry::{Level, Telemetry};
+use crate::wire::registered::Format;
 
 /// How a program ended; its number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ async fn serve_and_run(
         queries,
         seat,
         shared: Arc::clone(shared),
-        settings: settings(config),
+        settings: Settings { registered: real.registered, ..settings(config) },
     };
     let exit = keep_running(pipeline, stop).await?;
     membership.leave(exit).await
@@ -319,6 +320,7 @@ fn tell_what_is_read_and_written(config: &Config, http: Option<u16>, authorities
         brokers = config.kafka_brokers.join(","),
         from = config.kafka_topic,
         to = config.aggregate_topic,
+        format = config.aggregate_format.map_or("json", Format::name),
         dead_letters = config.dlq_topic.as_deref().unwrap_or("off"),
         names = config.token_info_topic.as_deref().unwrap_or("off"),
         group = config.kafka_consumer_group,

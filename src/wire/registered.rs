@@ -35,6 +35,16 @@ pub struct Writer {
 }
 
 impl Format {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::JsonSchema => "json-schema",
+            Self::Avro => "avro",
+            Self::Protobuf => "protobuf",
+        }
+    }
+
     /// What the registry calls it.
     #[must_use]
     pub const fn schema_type(self) -> &'static str {

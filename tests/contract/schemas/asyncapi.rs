@@ -81,9 +81,10 @@ fn aggregate(name: &str, format: Option<Format>) -> Value {
             "schemaFormat": "application/vnd.apache.avro;version=1.9.0",
             "schema": {"$ref": "./aggregate.avsc"},
         }),
-        Some(Format::Protobuf) => json!({
+        // A reference leads to JSON or YAML alone.
+        Some(format @ Format::Protobuf) => json!({
             "schemaFormat": "application/vnd.google.protobuf;version=3",
-            "schema": {"$ref": "./aggregate.proto"},
+            "schema": format.schema(),
         }),
     };
     let front = match format {
