@@ -175,6 +175,7 @@
 //!   checkpoint_pane a pane in it
 //!   cursor         a place in usual JSON
 //!   dead_letter    what could not be counted
+//!   envelope       headers, and whether a tombstone follows
 //!   fields         what stands in a message, for all formats and schemas
 //!   protobuf       the message in Protobuf
 //!   registered     formats with a schema, and what stands before their messages
@@ -195,6 +196,7 @@
 //!   cover          a set of shards
 //!   decimal        decimal text in and out
 //!   digits         digits, eight at a time
+//!   emission       when ticks come, and which are of all tokens
 //!   held           what is held of one token
 //!   history        a token's last hour in steps
 //!   index          from a token's hash to its slot

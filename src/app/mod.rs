@@ -43,6 +43,7 @@ use crate::ports::{Clock, Producer, TradeLog, View};
 use crate::redis::RedisCheckpoint;
 use crate::status::{Limits, Phase, Status};
 use crate::telemetry::{Level, Telemetry};
+use crate::wire::envelope::Envelope;
 use crate::wire::registered::Format;
 
 /// How a program ended; its number is the exit code.
@@ -104,7 +105,7 @@ async fn serve_and_run(
     tell_what_is_read_and_written(config, http, access.authorities.as_deref());
     tokio::spawn(gauge(Arc::clone(shared), Arc::clone(&budget), seat.clone(), ended.clone()));
     let kafka = access.kafka.clone();
-    let Some(real) = connect::all(config, access, shared, &stop).await? else {
+    let Some(real) = Box::pin(connect::all(config, access, shared, &stop)).await? else {
         return Ok(Exit::Stopped);
     };
     let membership = Membership::start(config, kafka, http, served, &stop).await;
@@ -113,6 +114,8 @@ async fn serve_and_run(
         let (store, names) = (real.names_store, Arc::clone(&names));
         tokio::spawn(NameReader { log, store, names, stop: ended }.run());
     }
+    let mut settings = settings(config);
+    settings.envelope.registered = real.registered;
     let pipeline = Pipeline {
         log: real.log,
         producer: real.producer,
@@ -124,7 +127,7 @@ async fn serve_and_run(
         queries,
         seat,
         shared: Arc::clone(shared),
-        settings: Settings { registered: real.registered, ..settings(config) },
+        settings,
     };
     let exit = keep_running(pipeline, stop).await?;
     membership.leave(exit).await
@@ -192,6 +195,11 @@ pub fn shared(config: &Config) -> anyhow::Result<Arc<Shared>> {
     Ok(Arc::new(Shared { clock: Arc::new(clock), metrics, status }))
 }
 
+/// Where events say that they come from: this service, of this input.
+fn source(config: &Config) -> String {
+    format!("/aggregator-service/{}", config.kafka_topic)
+}
+
 /// What the pipeline is told, from the configuration.
 #[must_use]
 pub fn settings(config: &Config) -> Settings {
@@ -199,7 +207,7 @@ pub fn settings(config: &Config) -> Settings {
     Settings {
         topic: config.kafka_topic.clone(),
         windows: config.windows.clone(),
-        publish_interval: config.publish_interval,
+        emission: config.emission(),
         checkpoint_interval: config.checkpoint_interval,
         max_future_skew: config.max_future_skew,
         start_from: config.start_from,
@@ -207,8 +215,12 @@ pub fn settings(config: &Config) -> Settings {
             size: config.aggregate_batch_size,
             timeout: config.aggregate_batch_timeout,
         },
-        registered: None,
-        ttl: config.aggregate_ttl,
+        envelope: Envelope {
+            registered: None,
+            ttl: config.aggregate_ttl,
+            cloud_events: config.aggregate_cloudevents.then(|| source(config).into()),
+            tombstones: config.aggregate_tombstones,
+        },
         dead_letters: config.dlq_topic.is_some(),
         workers: u16::try_from(cores).unwrap_or(MAX_WORKERS).min(MAX_WORKERS),
         shutdown_timeout: config.shutdown_timeout,

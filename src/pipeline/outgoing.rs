@@ -21,6 +21,15 @@ pub struct Outgoing {
     pub message: Message,
     /// What the view says: the message as JSON.
     pub view: Bytes,
+    /// Whether a tombstone follows it.
+    pub tombstone: bool,
+}
+
+impl Outgoing {
+    /// How many messages are sent.
+    pub(super) const fn count(&self) -> usize {
+        1 + self.tombstone as usize
+    }
 }
 
 impl OfToken for Outgoing {
@@ -36,23 +45,25 @@ impl OfToken for Outgoing {
 /// Messages that are sent together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// What to send.
+    /// What to send, without tombstones.
     pub messages: Arc<[Message]>,
-    /// What belongs to each.
     marks: Vec<Mark>,
 }
 
-/// What of an [`Outgoing`] is not its message.
+/// What is known of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mark {
     hash: TokenHash,
     cause: Cause,
     view: Bytes,
+    tombstone: bool,
 }
 
 impl Batch {
     pub(super) fn new(outgoing: impl Iterator<Item = Outgoing>) -> Self {
-        let apart = |Outgoing { hash, cause, message, view }| (Mark { hash, cause, view }, message);
+        let apart = |Outgoing { hash, cause, message, view, tombstone }| {
+            (Mark { hash, cause, view, tombstone }, message)
+        };
         let (marks, messages): (Vec<_>, Vec<_>) = outgoing.map(apart).unzip();
         Self { messages: messages.into(), marks }
     }
@@ -63,6 +74,22 @@ impl Batch {
         both.map(|(mark, message)| (mark.hash, message, &mark.view))
     }
 
+    /// What to send: the messages, each tombstone right behind its token's.
+    pub(super) fn to_send(&self) -> Arc<[Message]> {
+        if self.marks.iter().all(|mark| !mark.tombstone) {
+            return Arc::clone(&self.messages);
+        }
+        let mut all = Vec::with_capacity(2 * self.messages.len());
+        for (mark, message) in self.marks.iter().zip(self.messages.iter()) {
+            all.push(message.clone());
+            if mark.tombstone {
+                let (value, headers) = (None, Vec::new());
+                all.push(Message { value, headers, ..message.clone() });
+            }
+        }
+        all.into()
+    }
+
     /// What it was made of.
     pub(super) fn outgoing(&self) -> impl DoubleEndedIterator<Item = Outgoing> {
         let whole = |(mark, message): (&Mark, &Message)| Outgoing {
@@ -70,6 +97,7 @@ impl Batch {
             cause: mark.cause,
             message: message.clone(),
             view: mark.view.clone(),
+            tombstone: mark.tombstone,
         };
         self.marks.iter().zip(self.messages.iter()).map(whole)
     }

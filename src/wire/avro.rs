@@ -3,8 +3,7 @@
 //! many as a price can have, and the 16 before the point that the largest has. So every value has
 //! one scale and loses nothing.
 
-use super::VERSION;
-use super::aggregate::TokenNames;
+use super::aggregate::{TokenNames, VERSION};
 use super::fields::{Value, values};
 use super::varint::put_signed;
 use crate::domain::aggregate::Aggregate;
@@ -134,6 +133,18 @@ mod tests {
     use num_bigint::{BigInt, BigUint};
 
     use super::*;
+    use crate::domain::amount::Amount;
+
+    #[test]
+    fn sums_of_128_bits_are_exact() {
+        for units in [0, 1, 127, 128, 255, 256, 32_767, 32_768, 1 << 64, i128::MAX] {
+            let mut out = Vec::new();
+            put(&mut out, &Value::Amount(Amount::from_units(units)));
+            let (length, number) = out.split_first().unwrap();
+            assert_eq!(usize::from(*length), 2 * number.len());
+            assert_eq!(BigInt::from_signed_bytes_be(number), BigInt::from(units));
+        }
+    }
 
     #[test]
     fn prices_are_exact_at_255_places() {

@@ -7,6 +7,7 @@ pub mod checkpoint;
 mod checkpoint_pane;
 mod cursor;
 pub mod dead_letter;
+pub mod envelope;
 pub mod fields;
 mod protobuf;
 pub mod registered;
@@ -16,6 +17,3 @@ pub mod trade;
 mod trade_fields;
 pub mod trade_scan;
 mod varint;
-
-/// The version of what goes out, in every message and its headers.
-const VERSION: &str = "1.0";

@@ -1,8 +1,7 @@
 //! A message in Protobuf, as `deploy/schemas/aggregate.proto` has it. Decimals are text, as in
 //! JSON; what is empty or 0 is left out, as everyone does.
 
-use super::VERSION;
-use super::aggregate::TokenNames;
+use super::aggregate::{TokenNames, VERSION};
 use super::fields::{Value, values};
 use super::varint::{put, put_length};
 use crate::domain::aggregate::Aggregate;

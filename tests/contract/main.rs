@@ -18,6 +18,7 @@ mod life;
 mod program;
 mod schemas;
 mod stage;
+mod table;
 mod tokens;
 
 use std::sync::{Arc, OnceLock};
@@ -66,6 +67,11 @@ const LIFE: &[Row] = &[
     ("METRICS_PORT=0: it listens on one port, and says on which", life::any_port),
 ];
 
+const OUTPUT: &[Row] = &[
+    ("AGGREGATE_TOMBSTONES: a new consumer loads the active tokens as a table", table::compacted),
+    ("AGGREGATE_CLOUDEVENTS: each message is an event, its id is token@end", table::events),
+];
+
 const PROGRAM: &[Row] = &[
     ("(nothing) and `run`: logs to stderr alone, in LOG_FORMAT", program::logs),
     ("`run`: 75 where another instance takes over", program::fenced),
@@ -97,7 +103,8 @@ fn main() {
         };
         Trial::test(*promise, proof)
     };
-    let mut trials: Vec<_> = [HTTP, LIFE, PROGRAM].concat().iter().map(trial).collect();
+    let rows = [HTTP, LIFE, OUTPUT, PROGRAM].concat();
+    let mut trials: Vec<_> = rows.iter().map(trial).collect();
     for (promise, proves) in SCHEMAS {
         trials.push(Trial::test(*promise, || {
             proves();

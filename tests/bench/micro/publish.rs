@@ -81,7 +81,13 @@ fn batch(bencher: Bencher, kinds: u64) {
 
 fn messages() -> Messages {
     let names = Arc::new(SharedNames::new(0));
-    Messages { form: Form::new(&windows()), writer: None, names, ttl: None }
+    Messages {
+        form: Form::new(&windows()),
+        writer: None,
+        names,
+        envelope: Envelope::default(),
+        marks: DefaultHashBuilder::default(),
+    }
 }
 
 fn made(messages: &Messages, tokens: &[(String, Vec<Figures>)]) -> Vec<Outgoing> {

@@ -18,7 +18,8 @@ pub(super) fn document() -> Value {
             "aggregates": channel(
                 "aggregate-info",
                 "AGGREGATE_TOPIC: every AGGREGATE_PUBLISH_INTERVAL a message for each active \
-                 token, in AGGREGATE_FORMAT.",
+                 token, in AGGREGATE_FORMAT. With AGGREGATE_TOMBSTONES a record without a value \
+                 follows each closing one.",
                 &["aggregate", "aggregateJsonSchema", "aggregateAvro", "aggregateProtobuf"],
             ),
             "deadLetters": channel(
@@ -108,6 +109,7 @@ fn aggregate(name: &str, format: Option<Format>) -> Value {
                 "token": text("The token's address."),
                 "ttl": text("With AGGREGATE_TTL: for how many milliseconds it may be used."),
                 "expires-at": text("With AGGREGATE_TTL: until which millisecond of the epoch."),
+                "ce_id": text("With AGGREGATE_CLOUDEVENTS: token@end, and the other ce_ headers."),
             },
         },
         "payload": payload,

@@ -179,15 +179,15 @@ fn is_counted(value: &Value) -> bool {
     counted
 }
 
+/// All references in it.
 fn collect(value: &Value, references: &mut Vec<String>) {
-    match value {
-        Value::Object(object) => object.iter().for_each(|(name, value)| match value {
-            Value::String(to) if name == "$ref" => references.push(to.clone()),
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match value.as_str() {
+            Some(to) if name == "$ref" => references.push(to.to_owned()),
             _ => collect(value, references),
-        }),
-        Value::Array(list) => list.iter().for_each(|value| collect(value, references)),
-        _ => {}
+        }
     }
+    value.as_array().into_iter().flatten().for_each(|value| collect(value, references));
 }
 
 /// Whatever the service has read and written is as the files say.
