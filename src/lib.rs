@@ -224,9 +224,9 @@
 //! Beside it stands `memfn/`, a crate of its own: memcpy and its kin for the static build, and a
 //! prefetch.
 //!
-//! Who may use whom: `main → app → {http, kafka, redis, registry, otlp, telemetry, config} → ports, tls,
-//! wire → domain`, never the other way; `tests/architecture.rs` holds the table, and compares this
-//! map.
+//! Who may use whom: `main → app → {http, kafka, redis, registry, otlp, telemetry, config} →
+//! ports, tls, wire → domain`, never the other way; `tests/architecture.rs` holds the table, and
+//! compares this map.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 

@@ -46,7 +46,7 @@ fn trade() -> Value {
         "TokenAmount": 1000.5,
         "PriceUsd": "0.00000001234",
         "TransTime": "2025-01-08T11:29:58.125+01:00",
-        "TxHash": "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW",
+        "TxHash": "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQ",
     })
 }
 
