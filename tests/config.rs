@@ -79,6 +79,7 @@ fn all_wrong_settings_are_named_at_once_with_value_and_what_is_accepted() {
         ("AGGREGATE_PUBLISH_INTERVAL", "1500ms"),
         ("TIME_WINDOWS", "1min,25h"),
         ("REDIS_ADDR", "http://localhost"),
+        ("SHARDS", "96"),
         ("REDIS_DB", "-1"),
         ("METRICS_ENABLED", "maybe"),
         ("METRICS_PORT", "65536"),

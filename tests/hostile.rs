@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::local::{LocalLog, LocalProducer};
 use aggregator_service::metrics::Metrics;
 use aggregator_service::pipeline::Shared;
@@ -107,7 +108,7 @@ struct Outcome {
 
 fn router() -> Router {
     let max_future_skew = Duration::from_secs(300);
-    Router::new(Arc::from("trade-info"), 2, max_future_skew)
+    Router::new(Arc::from("trade-info"), Shards::DEFAULT, 2, max_future_skew)
 }
 
 fn record(value: impl Into<Bytes>) -> Record {
@@ -120,8 +121,13 @@ fn routed(record: Record) -> (Cost, Outcome) {
     let (router, records) = (router(), Arc::new(vec![record].into()));
     let mut outcome = Outcome::default();
     let cost = cost(|| {
-        let mut routing =
-            router.route(Partition(0), &records, Offset(0)..Offset(1), &Cover::all(), NOW);
+        let mut routing = router.route(
+            Partition(0),
+            &records,
+            Offset(0)..Offset(1),
+            &Cover::all(Shards::DEFAULT),
+            NOW,
+        );
         loop {
             let rejected = routing.read_on().len();
             if rejected == 0 {
@@ -283,8 +289,8 @@ async fn a_hundred_thousand_bad_elements_wait_for_the_dead_letters_before_them()
         metrics: Arc::new(Metrics::new().unwrap()),
         status: Arc::new(Status::new(NOW)),
     });
-    let (stop, reading) = (CancellationToken::new(), Arc::<Reading>::default());
-    reading.own(&Cover::all());
+    let (stop, reading) = (CancellationToken::new(), Arc::new(Reading::new(Shards::DEFAULT)));
+    reading.own(&Cover::all(Shards::DEFAULT));
     reading.begin(Partition(0), Offset(0));
     let reader = Reader {
         log,

@@ -7,17 +7,19 @@ mod support;
 use std::time::Duration;
 
 use aggregator_service::domain::time::Second;
-use aggregator_service::domain::token::ShardId;
+use aggregator_service::domain::token::{ShardId, Shards};
 use aggregator_service::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Verdict, View};
-use aggregator_service::redis::{RedisConfig, RedisError, RedisView, connect};
+use aggregator_service::redis::{RedisCheckpoint, RedisConfig, RedisError, RedisView, connect};
 use bytes::Bytes;
 use support::checkpoint::{
     NOW, PATIENCE, SHARD, append, checkpoint, client_and_owner, config, flush, load, loaded, owner,
-    snapshot,
+    snapshot, spread,
 };
 use support::redis::{RedisServer, free_port};
 
 const LOG: &str = "aggregator:{group:trade-info:7}:log";
+/// Says for all how many there are.
+const FIRST: &str = "aggregator:{group:trade-info:0}:meta";
 const META: &str = "aggregator:{group:trade-info:7}:meta";
 
 #[tokio::test]
@@ -188,6 +190,67 @@ async fn a_newer_format_is_refused_by_name_and_not_claimed() {
     let refused = owner.claim(SHARD).await;
     assert!(matches!(refused, Err(CheckpointError::NewerFormat { found: 2, known: 1, .. })));
     assert_eq!(server.command(&format!("HGET {META} tok")), "$3\r\n9:z\r\n");
+}
+
+/// Two first starts at once: one of them says how many there are, for both and for good.
+#[tokio::test]
+async fn how_many_shards_there_are_is_fixed_by_the_first_start() {
+    let server = RedisServer::start();
+    let (client, usual) = client_and_owner(&server, "1:a").await;
+    let more = spread(client, "2:b", Shards::new(128).unwrap());
+    let (fixed, refused, shards) = match tokio::join!(usual.fix_shards(), more.fix_shards()) {
+        (Ok(()), Err(cause)) => (&usual, cause, "64"),
+        (Err(cause), Ok(())) => (&more, cause, "128"),
+        both => panic!("{both:?}"),
+    };
+    let of_them =
+        |cause| matches!(cause, CheckpointError::OtherShards { found, .. } if found == shards);
+    assert!(of_them(refused));
+    assert_eq!(server.command(&format!("HGETALL {FIRST}")).matches('$').count(), 2, "no owner yet");
+    let [fixed, other] = if shards == "64" { [fixed, &more] } else { [fixed, &usual] };
+    for _ in 0..2 {
+        fixed.fix_shards().await.unwrap();
+        assert_eq!(fixed.claim(SHARD).await.unwrap(), 0);
+        assert!(of_them(other.fix_shards().await.unwrap_err()));
+        assert!(of_them(other.claim(SHARD).await.unwrap_err()), "each shard knows it");
+    }
+    assert_eq!(flush(fixed, append(1, "one")).await, Verdict::Ok);
+    // A Redis that came back empty is told it anew.
+    server.command("FLUSHALL");
+    assert_eq!(flush(fixed, snapshot(2, &["all"])).await, Verdict::Ok);
+    assert!(of_them(other.claim(SHARD).await.unwrap_err()));
+    assert_eq!(loaded(fixed).await, ["all"]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_from_before_the_setting_has_64_shards() {
+    let server = RedisServer::start();
+    server.command(&format!("HSET {FIRST} tok 0:z seq 5 lastid 1-1 fmt 1"));
+    let (client, usual) = client_and_owner(&server, "1:a").await;
+    let more = spread(client, "2:b", Shards::new(128).unwrap());
+    let before = server.command(&format!("HGETALL {FIRST}"));
+    for refused in [more.fix_shards().await, more.claim(ShardId(0)).await.map(|_| ())] {
+        let text = refused.unwrap_err().to_string();
+        assert_eq!(text, "the checkpoint is spread over 64 shards, and SHARDS is 128");
+    }
+    assert_eq!(server.command(&format!("HGETALL {FIRST}")), before, "a refusal changes nothing");
+    usual.fix_shards().await.unwrap();
+    assert_eq!(usual.claim(ShardId(0)).await.unwrap(), 5);
+    assert_eq!(server.command(&format!("HGET {FIRST} of")), "$2\r\n64\r\n");
+}
+
+/// What is special in a pattern stands for itself, whatever a group is called.
+#[tokio::test]
+async fn the_pattern_of_the_keys_matches_them_and_no_others() {
+    let server = RedisServer::start();
+    let (client, _) = client_and_owner(&server, "1:a").await;
+    let group = ("a*[b]?\\c", "t");
+    let owner = RedisCheckpoint::new(client, "p:", group, Shards::DEFAULT, "1:a".to_owned());
+    owner.claim(SHARD).await.unwrap();
+    server.command("SET p:{axxb_c:t:7}:meta another");
+    let pattern = owner.pattern().replace('\\', "\\\\");
+    assert_eq!(server.command(&format!("KEYS \"{pattern}\"")).matches('$').count(), 1);
+    assert_eq!(server.command("DBSIZE"), ":2\r\n");
 }
 
 #[tokio::test]

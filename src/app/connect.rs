@@ -11,9 +11,11 @@ use tracing::{info, warn};
 use super::access::{self, Access};
 use super::topics;
 use crate::config::{Config, ConfigError};
+use crate::domain::token::Shards;
 use crate::kafka::{self, Cluster, KafkaConfig, KafkaError, KafkaLog, KafkaProducer};
 use crate::pipeline::Shared;
 use crate::pipeline::backoff::Backoff;
+use crate::ports::CheckpointError;
 use crate::redis::{self, Client, RedisCheckpoint, RedisConfig, RedisError, RedisNames, RedisView};
 use crate::registry::{Registry, RegistryError};
 use crate::status::{Component, WHOLE};
@@ -70,7 +72,12 @@ pub(super) async fn all(
     tokio::spawn(topics::warn_of_retention(asked, config.kafka_topic.clone(), longest));
     let owner = owner(shared);
     let (prefix, group) = (&config.redis_key_prefix, &config.kafka_consumer_group);
-    let checkpoint = RedisCheckpoint::new(client, prefix, group, &config.kafka_topic, owner);
+    let name = (group.as_str(), config.kafka_topic.as_str());
+    let checkpoint = RedisCheckpoint::new(client, prefix, name, config.shards, owner);
+    tokio::select! {
+        () = stop.cancelled() => return Ok(None),
+        fixed = shards_fixed(&checkpoint, config.shards, shared) => fixed?,
+    }
     let names_store = RedisNames::new(view.clone(), prefix);
     let view = RedisView::new(view, prefix, view_ttl_seconds(config.emission().whole()));
     Ok(Some(Real {
@@ -150,6 +157,33 @@ async fn registered(
                 let variables = access::registry_variables(&cause);
                 return Err(cause).context(variables);
             }
+        }
+    }
+}
+
+/// The checkpoint is spread over so many shards: from the first start on, for good.
+async fn shards_fixed(
+    checkpoint: &RedisCheckpoint,
+    shards: Shards,
+    shared: &Shared,
+) -> anyhow::Result<()> {
+    let mut backoff = Backoff::new();
+    loop {
+        match checkpoint.fix_shards().await {
+            Ok(()) => return Ok(()),
+            Err(CheckpointError::OtherShards { found, .. }) => {
+                let (configured, keys) = (shards.count(), checkpoint.pattern());
+                return Err(ConfigError(vec![format!(
+                    "SHARDS: {configured} is not what the checkpoint in Redis is spread over; \
+                     accepted: {found}, or another number once all instances are stopped and the \
+                     keys {keys:?} are deleted: then the windows are rebuilt from Kafka"
+                )])
+                .into());
+            }
+            Err(cause) if cause.is_final() => {
+                return Err(cause).context("the service cannot start");
+            }
+            Err(cause) => shared.start_waits(Component::Checkpoint, &cause, &mut backoff).await,
         }
     }
 }

@@ -11,7 +11,6 @@ use tracing::error;
 
 use super::Exit;
 use crate::config::Config;
-use crate::domain::token::SHARDS;
 use crate::kafka::KafkaConfig;
 use crate::kafka::group::{Group, GroupConfig, GroupError};
 use crate::ports::group::Served;
@@ -47,7 +46,7 @@ impl Membership {
             instance: config.kafka_group_instance_id.on(&host, port),
             address,
             session: config.kafka_session_timeout,
-            shards: SHARDS,
+            shards: config.shards,
         };
         let (group, _) = Group::new(kafka, group, served, Instant::now);
         let (leave, stop) = (CancellationToken::new(), stop.clone());

@@ -92,7 +92,7 @@ async fn serve_and_run(
     let orders = Arc::<Orders>::default();
     let queries = Arc::<Queries>::default();
     let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
-    let (seat, served) = seat();
+    let (seat, served) = seat(config.shards);
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
     let http = match config.metrics_enabled {
@@ -222,7 +222,8 @@ pub fn settings(config: &Config) -> Settings {
             tombstones: config.aggregate_tombstones,
         },
         dead_letters: config.dlq_topic.is_some(),
-        workers: u16::try_from(cores).unwrap_or(MAX_WORKERS).min(MAX_WORKERS),
+        // More workers than shards would have nothing to do.
+        workers: u16::try_from(cores).unwrap_or(u16::MAX).min(config.shards.count()),
         shutdown_timeout: config.shutdown_timeout,
     }
 }
@@ -378,8 +379,5 @@ pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, seat: Seat, stop: C
 fn count(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
-
-/// More workers than shards would have nothing to do.
-const MAX_WORKERS: u16 = crate::domain::token::SHARDS;
 
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);

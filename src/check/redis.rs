@@ -7,7 +7,7 @@ use super::Findings;
 use super::topics::SKEW;
 use super::units::{rough, size};
 use crate::domain::time::WallMs;
-use crate::domain::token::SHARDS;
+use crate::domain::token::Shards;
 use crate::kafka::kept;
 use crate::redis::{Facts, LAYOUT, Stored};
 use crate::wire::time::Rfc3339;
@@ -47,12 +47,19 @@ pub fn server(findings: &mut Findings, facts: &Facts, scale: Scale) {
     clock(findings, facts, scale.asked);
 }
 
-/// Of the checkpoint.
-pub fn checkpoint(findings: &mut Findings, stored: &Stored, now: WallMs) {
+/// Of the checkpoint, where so many shards are configured.
+pub fn checkpoint(findings: &mut Findings, stored: &Stored, shards: Shards, now: WallMs) {
     const ABOUT: &str = "checkpoint";
     if let Some(key) = stored.foreign.first() {
         let says = format!("the key {key:?} is another program's");
         findings.fail(ABOUT, says, "choose another REDIS_KEY_PREFIX");
+    }
+    if let Some(of) = stored.of.filter(|of| *of != shards) {
+        let (of, shards) = (of.count(), shards.count());
+        let says = format!("it is spread over {of} shards, and SHARDS is {shards}");
+        let todo = format!("set SHARDS={of}: the README says how another number is come to");
+        findings.fail(ABOUT, says, &todo);
+        return;
     }
     if stored.shards == 0 {
         findings.ok(ABOUT, "none of this group and topic yet: the start reads START_FROM");
@@ -67,11 +74,9 @@ pub fn checkpoint(findings: &mut Findings, stored: &Stored, now: WallMs) {
         || "no trade in it".to_owned(),
         |newest| format!("newest trade {} old", rough(now.since(newest))),
     );
-    let (shards, layout) = (stored.shards, stored.layout);
-    let says = format!(
-        "{shards} of {SHARDS} shards, {} with trades, layout {layout}, {age}",
-        stored.written
-    );
+    let Stored { shards: here, written, layout, .. } = stored;
+    let of = shards.count();
+    let says = format!("{here} of {of} shards, {written} with trades, layout {layout}, {age}");
     findings.ok(ABOUT, says);
     let owners = stored.claimed_by.iter().map(|token| {
         let (started, _) = token.split_once(':').unwrap_or((token, ""));
@@ -83,7 +88,7 @@ pub fn checkpoint(findings: &mut Findings, stored: &Stored, now: WallMs) {
     let owners: Vec<_> = owners.collect();
     let claimed = format!("claimed by the instance that started at {}", owners.join(" and at "));
     match owners.len() {
-        1 if shards == SHARDS => findings.ok(ABOUT, claimed),
+        1 if *here == of => findings.ok(ABOUT, claimed),
         _ => findings.warn(
             ABOUT,
             format!("{claimed}: a take-over is going on, or never ended"),

@@ -21,7 +21,6 @@ use crate::domain::budget::Budget;
 use crate::domain::name::TokenName;
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
-use crate::domain::token::SHARDS;
 use crate::local::{LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView, sole};
 use crate::pipeline::names::SharedNames;
 use crate::pipeline::orders::Orders;
@@ -89,7 +88,7 @@ async fn serve_and_show(
     let _end_helpers = ended.clone().drop_guard();
     let orders = Arc::<Orders>::default();
     let queries = Arc::<Queries>::default();
-    let (seat, _group) = sole(SHARDS);
+    let (seat, _group) = sole(config.shards);
     let page = serve(config, shared, (&orders, &queries), &seat, level, ended.clone()).await;
     let gauged = app::gauge(Arc::clone(shared), Arc::clone(&budget), seat.clone(), ended.clone());
     tokio::spawn(gauged);

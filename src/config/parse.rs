@@ -12,6 +12,7 @@ use url::Url;
 use super::duration;
 use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
+use crate::domain::token::Shards;
 use crate::domain::window::{Window, Windows};
 use crate::wire::registered::Format;
 
@@ -119,6 +120,11 @@ pub(super) fn short(text: &str) -> Option<Duration> {
 /// From 3 s, so that a lease of some seconds is left, to what brokers take by default.
 pub(super) fn session(text: &str) -> Option<Duration> {
     between(text, Duration::from_secs(3), Duration::from_secs(1_800))
+}
+
+/// A power of two, within bounds.
+pub(super) fn shards(text: &str) -> Option<Shards> {
+    text.parse().ok().and_then(Shards::new)
 }
 
 /// What Kafka takes: the rules are a topic's.

@@ -11,6 +11,7 @@ use super::layers::Values;
 use super::parse;
 use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
+use crate::domain::token::Shards;
 use crate::domain::window::Windows;
 use crate::wire::registered::Format;
 
@@ -93,6 +94,9 @@ settings! {
     /// After so long without a word from an instance the others take over what it had.
     kafka_session_timeout: Duration = "KAFKA_SESSION_TIMEOUT", "10s", Needed, parse::session,
         "a duration, 3s to 30m";
+    /// Shards that the tokens are spread over; fixed at the first start.
+    shards: Shards = "SHARDS", "64", Needed, parse::shards,
+        "a power of two, 1 to 1024; the same for all instances of a group";
     /// Encrypt connections to Kafka.
     kafka_tls: bool = "KAFKA_TLS", "false", Needed, parse::boolean,
         "true or false";

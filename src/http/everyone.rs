@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::peer::Peer;
 use crate::domain::history::History;
 use crate::domain::ranking::{Best, Ranking};
-use crate::domain::token::{SHARDS, ShardId, TokenHash};
+use crate::domain::token::{ShardId, Shards};
 use crate::domain::window::Windows;
 use crate::metrics::Metrics;
 use crate::ports::group::{Assignment, Member, Seat};
@@ -61,7 +61,7 @@ impl Market for Everyone {
 
     fn token(&self, token: String) -> BoxFuture<'_, Result<Option<Row>, NotAnswered>> {
         within_limit(async move {
-            let shard = TokenHash::of(&token).shard();
+            let shard = self.seat.shards.of_token(&token);
             let only = Arc::new(BTreeSet::from([token.into_boxed_str()]));
             Ok(of(shard, self.owner(shard)?.part().rows(only).await?)?.pop())
         })
@@ -70,7 +70,7 @@ impl Market for Everyone {
 
     fn history(&self, token: String) -> BoxFuture<'_, Result<Option<History>, NotAnswered>> {
         within_limit(async move {
-            let shard = TokenHash::of(&token).shard();
+            let shard = self.seat.shards.of_token(&token);
             of(shard, self.owner(shard)?.part().history(token).await?)
         })
         .boxed()
@@ -88,7 +88,7 @@ impl Everyone {
         let mut others = self.others();
         if let Wanted::Tokens(tokens) = wanted {
             let shards: BTreeSet<_> =
-                tokens.iter().map(|token| TokenHash::of(token).shard()).collect();
+                tokens.iter().map(|token| self.seat.shards.of_token(token)).collect();
             others.retain(|(_, owned)| !owned.is_disjoint(&shards));
         }
         others.into_iter().map(|(peer, _)| peer).collect()
@@ -128,7 +128,7 @@ impl Everyone {
         listing.next = first.get(last).and_then(|_| first.get(last - 1)).cloned();
         let shown = first.into_iter().take(last).skip(ranking.from);
         let tokens = shown.map(|place| place.token).collect();
-        Self::rows(&mut said, &tokens, &mut listing).await?;
+        self.rows(&mut said, &tokens, &mut listing).await?;
         // Trades have gone on since the places were found.
         let at = |row: &Row| ranking.key(&row.windows);
         listing.rows.sort_by(|left, right| {
@@ -140,7 +140,7 @@ impl Everyone {
         listing.active = said.iter().map(|one| one.places.active).sum();
         listing.matching = said.iter().map(|one| one.places.matching).sum();
         let there = |shard: &ShardId| said.iter().any(|one| one.shards.contains(shard));
-        listing.missing = (0..SHARDS).map(ShardId).filter(|shard| !there(shard)).collect();
+        listing.missing = self.seat.shards.all().filter(|shard| !there(shard)).collect();
         Ok(listing)
     }
 
@@ -175,12 +175,13 @@ impl Everyone {
     /// The rows of these tokens, of one second where that can be had; who does not answer any more
     /// is not among those that have said something.
     async fn rows(
+        &self,
         said: &mut Vec<Said>,
         tokens: &BTreeSet<Box<str>>,
         listing: &mut Listing,
     ) -> Result<(), NotAnswered> {
         for _ in 0..ROUNDS {
-            let answers = join_all(said.iter().map(|one| one.rows(tokens))).await;
+            let answers = join_all(said.iter().map(|one| one.rows(tokens, self.seat.shards))).await;
             let mut still = Vec::with_capacity(said.len());
             listing.rows.clear();
             for (mut one, answer) in said.drain(..).zip(answers) {
@@ -227,9 +228,12 @@ impl Voice {
 
 impl Said {
     /// The rows of those of the tokens that are its own.
-    async fn rows(&self, tokens: &BTreeSet<Box<str>>) -> Result<Of<Vec<Row>>, NotAnswered> {
-        let shard = |token: &str| TokenHash::of(token).shard();
-        let own = tokens.iter().filter(|token| self.shards.contains(&shard(token)));
+    async fn rows(
+        &self,
+        tokens: &BTreeSet<Box<str>>,
+        all: Shards,
+    ) -> Result<Of<Vec<Row>>, NotAnswered> {
+        let own = tokens.iter().filter(|token| self.shards.contains(&all.of_token(token)));
         let own: BTreeSet<_> = own.cloned().collect();
         if own.is_empty() {
             return Ok(Of { answer: Vec::new(), shards: self.shards.clone() });

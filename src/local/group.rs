@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::domain::plan::{Claim, Standing, plan};
-use crate::domain::token::ShardId;
+use crate::domain::token::{ShardId, Shards};
 use crate::ports::group::{Assignment, Member, Seat, Served, seat};
 
 /// The group of one: all shards, for ever. The group's side is to be kept as long as the seat.
@@ -18,9 +18,9 @@ use crate::ports::group::{Assignment, Member, Seat, Served, seat};
 /// # Panics
 /// Outside a runtime: time passes there alone.
 #[must_use]
-pub fn sole(shards: u16) -> (Seat, Served) {
-    let (seat, served) = seat();
-    let shards: BTreeSet<_> = (0..shards).map(ShardId).collect();
+pub fn sole(shards: Shards) -> (Seat, Served) {
+    let (seat, served) = seat(shards);
+    let shards: BTreeSet<_> = shards.all().collect();
     let members = Vec::new();
     served.assignment.send_replace(Some(Arc::new(Assignment {
         generation: 1,
@@ -35,7 +35,7 @@ pub fn sole(shards: u16) -> (Seat, Served) {
 /// A group whose members are all in this process.
 #[derive(Debug)]
 pub struct LocalGroup {
-    shards: u16,
+    shards: Shards,
     state: Mutex<State>,
 }
 
@@ -62,7 +62,7 @@ struct Seated {
 impl LocalGroup {
     /// A group without members.
     #[must_use]
-    pub fn new(shards: u16) -> Arc<Self> {
+    pub fn new(shards: Shards) -> Arc<Self> {
         Arc::new(Self { shards, state: Mutex::default() })
     }
 
@@ -72,7 +72,7 @@ impl LocalGroup {
     /// Outside a runtime: what a member lets go is waited for there.
     #[must_use]
     pub fn join(self: &Arc<Self>, id: &str, address: &str) -> Seat {
-        let (seat, served) = seat();
+        let (seat, served) = seat(self.shards);
         let held = served.held.clone();
         let seated = Seated {
             address: address.to_owned(),
@@ -141,12 +141,12 @@ impl LocalGroup {
 }
 
 impl State {
-    fn rebalance(&mut self, shards: u16) {
+    fn rebalance(&mut self, shards: Shards) {
         self.generation += 1;
         let present = self.members.iter().filter(|(_, seated)| seated.present);
         let claims: BTreeMap<String, Claim> =
             present.map(|(id, seated)| (id.clone(), seated.claim())).collect();
-        let planned = plan(&claims, shards);
+        let planned = plan(&claims, shards.count());
         for (id, claim) in claims {
             let members = self.members_of(&planned, &id);
             let Some(shards) = planned.get(&id).cloned() else { continue };
@@ -214,7 +214,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_group_of_one_has_all_shards_and_never_loses_them() {
-        let (seat, _group) = sole(64);
+        let (seat, _group) = sole(Shards::DEFAULT);
         let told = seat.assignment.borrow().clone().unwrap();
         assert_eq!((told.shards.len(), told.members.len()), (64, 0));
         tokio::time::advance(Duration::from_secs(86_400 * 365)).await;
@@ -223,7 +223,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn shards_move_once_they_are_let_go_and_not_before() {
-        let group = LocalGroup::new(64);
+        let group = LocalGroup::new(Shards::DEFAULT);
         let a = group.join("a", "a:1");
         obey(&[&a]).await;
         let b = group.join("b", "b:1");
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_was_cut_off_keeps_what_it_was_told_without_a_lease_until_it_is_back() {
-        let group = LocalGroup::new(64);
+        let group = LocalGroup::new(Shards::DEFAULT);
         let [a, b] = ["a", "b"].map(|id| group.join(id, ""));
         obey(&[&a, &b]).await;
         group.evict("a");

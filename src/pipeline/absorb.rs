@@ -55,7 +55,9 @@ impl Engine {
             }
             let Some(at) = step.checked_sub(ahead) else { continue };
             let Some((position, written, trade)) = batch.trade(at) else { continue };
-            if any_behind && self.held_mut(trade.hash.shard()).is_some_and(|held| is_behind(held)) {
+            if any_behind
+                && self.held_mut(self.all.of(trade.hash)).is_some_and(|held| is_behind(held))
+            {
                 continue;
             }
             match self.absorb_one(position, &trade) {

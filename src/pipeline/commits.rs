@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::custody::Custody;
 use crate::domain::position::{Offset, Partition};
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::Shards;
 use crate::ports::{Checkpoint, CheckpointError};
 use crate::wire::checkpoint;
 
@@ -23,6 +23,7 @@ pub(super) async fn note<C: Checkpoint>(
     custody: Arc<Custody>,
     stop: CancellationToken,
 ) {
+    let shards = custody.seat().shards;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -32,10 +33,10 @@ pub(super) async fn note<C: Checkpoint>(
         if here.is_empty() || !custody.is_grouped() {
             continue;
         }
-        match lowest(&*checkpoint).await {
+        match lowest(&*checkpoint, shards).await {
             Ok(lowest) => {
                 let ours = |(partition, _): &(Partition, Offset)| {
-                    here.contains_key(&ShardId::answering_for(*partition, SHARDS))
+                    here.contains_key(&shards.answering_for(*partition))
                 };
                 custody.seat().positions.send_replace(lowest.into_iter().filter(ours).collect());
             }
@@ -48,8 +49,9 @@ pub(super) async fn note<C: Checkpoint>(
 /// Of each partition the lowest position; none while a shard was never written.
 async fn lowest<C: Checkpoint>(
     checkpoint: &C,
+    shards: Shards,
 ) -> Result<BTreeMap<Partition, Offset>, CheckpointError> {
-    let shards: Vec<_> = (0..SHARDS).map(ShardId).collect();
+    let shards: Vec<_> = shards.all().collect();
     let mut lowest: Option<BTreeMap<Partition, Offset>> = None;
     for blob in checkpoint.newest(&shards).await? {
         let entry = blob.and_then(|blob| checkpoint::decode(&blob, |_| ()).ok());
@@ -76,11 +78,11 @@ mod tests {
     #[tokio::test]
     async fn it_is_the_lowest_of_all_shards_and_nothing_while_one_is_missing() {
         let checkpoint = LocalCheckpoint::new(Arc::<LocalStore>::default(), 1);
-        for id in 0..SHARDS {
-            assert_eq!(lowest(&checkpoint).await.unwrap(), BTreeMap::new());
-            let shard = ShardId(id);
+        for shard in Shards::DEFAULT.all() {
+            let told = lowest(&checkpoint, Shards::DEFAULT).await.unwrap();
+            assert_eq!(told, BTreeMap::new());
             let offset =
-                |partition: i32| Offset(100 + i64::from((id + 7) % 64) + i64::from(partition));
+                |partition: i32| Offset(100 + i64::from((shard.0 + 7) % 64) + i64::from(partition));
             let positions = [0, 1].map(|partition| (Partition(partition), offset(partition)));
             let blob = checkpoint::encode(&positions, Second(0), Second(0), std::iter::empty());
             checkpoint.claim(shard).await.unwrap();
@@ -90,6 +92,7 @@ mod tests {
             assert!(checkpoint.flush(&[flush]).await.iter().all(Result::is_ok));
         }
         let expected = [(Partition(0), Offset(100)), (Partition(1), Offset(101))];
-        assert_eq!(lowest(&checkpoint).await.unwrap(), BTreeMap::from(expected));
+        let told = lowest(&checkpoint, Shards::DEFAULT).await.unwrap();
+        assert_eq!(told, BTreeMap::from(expected));
     }
 }

@@ -14,18 +14,18 @@ use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::ranking::Sort;
 use crate::domain::shard::{Outcome, Shard};
 use crate::domain::time::Second;
-use crate::domain::token::{SHARDS, ShardId, TokenHash};
+use crate::domain::token::{ShardId, Shards, TokenHash};
 use crate::domain::trade::Trade;
 use crate::sabotage::Bug;
 
-/// Some of the shards `me`, `me + workers`, `me + 2 × workers`, … below [`SHARDS`], each in its
-/// place.
+/// Some of the shards `me`, `me + workers`, `me + 2 × workers`, …, each in its place.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) held: Vec<Option<Held>>,
     /// By shard id its place in `held`; behind their end where it is another worker's.
     places: Vec<usize>,
     pub(super) absorbed: Absorbed,
+    pub(super) all: Shards,
     workers: u16,
     me: u16,
     /// The end of the open shards' windows.
@@ -50,23 +50,23 @@ pub(super) struct Held {
 const NEVER: [Second; 2] = [Second(i64::MIN), Second(i64::MAX)];
 
 impl Engine {
-    /// An engine without shards, worker `me` among `workers`.
+    /// An engine that has none of all the shards yet, worker `me` among `workers`.
     #[must_use]
-    pub fn new(me: u16, workers: u16) -> Self {
+    pub fn new(all: Shards, me: u16, workers: u16) -> Self {
         let workers = workers.max(1);
-        let ids = (me..SHARDS).step_by(usize::from(workers));
+        let ids = (me..all.count()).step_by(usize::from(workers));
         let held = ids.clone().map(|_| None).collect();
-        let mut places = vec![usize::MAX; usize::from(SHARDS)];
+        let mut places = vec![usize::MAX; usize::from(all.count())];
         for (at, id) in ids.enumerate() {
             places.get_mut(usize::from(id)).into_iter().for_each(|place| *place = at);
         }
         let [end, _] = NEVER;
-        Self { held, places, absorbed: Absorbed::default(), workers, me, end }
+        Self { held, places, absorbed: Absorbed::default(), all, workers, me, end }
     }
 
     /// Its shards, whether they are here or not.
     pub fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<> {
-        (self.me..SHARDS).step_by(usize::from(self.workers)).map(ShardId)
+        (self.me..self.all.count()).step_by(usize::from(self.workers)).map(ShardId)
     }
 
     /// The place of a shard; `None` where it is another worker's.
@@ -140,7 +140,7 @@ impl Engine {
     /// Applies one trade to the shard of its token. Where that is not here, it is another's.
     #[inline]
     pub fn absorb_one(&mut self, position: Position, trade: &Trade<'_>) -> Outcome {
-        let Some(Held { shard, .. }) = self.held_mut(trade.hash.shard()) else {
+        let Some(Held { shard, .. }) = self.held_mut(self.all.of(trade.hash)) else {
             return Outcome::Duplicate;
         };
         if Bug::LatePaneForgotten.on() && trade.at.second <= shard.end() {
@@ -279,12 +279,12 @@ impl Engine {
 
     /// The shard that keeps a token, if it is here, open, and not about to go.
     fn open_of(&self, hash: TokenHash) -> Option<&Shard> {
-        self.place(hash.shard()).and_then(|at| self.open_at(at))
+        self.place(self.all.of(hash)).and_then(|at| self.open_at(at))
     }
 
     /// The shard that keeps a token, if it is here.
     pub(super) fn shard_of(&self, hash: TokenHash) -> Option<&Shard> {
-        self.held.get(self.place_of(hash.shard()))?.as_ref().map(|held| &held.shard)
+        self.held.get(self.place_of(self.all.of(hash)))?.as_ref().map(|held| &held.shard)
     }
 
     fn place_of(&self, ShardId(id): ShardId) -> usize {
@@ -344,7 +344,7 @@ mod tests {
     fn a_shard_answers_between_ticks_from_its_opening_until_it_is_about_to_go() {
         let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
         let shard = Shard::new(windows, Arc::new(Budget::new(1, 1)), Second(0), Second(0));
-        let mut engine = Engine::new(1, 2);
+        let mut engine = Engine::new(Shards::DEFAULT, 1, 2);
         let (id, partition) = (ShardId(3), Partition(0));
         let targets = BTreeMap::from([(partition, Offset(5))]);
         let answering = |engine: &Engine| engine.open_shards().collect::<Vec<_>>();

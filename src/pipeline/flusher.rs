@@ -303,7 +303,7 @@ mod tests {
     use super::*;
     use crate::domain::budget::Budget;
     use crate::domain::shard::Shard;
-    use crate::domain::token::{SHARDS, ShardId};
+    use crate::domain::token::{ShardId, Shards};
     use crate::domain::window::Window;
     use crate::metrics::Metrics;
     use crate::ports::{Clock, Page};
@@ -346,7 +346,7 @@ mod tests {
         let windows = Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap();
         let budget = Arc::new(Budget::new(1, 1));
         let shard = Shard::new(windows.clone(), budget, Second(0), Second(0));
-        let mut engine = Engine::new(0, SHARDS);
+        let mut engine = Engine::new(Shards::DEFAULT, 0, 64);
         engine.adopt(ShardId(0), shard, BTreeMap::new(), Second(0), Second(0));
         let status = Arc::new(Status::new(WallMs(0)));
         let metrics = Arc::new(Metrics::new().unwrap());

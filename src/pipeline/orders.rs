@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::mailbox::Mailbox;
 use super::reader::Event;
-use crate::domain::token::{SHARDS, ShardId, TokenHash};
+use crate::domain::token::{ShardId, Shards};
 use crate::ports::{NotPublished, Published, Wanted};
 
 /// How long an order may take: what is queued before it, and the brokers' acknowledgement. Below
@@ -31,6 +31,7 @@ pub struct Orders {
 struct Open {
     workers: Vec<mpsc::WeakSender<Event>>,
     mailbox: Arc<Mailbox>,
+    shards: Shards,
 }
 
 /// What each worker is told.
@@ -63,9 +64,14 @@ impl Default for Orders {
 
 impl Orders {
     /// From now on these fulfil orders.
-    pub(super) fn open(&self, workers: &[mpsc::Sender<Event>], mailbox: &Arc<Mailbox>) {
+    pub(super) fn open(
+        &self,
+        workers: &[mpsc::Sender<Event>],
+        mailbox: &Arc<Mailbox>,
+        shards: Shards,
+    ) {
         let workers = workers.iter().map(mpsc::Sender::downgrade).collect();
-        let open = Open { workers, mailbox: Arc::clone(mailbox) };
+        let open = Open { workers, mailbox: Arc::clone(mailbox), shards };
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(open));
     }
 
@@ -113,9 +119,9 @@ impl Open {
             all.shards.extend(done.shards);
         }
         self.mailbox.fulfilled(number).await;
-        let shard = |token: &String| TokenHash::of(token).shard();
+        let shard = |token: &String| self.shards.of_token(token);
         let (mut wished, unknown): (BTreeSet<_>, Vec<_>) = match &*wanted {
-            Wanted::All => ((0..SHARDS).map(ShardId).collect(), Vec::new()),
+            Wanted::All => (self.shards.all().collect(), Vec::new()),
             Wanted::Tokens(tokens) => {
                 let unknown = tokens.difference(&all.known).cloned();
                 let here = unknown.filter(|token| all.shards.contains(&shard(token)));

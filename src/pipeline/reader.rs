@@ -22,7 +22,6 @@ use super::route::{Batch, Rejected, Router};
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
-use crate::domain::token::{SHARDS, ShardId};
 use crate::ports::{Fetched, LogError, RecordView, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::Component;
@@ -265,8 +264,7 @@ impl<L: TradeLog> Reader<L> {
             self.reject(rejected).await;
         }
         let routed = routing.finish();
-        let answers = cover.contains(ShardId::answering_for(partition, SHARDS))
-            && !Bug::UnreadableNotReported.on();
+        let answers = cover.answers_for(partition) && !Bug::UnreadableNotReported.on();
         let unreadable = unreadable.iter().filter(|_| answers);
         let unreadable = unreadable.map(|range| self.router.unreadable(partition, range, now));
         self.reject(unreadable.collect()).await;

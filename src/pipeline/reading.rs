@@ -11,14 +11,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
+use crate::domain::token::Shards;
 use crate::sabotage::Bug;
 
 /// The state of all partitions' readers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reading(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    shards: Shards,
     /// The shards of this process: what a new partition's reader covers.
     owned: Cover,
     cursors: BTreeMap<Partition, Cursor>,
@@ -32,6 +34,12 @@ struct Cursor {
 }
 
 impl Reading {
+    /// Nothing is read, and no shard is this process'.
+    #[must_use]
+    pub fn new(shards: Shards) -> Self {
+        Self(Mutex::new(State { shards, owned: Cover::none(shards), cursors: BTreeMap::new() }))
+    }
+
     /// A partition's reader begins: it covers all that is owned by then.
     pub fn begin(&self, partition: Partition, at: Offset) {
         let mut state = self.lock();
@@ -42,11 +50,14 @@ impl Reading {
     /// A partition's reader is about to hand on what stands below `next`: for whom.
     pub fn hand_on(&self, partition: Partition, next: Offset) -> Cover {
         let mut state = self.lock();
-        let cursor = state.cursors.get_mut(&partition);
-        cursor.map_or_else(Cover::default, |cursor| {
-            cursor.at = next;
-            cursor.cover.clone()
-        })
+        let none = Cover::none(state.shards);
+        match state.cursors.get_mut(&partition) {
+            Some(cursor) => {
+                cursor.at = next;
+                cursor.cover.clone()
+            }
+            None => none,
+        }
     }
 
     /// These shards are in the workers' hands. Answers the partitions whose readers do not cover
@@ -94,12 +105,12 @@ mod tests {
     const P: Partition = Partition(0);
 
     fn cover(ids: &[u16]) -> Cover {
-        Cover::of(ids.iter().copied().map(ShardId))
+        Cover::of(Shards::DEFAULT, ids.iter().copied().map(ShardId))
     }
 
     #[test]
     fn a_shard_is_covered_from_where_it_stands_and_no_earlier() {
-        let reading = Reading::default();
+        let reading = Reading::new(Shards::DEFAULT);
         reading.own(&cover(&[1]));
         reading.begin(P, Offset(10));
         assert_eq!(reading.own(&cover(&[2])), [P]);

@@ -17,7 +17,7 @@ use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::reject::Reason;
 use crate::domain::time::{EventTime, WallMs};
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::{Shards, TokenHash};
 use crate::domain::trade::Trade;
 use crate::pool::Pool;
 use crate::ports::records::Place;
@@ -38,6 +38,7 @@ const KEPT_BYTES: usize = 20 << 20;
 #[derive(Clone, Debug)]
 pub struct Router {
     topic: Arc<str>,
+    shards: Shards,
     workers: u16,
     max_future_skew: std::time::Duration,
     lists: Arc<Pool<List>>,
@@ -88,8 +89,14 @@ impl Router {
     /// Reads records of `topic`, which dead letters name, for so many workers over which the shards
     /// are spread. A trade may be `max_future_skew` ahead of its record.
     #[must_use]
-    pub fn new(topic: Arc<str>, workers: u16, max_future_skew: std::time::Duration) -> Self {
-        Self { topic, workers: workers.max(1), max_future_skew, lists: Pool::new(KEPT_BYTES) }
+    pub fn new(
+        topic: Arc<str>,
+        shards: Shards,
+        workers: u16,
+        max_future_skew: std::time::Duration,
+    ) -> Self {
+        let lists = Pool::new(KEPT_BYTES);
+        Self { topic, shards, workers: workers.max(1), max_future_skew, lists }
     }
 
     /// The topic that is read.
@@ -106,7 +113,7 @@ impl Router {
     /// Begins to decode and route what was fetched for the shards of `cover`; everything between
     /// `offsets` is offered by it. A trade with a valid token is rejected by the owner of the
     /// token's shard, anything else by the owner of the shard that
-    /// [answers for](ShardId::answering_for) the partition: once, however many instances read.
+    /// [answers for](Shards::answering_for) the partition: once, however many instances read.
     /// `now` bounds how far ahead a trade may be where its record has no timestamp, or one ahead
     /// of `now`.
     #[must_use]
@@ -140,7 +147,7 @@ impl Router {
             scanner: Scanner::new(),
             routed: Routed { batches, elements: 0 },
             wanted: (!cover.is_all()).then(|| cover.clone()),
-            answers: cover.contains(ShardId::answering_for(partition, SHARDS)),
+            answers: cover.answers_for(partition),
         }
     }
 
@@ -173,6 +180,11 @@ impl Router {
         let head = record.without_value();
         let letter = self.letter(batch.partition, &head, index, element, reason, message);
         Some(letter.into_message(now))
+    }
+
+    /// The place of a token's worker.
+    fn worker(&self, hash: TokenHash) -> usize {
+        usize::from(self.shards.of(hash).0 % self.workers)
     }
 
     fn letter<'a>(
@@ -225,7 +237,8 @@ impl Routing<'_> {
         let Self { router, partition, now, .. } = *self;
         match element {
             Element::Trade { index, bytes, trade } => {
-                self.routed.push(open.at, open.record, open.value, (index, bytes, &trade));
+                let worker = router.worker(trade.hash);
+                self.routed.push(worker, open.at, open.record, open.value, (index, bytes, &trade));
                 Some(None)
             }
             Element::Rejected { hash: None, .. } if !self.answers => Some(None),
@@ -272,11 +285,12 @@ impl Routing<'_> {
     /// Reads a value that is as usual, all of it at once; false where it is not, or holds anything
     /// to reject: then it is as if it had not been looked at.
     fn scan(&mut self, at: u32, record: RecordView<'_>, value: &[u8], latest: EventTime) -> bool {
-        let Self { scanner, routed, wanted, .. } = self;
+        let Self { router, scanner, routed, wanted, .. } = self;
         let before = routed.elements;
         let usual =
             scanner.scan(value, Some(latest), wanted.as_ref(), &mut |index, element, trade| {
-                routed.push(at, record, value, (index, element, &trade));
+                let worker = router.worker(trade.hash);
+                routed.push(worker, at, record, value, (index, element, &trade));
             });
         if !usual {
             routed.forget(at);
@@ -297,6 +311,7 @@ impl Routed {
     /// Adds a trade of a record to the batch of its token's worker.
     fn push(
         &mut self,
+        worker: usize,
         number: u32,
         record: RecordView<'_>,
         value: &[u8],
@@ -304,7 +319,6 @@ impl Routed {
     ) {
         let Trade { token, hash, side, native, usd, price, at } = *trade;
         self.elements += 1;
-        let worker = usize::from(hash.shard().0) % self.batches.len();
         let Some(Batch { records, list, .. }) = self.batches.get_mut(worker) else { return };
         let token = part_of(value, token.as_bytes(), record.place()).unwrap_or_else(|| {
             let start = records.end() + list.escaped.len();

@@ -118,6 +118,8 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
             ended = &mut tasks.steward => ended.unwrap_or(Ok(Ended::Failed)),
             ended = tasks.workers.join_next() => match ended {
                 Some(Ok(Err(Halted::ClockSetBack))) => Ok(Ended::ClockSetBack),
+                // Nobody feeds it any more: the steward is about to say why.
+                Some(Ok(Ok(()))) => (&mut tasks.steward).await.unwrap_or(Ok(Ended::Failed)),
                 _ => Ok(Ended::Failed),
             },
         };

@@ -20,7 +20,7 @@ use super::run::{Ended, StartError};
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::WallMs;
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::{ShardId, Shards};
 use crate::ports::group::Assignment;
 use crate::ports::{Checkpoint, PartitionRange, TradeLog};
 use crate::status::{Component, Phase, WHOLE};
@@ -88,6 +88,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         adopter: Adopter<L, C>,
         starts: oneshot::Sender<BTreeMap<Partition, Offset>>,
     ) -> Self {
+        let none = Cover::none(custody.seat().shards);
         Self {
             began: adopter.reader.shared.clock.now(),
             custody,
@@ -97,9 +98,9 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             since: BTreeMap::new(),
             membership: 0,
             taken: BTreeMap::new(),
-            fenced: Cover::default(),
+            fenced: none.clone(),
             adoptions: JoinSet::new(),
-            coming: Cover::default(),
+            coming: none,
             release: None,
         }
     }
@@ -153,8 +154,8 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                 }
             }
         }
-        self.fenced = self.fenced.with(&Cover::of(fenced));
-        let wanted = Cover::of(assignment.shards.iter().copied());
+        self.fenced = self.fenced.with(&Cover::of(self.all(), fenced));
+        let wanted = Cover::of(self.all(), assignment.shards.iter().copied());
         for (shard, since) in &mut self.since {
             if wanted.contains(*shard) {
                 since.assigned = membership;
@@ -166,7 +167,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         let lost = self.since.values().any(|since| since.assigned != membership);
         if !lost {
             if std::mem::replace(&mut self.membership, membership) != membership {
-                self.mailbox.forget(|hash| !wanted.contains(hash.shard()));
+                self.mailbox.forget(|hash| !wanted.has(hash));
             }
             self.custody.saw(assignment);
         }
@@ -174,6 +175,10 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.take_in(&wanted, &here, membership, permitted);
         self.note_ready(assignment);
         false
+    }
+
+    fn all(&self) -> Shards {
+        self.custody.seat().shards
     }
 
     fn let_go(&mut self, wanted: &Cover, here: &BTreeMap<ShardId, Stage>, membership: u64) {
@@ -191,7 +196,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         let (shards, lost) = if lost.is_empty() { (given, false) } else { (lost, true) };
         info!(shards = shards.len(), lost, "shards go");
         self.custody.set(shards.iter().copied(), Stage::Leaving);
-        let cover = Cover::of(shards);
+        let cover = Cover::of(self.all(), shards);
         let Reader { reading, workers, .. } = &self.adopter.reader;
         reading.disown(&cover);
         let workers = workers.clone();
@@ -224,7 +229,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
                 && !self.coming.contains(*shard)
                 && (permitted || !self.fenced.contains(*shard))
         };
-        let new = Cover::of(wanted.shards().filter(free));
+        let new = Cover::of(self.all(), wanted.shards().filter(free));
         let starts = self.starts.take_if(|_| here.is_empty());
         let shared = &self.adopter.reader.shared;
         if new.shards().next().is_none() && starts.is_none() {
@@ -250,7 +255,7 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
     /// go of its share first.
     fn note_ready(&mut self, assignment: &Assignment) {
         let given = assignment.members.iter().map(|member| member.shards.len()).sum::<usize>();
-        let withheld = !assignment.members.is_empty() && given < usize::from(SHARDS);
+        let withheld = !assignment.members.is_empty() && given < usize::from(self.all().count());
         let shards = self.custody.shards();
         let shared = &self.adopter.reader.shared;
         let all_open = shards.values().all(|stage| *stage != Stage::Joining);

@@ -21,6 +21,7 @@ use super::messages::Messages;
 use super::names::SharedNames;
 use super::outbox::Outbox;
 use super::reader::{Event, Reader};
+use super::reading::Reading;
 use super::route::Router;
 use super::run::{Ended, Pipeline, Settings, StartError};
 use super::steward::{Adopter, Steward};
@@ -72,6 +73,7 @@ impl Tasks {
             dead_letters: dead_letters.clone(),
             router: Arc::new(Router::new(
                 settings.topic.as_str().into(),
+                pipeline.seat.shards,
                 settings.workers,
                 settings.max_future_skew,
             )),
@@ -81,7 +83,7 @@ impl Tasks {
             shared,
         };
         let (queues, workers) = crew.start(checkpoint);
-        pipeline.orders.open(&queues, &crew.mailbox);
+        pipeline.orders.open(&queues, &crew.mailbox, pipeline.seat.shards);
         pipeline.queries.open(&queues);
         let reader = Reader {
             log: Arc::clone(log),
@@ -89,7 +91,7 @@ impl Tasks {
             workers: queues,
             dead_letters,
             shared: Arc::clone(shared),
-            reading: Arc::default(),
+            reading: Arc::new(Reading::new(pipeline.seat.shards)),
             stop: reading.clone(),
         };
         let view_queue = Arc::new(ViewQueue::new(Arc::clone(&shared.metrics)));
@@ -147,7 +149,7 @@ impl Crew<'_> {
         for me in 0..workers {
             let (queue, events) = mpsc::channel(WORKER_QUEUE);
             queues.push(queue);
-            let engine = Engine::new(me, workers);
+            let engine = Engine::new(self.custody.seat().shards, me, workers);
             tasks.spawn(self.worker(me, engine, Arc::clone(checkpoint)).run(events));
         }
         (queues, tasks)

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::domain::position::{Offset, Partition};
-use crate::domain::token::ShardId;
+use crate::domain::token::{ShardId, Shards};
 
 /// What the group has agreed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Member {
 /// The pipeline's side.
 #[derive(Clone, Debug)]
 pub struct Seat {
+    /// How many shards the group shares.
+    pub shards: Shards,
     /// The newest assignment; `None` until there is one.
     pub assignment: watch::Receiver<Option<Arc<Assignment>>>,
     /// Until when this process may publish; `None`: it may not.
@@ -65,14 +67,14 @@ pub struct Served {
     pub positions: watch::Receiver<Vec<(Partition, Offset)>>,
 }
 
-/// A seat and its other side.
+/// A seat in a group that shares so many shards, and its other side.
 #[must_use]
-pub fn seat() -> (Seat, Served) {
+pub fn seat(shards: Shards) -> (Seat, Served) {
     let (assign, assignment) = watch::channel(None);
     let (extend, lease) = watch::channel(None);
     let (hold, held) = watch::channel(BTreeSet::new());
     let (note, positions) = watch::channel(Vec::new());
-    let seat = Seat { assignment, lease, held: hold, positions: note };
+    let seat = Seat { shards, assignment, lease, held: hold, positions: note };
     (seat, Served { assignment: assign, lease: extend, held, positions })
 }
 

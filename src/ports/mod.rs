@@ -276,13 +276,21 @@ pub enum CheckpointError {
         /// The newest format that this program knows.
         known: u32,
     },
+    /// The tokens are spread over another number of shards there. Nothing was claimed.
+    #[error("the checkpoint is spread over {found} shards, and SHARDS is {configured}")]
+    OtherShards {
+        /// How many they are.
+        found: String,
+        /// How many they should be.
+        configured: u16,
+    },
 }
 
 impl CheckpointError {
     /// Whether asking again cannot help.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::NewerFormat { .. })
+        matches!(self, Self::NewerFormat { .. } | Self::OtherShards { .. })
     }
 }
 

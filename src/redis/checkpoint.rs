@@ -1,7 +1,7 @@
 //! The checkpoint in Redis. Per shard two keys in one slot: `<prefix>{<group>:<topic>:<shard>}`
 //! with `:meta` (HASH: `tok` the owner; `seq`, `lastid` and writer `by` of the last entry; `fmt`;
-//! `snap` and `try` of the last snapshot) and `:log` (STREAM: one entry per flush, its id not older
-//! than its newest pane, in ms).
+//! `of` how many shards there are; `snap` and `try` of the last snapshot) and `:log` (STREAM: one
+//! entry per flush, its id not older than its newest pane, in ms).
 //!
 //! Meta and log change together, inside one script, or not at all. A flush is applied only by the
 //! owner of the moment and only onto the entry it continues. Nothing is sent again here: after an
@@ -17,7 +17,7 @@ use super::client::{Call, Client, SendError};
 use super::load::{Cursor, Meta, newest_blob, read_page};
 use super::scripts::{APPEND, CLAIM, REPLACE, Run};
 use crate::domain::time::Second;
-use crate::domain::token::ShardId;
+use crate::domain::token::{ShardId, Shards};
 use crate::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Page, Verdict};
 
 /// The checkpoint of one group and topic, written under one owner token.
@@ -25,21 +25,29 @@ use crate::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Page, Verdict}
 pub struct RedisCheckpoint {
     pub(super) client: Client,
     base: String,
+    pub(super) shards: Shards,
     token: String,
     tries: AtomicU64,
     loads: Semaphore,
 }
 
 impl RedisCheckpoint {
-    /// A checkpoint whose keys start with `key_prefix`. `token` must never have been used before,
-    /// by any process: `<generation>:<random>`.
+    /// A checkpoint of so many shards whose keys start with `key_prefix`. `token` must never have
+    /// been used before, by any process: `<generation>:<random>`.
     #[must_use]
-    pub fn new(client: Client, key_prefix: &str, group: &str, topic: &str, token: String) -> Self {
+    pub fn new(
+        client: Client,
+        key_prefix: &str,
+        (group, topic): (&str, &str),
+        shards: Shards,
+        token: String,
+    ) -> Self {
         // The slot is computed of what stands up to the first closing brace.
         let group = group.replace('}', "%7D");
         Self {
             client,
             base: format!("{key_prefix}{{{group}:{topic}:"),
+            shards,
             token,
             tries: AtomicU64::new(1),
             loads: Semaphore::new(MAX_LOADS),
@@ -53,6 +61,7 @@ impl RedisCheckpoint {
         Self {
             client: self.client.clone(),
             base: self.base.clone(),
+            shards: self.shards,
             token,
             tries: AtomicU64::new(1),
             loads: Semaphore::new(MAX_LOADS),
@@ -61,6 +70,47 @@ impl RedisCheckpoint {
 
     pub(super) fn key(&self, shard: ShardId, part: &str) -> String {
         format!("{}{}}}:{part}", self.base, shard.0)
+    }
+
+    /// The keys of all shards, as a pattern for Redis' `SCAN`.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        let special = ['\\', '*', '?', '[', ']'];
+        let quoted = self
+            .base
+            .chars()
+            .flat_map(|c| special.contains(&c).then_some('\\').into_iter().chain([c]));
+        quoted.chain(['*']).collect()
+    }
+
+    /// How many shards there are is fixed, where it is not yet. The first shard says it for all,
+    /// and each says it again when it is claimed.
+    ///
+    /// # Errors
+    /// It is fixed, and there are others; or as a claim.
+    pub async fn fix_shards(&self) -> Result<(), CheckpointError> {
+        self.claim_for("", ShardId(0)).await.map(|_| ())
+    }
+
+    async fn claim_for(&self, token: &str, shard: ShardId) -> Result<u64, CheckpointError> {
+        let shards = self.shards.count();
+        let args = vec![token.into(), FORMAT.into(), shards.to_string().into()];
+        let run = Run { keys: vec![self.key(shard, "meta").into()], args };
+        let answer = one(CLAIM.run(&self.client, &[run]).await).map_err(unreachable(shard))?;
+        let unexpected = || unreachable(shard)(SendError::unexpected(&answer));
+        let words: Vec<String> = answer.clone().convert().map_err(|_| unexpected())?;
+        match words.as_slice() {
+            [ok, sequence] if ok == "OK" => sequence.parse().map_err(|_| unexpected()),
+            [newer, format] if newer == "NEWER" => Err(CheckpointError::NewerFormat {
+                shard,
+                found: format.parse().unwrap_or(u32::MAX),
+                known: FORMAT,
+            }),
+            [other, found] if other == "OTHER" => {
+                Err(CheckpointError::OtherShards { found: found.clone(), configured: shards })
+            }
+            _ => Err(unexpected()),
+        }
     }
 
     fn run(&self, shard: ShardId, args: Vec<Value>) -> Run {
@@ -160,6 +210,7 @@ impl RedisCheckpoint {
             Value::from(FORMAT),
             Value::from(number.to_string()),
             self.writer(flush),
+            self.shards.count().to_string().into(),
         ];
         let mut run = self.run(flush.shard, args);
         run.keys.push(key.into());
@@ -186,20 +237,7 @@ impl RedisCheckpoint {
 
 impl Checkpoint for RedisCheckpoint {
     async fn claim(&self, shard: ShardId) -> Result<u64, CheckpointError> {
-        let args = vec![Value::from(self.token.as_str()), Value::from(FORMAT)];
-        let run = Run { keys: vec![self.key(shard, "meta").into()], args };
-        let answer = one(CLAIM.run(&self.client, &[run]).await).map_err(unreachable(shard))?;
-        let unexpected = || unreachable(shard)(SendError::unexpected(&answer));
-        let words: Vec<String> = answer.clone().convert().map_err(|_| unexpected())?;
-        match words.as_slice() {
-            [ok, sequence] if ok == "OK" => sequence.parse().map_err(|_| unexpected()),
-            [newer, format] if newer == "NEWER" => Err(CheckpointError::NewerFormat {
-                shard,
-                found: format.parse().unwrap_or(u32::MAX),
-                known: FORMAT,
-            }),
-            _ => Err(unexpected()),
-        }
+        self.claim_for(&self.token, shard).await
     }
 
     async fn load(&self, shard: ShardId, cursor: Option<String>) -> Result<Page, CheckpointError> {

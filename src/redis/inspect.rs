@@ -8,7 +8,7 @@ use super::checkpoint::{FORMAT, RedisCheckpoint};
 use super::client::{Call, Client};
 use super::connect::RedisError;
 use crate::domain::time::WallMs;
-use crate::domain::token::{SHARDS, ShardId};
+use crate::domain::token::{ShardId, Shards};
 
 /// What a server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Facts {
 /// What stands there of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
+    /// How many shards the tokens are spread over, where that is fixed.
+    pub of: Option<Shards>,
     /// Shards that were claimed.
     pub shards: u16,
     /// Shards that hold something.
@@ -96,13 +98,25 @@ impl RedisCheckpoint {
     /// # Errors
     /// Redis did not answer.
     pub async fn stored(&self) -> Result<Stored, RedisError> {
-        let keys: Vec<_> = (0..SHARDS).map(|shard| self.key(ShardId(shard), "meta")).collect();
+        let mut stored = Stored::default();
+        // The first one says how many there are.
+        self.look(&mut stored, [ShardId(0)]).await?;
+        let all = stored.of.unwrap_or(self.shards);
+        self.look(&mut stored, all.all().skip(1)).await?;
+        Ok(stored)
+    }
+
+    async fn look(
+        &self,
+        stored: &mut Stored,
+        shards: impl IntoIterator<Item = ShardId>,
+    ) -> Result<(), RedisError> {
+        let keys: Vec<_> = shards.into_iter().map(|shard| self.key(shard, "meta")).collect();
         let call = |key: &String| {
-            let words = [key.as_str(), "tok", "fmt", "seq", "lastid"].map(Value::from);
+            let words = [key.as_str(), "of", "tok", "fmt", "seq", "lastid"].map(Value::from);
             Call::keyed("HMGET", 0, words.to_vec())
         };
         let answers = self.client.send(keys.iter().map(call).collect()).await;
-        let mut stored = Stored::default();
         for (key, answer) in keys.into_iter().zip(answers) {
             match answer {
                 Ok(fields) => stored.add(fields),
@@ -110,7 +124,7 @@ impl RedisCheckpoint {
                 Err(error) => return Err(RedisError::said(error.to_string())),
             }
         }
-        Ok(stored)
+        Ok(())
     }
 }
 
@@ -118,7 +132,10 @@ impl Stored {
     fn add(&mut self, fields: Value) {
         let mut fields = fields.into_array().into_iter().map(Value::into_string);
         let mut next = || fields.next().flatten();
+        let of = next().and_then(|text| text.parse().ok()).and_then(Shards::new);
+        self.of = self.of.or(of);
         let Some(token) = next() else { return };
+        self.of = self.of.or(Some(Shards::DEFAULT));
         self.shards += 1;
         self.layout = self.layout.max(next().and_then(|text| text.parse().ok()).unwrap_or(0));
         self.written += u16::from(next().is_some_and(|sequence| sequence != "0"));

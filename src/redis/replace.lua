@@ -1,5 +1,6 @@
 -- Puts a finished snapshot in the place of the changelog.
--- KEYS: meta, log, snapshot. ARGV: token, sequence, number of parts, our format, try, writer.
+-- KEYS: meta, log, snapshot.
+-- ARGV: token, sequence, number of parts, our format, try, writer, how many shards there are.
 -- A missing meta is a Redis that came back empty: the shard is then claimed with it.
 local tok, seq, snap, try, by =
   unpack(redis.call('HMGET', KEYS[1], 'tok', 'seq', 'snap', 'try', 'by'))
@@ -26,5 +27,5 @@ redis.call('UNLINK', KEYS[2])
 redis.call('RENAME', KEYS[3], KEYS[2])
 redis.call('PERSIST', KEYS[2])
 redis.call('HSET', KEYS[1], 'tok', ARGV[1], 'seq', ARGV[2], 'lastid', lastid,
-  'fmt', ARGV[4], 'snap', ARGV[2], 'try', ARGV[5], 'by', ARGV[6])
+  'fmt', ARGV[4], 'snap', ARGV[2], 'try', ARGV[5], 'by', ARGV[6], 'of', ARGV[7])
 return 'OK'

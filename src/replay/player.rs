@@ -22,6 +22,7 @@ use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::reject::Reason;
 use crate::domain::shard::{Outcome, Shard};
 use crate::domain::time::{EventTime, Second, WallMs};
+use crate::domain::token::Shards;
 use crate::domain::trade::Trade;
 use crate::domain::window::Windows;
 use crate::pipeline::engine::Engine;
@@ -86,7 +87,7 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
         reject: R,
     ) -> Self {
         let budget = Arc::new(budget);
-        let mut engine = Engine::new(0, 1);
+        let mut engine = Engine::new(Shards::DEFAULT, 0, 1);
         for id in engine.shard_ids() {
             let shard = Shard::new(windows.clone(), budget.clone(), BEFORE_ALL, BEFORE_ALL);
             engine.adopt(id, shard, BTreeMap::new(), BEFORE_ALL, BEFORE_ALL);

@@ -49,7 +49,7 @@ pub(super) fn element<'a>(
     })?;
     let token = fields.token.token(scratch)?;
     let hash = TokenHash::of(token);
-    if wanted.is_some_and(|wanted| !wanted.contains(hash.shard())) {
+    if wanted.is_some_and(|wanted| !wanted.has(hash)) {
         return Ok(None);
     }
     let trade = fields.trade(token, hash, latest);

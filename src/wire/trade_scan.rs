@@ -118,7 +118,7 @@ impl Scanner {
             seen |= place.bit;
             if place.bit == TOKEN_BIT {
                 let hash = TokenHash::of(token(cursor.text()?)?);
-                if wanted.contains(hash.shard()) {
+                if wanted.has(hash) {
                     return Some(Ahead::Wanted(hash));
                 }
             } else {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aggregator_service::domain::token::Shards;
 use aggregator_service::kafka::group::{Group, GroupConfig};
 use aggregator_service::kafka::{
     Cluster, KafkaConfig, KafkaError, KafkaLog, Mechanism, Refusal, Sasl, connect,
@@ -66,9 +67,9 @@ async fn joins(kafka: KafkaConfig, name: &str) {
         instance: None,
         address: String::new(),
         session: Duration::from_secs(10),
-        shards: 64,
+        shards: Shards::DEFAULT,
     };
-    let (mut seat, served) = seat();
+    let (mut seat, served) = seat(Shards::DEFAULT);
     let (group, _status) = Group::new(kafka, group, served, Instant::now);
     let stop = CancellationToken::new();
     let member = tokio::spawn(group.run(stop.clone()));

@@ -22,7 +22,7 @@ use aggregator_service::domain::pane::{Flow, Mark, Pane, Sums};
 use aggregator_service::domain::position::{Offset, Partition, Position};
 use aggregator_service::domain::price::Price;
 use aggregator_service::domain::time::Second;
-use aggregator_service::domain::token::{SHARDS, ShardId, TokenHash};
+use aggregator_service::domain::token::{ShardId, Shards};
 use aggregator_service::ports::{Checkpoint, Flush, FlushBody, Verdict};
 use aggregator_service::redis::{RedisCheckpoint, connect};
 use aggregator_service::wire::checkpoint::{PaneAt, encode};
@@ -56,7 +56,12 @@ fn main() {
 
 fn load(kafka: &KafkaBroker, redis: &RedisServer, shape: &str, panes: usize) {
     let topic = Topic::open(kafka, &format!("{shape}-trades"));
-    fill(redis, &topic.name, shape == "snapshot", panes / SECONDS / usize::from(SHARDS));
+    fill(
+        redis,
+        &topic.name,
+        shape == "snapshot",
+        panes / SECONDS / usize::from(Shards::DEFAULT.count()),
+    );
     let stored = redis.command("INFO memory");
     let stored = stored.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim();
     let built = || PathBuf::from(env!("CARGO_BIN_EXE_aggregator-service"));
@@ -88,17 +93,23 @@ fn load(kafka: &KafkaBroker, redis: &RedisServer, shape: &str, panes: usize) {
 
 /// Writes a checkpoint with this many panes a shard and second.
 fn fill(redis: &RedisServer, topic: &str, everything: bool, panes: usize) {
-    let mut tokens = vec![Vec::new(); usize::from(SHARDS)];
+    let mut tokens = vec![Vec::new(); usize::from(Shards::DEFAULT.count())];
     for token in (0..TOKENS).map(|number| format!("{number:A>40}pump")) {
-        tokens[usize::from(TokenHash::of(&token).shard().0)].push(token);
+        tokens[usize::from(Shards::DEFAULT.of_token(&token).0)].push(token);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = connect(&support::checkpoint::config(&redis.addr())).unwrap();
         client.wait_until_reachable(Duration::from_secs(10)).await.unwrap();
         let group = "aggregator-service";
-        let owner = RedisCheckpoint::new(client, "aggregator:", group, topic, "1:fill".to_owned());
-        for shard in 0..SHARDS {
+        let owner = RedisCheckpoint::new(
+            client,
+            "aggregator:",
+            (group, topic),
+            Shards::DEFAULT,
+            "1:fill".to_owned(),
+        );
+        for shard in 0..Shards::DEFAULT.count() {
             assert_eq!(owner.claim(ShardId(shard)).await.unwrap(), 0);
         }
         let end = Second(now().timestamp());
@@ -128,8 +139,8 @@ fn fill(redis: &RedisServer, topic: &str, everything: bool, panes: usize) {
                 Flush { shard, tenure: 1, previous: sequence - 1, sequence, body, newest, trim }
             };
             // Of all shards at once a snapshot would be the whole state once more.
-            let together = if everything { 1 } else { SHARDS };
-            for shard in (0..SHARDS).step_by(usize::from(together)) {
+            let together = if everything { 1 } else { Shards::DEFAULT.count() };
+            for shard in (0..Shards::DEFAULT.count()).step_by(usize::from(together)) {
                 let flushes: Vec<_> = (shard..shard + together).map(flush).collect();
                 for verdict in owner.flush(&flushes).await {
                     assert_eq!(verdict.unwrap(), Verdict::Ok);

@@ -65,11 +65,49 @@ fn a_checkpoint_of_a_newer_version_refuses_the_start_in_one_clear_line() {
     stage.crash(service);
 }
 
+#[test]
+fn another_number_of_shards_is_refused_until_the_checkpoint_is_deleted() {
+    let redis = RedisServer::start();
+    let mut stage = Stage::set("spread", redis.addr());
+    let service = stage.ready();
+    stage.under_load(|| service.until("entries", || verdicts(&service, "ok") >= 200.0));
+    stage.exact(&service);
+    stage.shards = "16";
+    let keys = redis.command("DBSIZE");
+    let rival = stage.start();
+    assert_eq!(rival.exit_code(PATIENCE), 64);
+    let pattern = "aggregator:{aggregator-service:spread-trades:*";
+    assert_eq!(
+        last_line(&rival),
+        format!(
+            "aggregator-service: SHARDS: 16 is not what the checkpoint in Redis is spread over; \
+             accepted: 64, or another number once all instances are stopped and the keys \
+             {pattern:?} are deleted: then the windows are rebuilt from Kafka"
+        )
+    );
+    assert_eq!(redis.command("DBSIZE"), keys, "a refusal leaves nothing");
+    assert_eq!(service.get("/readyz").unwrap().0, 200, "and disturbs nobody");
+    service.kill9();
+    let delete = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do \
+                  redis.call('UNLINK', key) end return redis.call('DBSIZE')";
+    let left = redis.command(&format!("EVAL \"{delete}\" 0 \"{pattern}\""));
+    assert_eq!(left, redis.command("EVAL \"return #redis.call('KEYS', 'aggregator:view:*')\" 0"));
+    let service = stage.ready();
+    let shards = service.figure("shards{stage=\"open\"}");
+    assert!((shards - 16.0).abs() < 0.5, "{shards}");
+    stage.exact(&service);
+    stage.crash(service);
+    stage.shards = "64";
+    assert_eq!(stage.start().exit_code(PATIENCE), 64);
+}
+
 fn refused(service: &Service, why: &str) {
     assert_eq!(service.exit_code(PATIENCE), 1);
-    let log = service.log();
-    let last = log.lines().last().unwrap();
-    assert_eq!(last, format!("aggregator-service: the service cannot start: {why}"));
+    assert_eq!(last_line(service), format!("aggregator-service: the service cannot start: {why}"));
+}
+
+fn last_line(service: &Service) -> String {
+    service.log().lines().last().unwrap().to_owned()
 }
 
 /// Changes the first entry of a changelog.

@@ -37,6 +37,8 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(crate) struct Stage {
     /// `REDIS_ADDR`.
     pub(crate) redis: String,
+    /// `SHARDS`.
+    pub(crate) shards: &'static str,
     trades: Topic,
     pub(crate) notes: Notes,
     letters: Topic,
@@ -53,6 +55,7 @@ impl Stage {
         let topic = |kind: &str| Topic::open(broker, &format!("{name}-{kind}"));
         Self {
             redis,
+            shards: "64",
             trades: topic("trades"),
             notes: Notes::new(topic("aggregates"), 1),
             letters: topic("letters"),
@@ -68,6 +71,7 @@ impl Stage {
         let variables = [
             ("KAFKA_BROKERS", KafkaBroker::shared().address()),
             ("REDIS_ADDR", self.redis.clone()),
+            ("SHARDS", self.shards.to_owned()),
             ("KAFKA_TOPIC", self.trades.name.clone()),
             ("AGGREGATE_TOPIC", self.notes.aggregates.name.clone()),
             ("DLQ_TOPIC", self.letters.name.clone()),

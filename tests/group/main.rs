@@ -14,6 +14,7 @@ mod stage;
 
 use std::time::Duration;
 
+use aggregator_service::domain::token::Shards;
 use aggregator_service::kafka::group::GroupConfig;
 
 /// A member of the group `g` that shares 64 shards.
@@ -24,6 +25,6 @@ fn config(instance: Option<&str>) -> GroupConfig {
         instance: instance.map(str::to_owned),
         address: "here:8081".to_owned(),
         session: Duration::from_secs(10),
-        shards: 64,
+        shards: Shards::DEFAULT,
     }
 }

@@ -1,25 +1,60 @@
-//! Groups on a real Kafka.
+//! Groups on a real Kafka: each scenario on a broker of 4, all of them on one of 3.9.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use aggregator_service::kafka::Admin;
 use aggregator_service::kafka::group::{GroupConfig, GroupError, State};
 use tokio::time::Instant;
 
 use crate::config;
 use crate::stage::{Peer, SESSION, broker, shares};
 use crate::support::kafka::topic::PATIENCE;
-use crate::support::kafka::{KafkaBroker, consumer_groups};
+use crate::support::kafka::{KafkaBroker, Release, consumer_groups};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_crash_leave_and_return() {
-    let broker = broker().await;
-    let a = Peer::join(&broker, "g", None);
+    come_crash_leave_and_return(&broker(Release::Four).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafkas_own_tool_shows_members_and_lag_and_a_group_that_is_deleted_begins_anew() {
+    shown_and_deleted(&broker(Release::Four).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_starts_anew_finds_its_members_where_they_were() {
+    found_by_a_broker_that_starts_anew(broker(Release::Four).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_healed_ends_with_the_cause() {
+    ended_with_the_cause(&broker(Release::Four).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kafka_3_9_it_is_all_the_same() {
+    let broker = Arc::new(broker(Release::Three).await);
+    let spoken = Admin::any(&broker.config()).await.expect("an answer").release();
+    assert_eq!(spoken, Some("3.9"));
+    let [first, second, third] = [(); 3].map(|()| Arc::clone(&broker));
+    let together = (
+        tokio::spawn(async move { come_crash_leave_and_return(&first).await }),
+        tokio::spawn(async move { shown_and_deleted(&second).await }),
+        tokio::spawn(async move { ended_with_the_cause(&third).await }),
+    );
+    tokio::try_join!(together.0, together.1, together.2).expect("all of them");
+    found_by_a_broker_that_starts_anew(Arc::into_inner(broker).expect("the last one")).await;
+}
+
+async fn come_crash_leave_and_return(broker: &KafkaBroker) {
+    let a = Peer::join(broker, "g", None);
     shares(&[&a], &[64]).await;
-    let b = Peer::join(&broker, "g", None);
+    let b = Peer::join(broker, "g", None);
     shares(&[&a, &b], &[32, 32]).await;
     let before = [a.published(), b.published()];
-    let c = Peer::join(&broker, "g", Some("c"));
+    let c = Peer::join(broker, "g", Some("c"));
     let joined = shares_of_three(&[&a, &b, &c]).await;
     println!("the third had its share after {joined:?}");
     assert!(a.published().is_subset(&before[0]) && b.published().is_subset(&before[1]));
@@ -27,7 +62,7 @@ async fn members_come_crash_leave_and_return() {
     // A static member that comes back has its shards again, and nobody notices.
     let (generation, shards) = (a.generation(), c.published());
     c.crash();
-    let c = Peer::join(&broker, "g", Some("c"));
+    let c = Peer::join(broker, "g", Some("c"));
     let back = shares(&[&c], &[shards.len()]).await;
     println!("the static one was back after {back:?}");
     tokio::time::sleep(SESSION).await;
@@ -69,13 +104,11 @@ async fn shares_of_three(peers: &[&Peer; 3]) -> Duration {
     tokio::select! { took = first => took, took = second => took, took = third => took }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kafkas_own_tool_shows_members_and_lag_and_a_group_that_is_deleted_begins_anew() {
-    let broker = broker().await;
-    let [a, b] = [None, Some("b")].map(|instance| Peer::join(&broker, "shown", instance));
+async fn shown_and_deleted(broker: &KafkaBroker) {
+    let [a, b] = [None, Some("b")].map(|instance| Peer::join(broker, "shown", instance));
     shares(&[&a, &b], &[32, 32]).await;
     a.reach(&[0; 64]);
-    let rows = committed(&broker, "shown");
+    let rows = committed(broker, "shown");
     // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID
     let lag: i64 = rows.iter().map(|row| row[5].parse::<i64>().expect("lag")).sum();
     assert_eq!(lag, 10);
@@ -86,15 +119,13 @@ async fn kafkas_own_tool_shows_members_and_lag_and_a_group_that_is_deleted_begin
     assert_eq!(members.len(), 2, "partitions stand with the owners of their shards");
     a.leave().await;
     b.leave().await;
-    consumer_groups(&broker, &["--delete", "--group", "shown"]);
-    let again = Peer::join(&broker, "shown", None);
+    consumer_groups(broker, &["--delete", "--group", "shown"]);
+    let again = Peer::join(broker, "shown", None);
     shares(&[&again], &[64]).await;
     again.leave().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_starts_anew_finds_its_members_where_they_were() {
-    let mut broker = broker().await;
+async fn found_by_a_broker_that_starts_anew(mut broker: KafkaBroker) {
     // A broker that has just started is slow: the session is the default one.
     let [a, b] = [None, Some("b")].map(|instance| Peer::join_as(&broker, config(instance)));
     shares(&[&a, &b], &[32, 32]).await;
@@ -111,12 +142,10 @@ async fn a_broker_that_starts_anew_finds_its_members_where_they_were() {
     b.crash();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_healed_ends_with_the_cause() {
-    let broker = broker().await;
-    let first = Peer::join(&broker, "one", Some("same"));
+async fn ended_with_the_cause(broker: &KafkaBroker) {
+    let first = Peer::join(broker, "one", Some("same"));
     shares(&[&first], &[64]).await;
-    let second = Peer::join(&broker, "one", Some("same"));
+    let second = Peer::join(broker, "one", Some("same"));
     let ended = first.ends().await;
     assert!(matches!(&ended, GroupError::Fenced { instance, .. } if instance == "same"), "{ended}");
     shares(&[&second], &[64]).await;
@@ -125,6 +154,6 @@ async fn what_cannot_be_healed_ends_with_the_cause() {
     assert_eq!((is_member.coordinator, is_member.trouble), (broker.address(), None));
     second.leave().await;
     let short = GroupConfig { session: Duration::from_millis(500), ..config(None) };
-    let ended = Peer::join_as(&broker, short).ends().await;
+    let ended = Peer::join_as(broker, short).ends().await;
     assert!(matches!(ended, GroupError::Session { .. }), "{ended}");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::token::ShardId;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::kafka::group::{Group, GroupConfig, GroupError, GroupStatus};
 use aggregator_service::ports::group::{Assignment, Seat, seat};
 use tokio::sync::watch;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::support::kafka::topic::{PATIENCE, cluster, ensure};
-use crate::support::kafka::{KafkaBroker, console_produce};
+use crate::support::kafka::{KafkaBroker, Release, console_produce};
 
 /// Above the time that a member that is gone is waited for.
 pub(crate) const SESSION: Duration = Duration::from_secs(3);
@@ -33,8 +34,9 @@ pub(crate) struct Peer {
 pub(crate) const PARTITIONS: i32 = 64;
 
 /// A broker that takes short sessions, and a topic with 10 records in it.
-pub(crate) async fn broker() -> KafkaBroker {
-    let start = || KafkaBroker::start_with(&[("group.min.session.timeout.ms", "1000")]);
+pub(crate) async fn broker(release: Release) -> KafkaBroker {
+    let properties = [("group.min.session.timeout.ms", "1000")];
+    let start = move || KafkaBroker::start_release(release, &properties);
     let broker = tokio::task::spawn_blocking(start).await.expect("broker");
     ensure(cluster(&broker).await.as_ref(), "trades", PARTITIONS).await;
     let lines: Vec<String> = (0..10).map(|number| number.to_string()).collect();
@@ -50,7 +52,7 @@ impl Peer {
     }
 
     pub(crate) fn join_as(broker: &KafkaBroker, config: GroupConfig) -> Self {
-        let (seat, served) = seat();
+        let (seat, served) = seat(Shards::DEFAULT);
         let (group, status) = Group::new(broker.config(), config, served, Instant::now);
         let stop = CancellationToken::new();
         let (mut assignment, held) = (seat.assignment.clone(), seat.held.clone());

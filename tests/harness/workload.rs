@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use aggregator_service::domain::token::{SHARDS, TokenHash};
+use aggregator_service::domain::token::Shards;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rskafka::client::partition::Compression;
@@ -301,8 +301,8 @@ pub(crate) fn marks(round: usize) -> Vec<String> {
     let mut by_shard = BTreeMap::new();
     for number in 0.. {
         let token = format!("mark-{round}-{number}");
-        by_shard.entry(TokenHash::of(&token).shard()).or_insert(token);
-        if by_shard.len() == usize::from(SHARDS) {
+        by_shard.entry(Shards::DEFAULT.of_token(&token)).or_insert(token);
+        if by_shard.len() == usize::from(Shards::DEFAULT.count()) {
             break;
         }
     }

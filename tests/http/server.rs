@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::{
     Everyone, Facts, HttpState, LevelSet, Limits, router, serve_within,
@@ -54,7 +55,7 @@ impl Server {
         let windows = Windows::new(windows).unwrap();
         let everyone = Everyone {
             here: Arc::new(Queries::default()),
-            seat: seat().0,
+            seat: seat(Shards::DEFAULT).0,
             windows: windows.clone(),
             metrics: Arc::clone(&metrics),
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use aggregator_service::domain::token::{SHARDS, TokenHash};
+use aggregator_service::domain::token::Shards;
 use aggregator_service::http::Limits;
 use aggregator_service::local::{LocalGroup, LocalStore};
 use aggregator_service::status::Phase;
@@ -34,7 +34,7 @@ impl Pair {
             alone.trade(&format!("token-{token}"), 1 + token * 7 % 11, 1 + token % 5);
             alone.trade(&format!("token-{token}"), 2 + token * 5 % 13, 3);
         }
-        let group = LocalGroup::new(SHARDS);
+        let group = LocalGroup::new(Shards::DEFAULT);
         let store = Arc::default();
         let a = member(&alone, &store, &group, "a").await;
         let b = member(&alone, &store, &group, "b").await;
@@ -87,7 +87,7 @@ impl Pair {
     fn owned_by(&self, of: usize) -> BTreeSet<String> {
         let seat = self.members[of].0.seat.assignment.borrow().clone().unwrap();
         let tokens = (0..TOKENS).map(|token| format!("token-{token}"));
-        tokens.filter(|token| seat.shards.contains(&TokenHash::of(token).shard())).collect()
+        tokens.filter(|token| seat.shards.contains(&Shards::DEFAULT.of_token(token))).collect()
     }
 }
 
@@ -190,7 +190,7 @@ async fn a_member_that_is_gone_or_hangs_is_named_until_the_others_have_its_shard
     until(|| open(&pair.members[0].0) == 32).await;
     until(|| seat.assignment.borrow().as_ref().is_some_and(|told| told.shards.len() == 32)).await;
     let lost: BTreeSet<_> = seat.assignment.borrow().clone().unwrap().shards.clone();
-    let is_lost = |token: &String| lost.contains(&TokenHash::of(token).shard());
+    let is_lost = |token: &String| lost.contains(&Shards::DEFAULT.of_token(token));
     let (status, page) = get(*a, "/tokens?limit=1000").await;
     assert_eq!((status, &page["missing_shards"]), (200, &json!(32)), "{page}");
     assert!(page["unanswered"][0].as_str().unwrap().contains("member b at"), "{page}");
@@ -232,7 +232,7 @@ async fn the_members_are_shown_with_their_shards_and_counted() {
         for member in group["members"].as_array().unwrap() {
             shards.extend(member["shards"].as_array().unwrap().iter().map(Value::as_u64));
         }
-        assert_eq!(shards.len(), usize::from(SHARDS));
+        assert_eq!(shards.len(), usize::from(Shards::DEFAULT.count()));
         let text = world.shared.metrics.text().unwrap();
         let id = ["a", "b"][of];
         for line in [

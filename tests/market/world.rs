@@ -10,7 +10,7 @@ use aggregator_service::domain::emission::Emission;
 use aggregator_service::domain::name::TokenName;
 use aggregator_service::domain::position::{Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::SHARDS;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::{Everyone, Facts, HttpState, Limits, router, serve_within};
 use aggregator_service::local::{
@@ -25,6 +25,7 @@ use aggregator_service::pipeline::{Pipeline, Settings, Shared};
 use aggregator_service::ports::group::Seat;
 use aggregator_service::ports::{Clock, Record, Wanted};
 use aggregator_service::status::{Phase, Status};
+use aggregator_service::wire::envelope::Envelope;
 use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -83,7 +84,7 @@ impl World {
     /// Nothing runs yet; alone.
     pub(crate) fn new(windows: Windows) -> Self {
         let log = Arc::new(LocalLog::new(1, 10_000));
-        Self::made(windows, Instant::now(), (log, Arc::default(), 1), sole(SHARDS).0)
+        Self::made(windows, Instant::now(), (log, Arc::default(), 1), sole(Shards::DEFAULT).0)
     }
 
     /// Another process over the same log, at the same time, in that seat of a group whose members

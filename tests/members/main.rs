@@ -1,5 +1,6 @@
 //! Several instances of one group on real servers: they come, leave, are killed, hang and wake, one
-//! after the other, under a steady load, while every message is judged as it comes.
+//! after the other, under a steady load, while every message is judged as it comes, and a consumer
+//! of another group that reads the same input notices nothing.
 //!
 //! `MEMBERS_RATE` sets the load (trades a second), `MEMBERS_SEED` the seed; it is printed.
 #![cfg(test)]
@@ -15,6 +16,7 @@ mod support;
 use harness::{judge, model, service, topic, workload};
 use parts::{auditor, drill, faults, flood, ledger, load, soak, world};
 
+mod foreign;
 mod stage;
 
 use std::collections::BTreeSet;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use crate::auditor::{Auditor, Tally};
+use crate::foreign::Foreign;
 use crate::parts::members::is_even;
 use crate::service::Service;
 use crate::support::kafka::{KafkaBroker, consumer_groups};
@@ -45,6 +46,7 @@ pub(crate) fn under_load(
         ["trades", "trades", "aggregates", "letters", "trades"].map(open);
     let redis = RedisServer::start();
     let world = World { settings, shared: &shared, kafka, redis, trades, seen: Seen::default() };
+    let foreign = Foreign::start(world.kafka, &to.name);
     let mut stage = Stage { world, running: BTreeMap::new() };
     std::thread::scope(|scope| {
         let auditor = Auditor::new(settings, &shared);
@@ -61,6 +63,7 @@ pub(crate) fn under_load(
             tally.newest_end > end && tally.trades == tally.counted || tally.findings() > 0
         });
         stage.end();
+        foreign.was_undisturbed(&stage.world.trades);
         drop(over);
         auditor.join().expect("the auditor")
     })

@@ -1,6 +1,7 @@
 //! Names and addresses of tokens are anybody's: whatever they contain is text. And figures of every
 //! size are short enough to read and whole in the title. The market is made up.
 
+use aggregator_service::domain::token::Shards;
 use aggregator_service::local::LocalGroup;
 use serde_json::json;
 
@@ -83,7 +84,7 @@ async fn figures_of_every_size_are_short_to_read_and_whole_in_the_title() {
 /// What a member says of itself is text, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_members_of_a_group_are_shown_with_their_shards() {
-    let group = LocalGroup::new(64);
+    let group = LocalGroup::new(Shards::DEFAULT);
     let seat = group.join("a<b>", "10.0.0.1:8081");
     let other = group.join("b", "10.0.0.2:8081");
     let shards = seat.assignment.borrow().clone().unwrap().shards.clone();

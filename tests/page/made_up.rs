@@ -9,6 +9,7 @@ use aggregator_service::domain::pane::Sums;
 use aggregator_service::domain::price::Price;
 use aggregator_service::domain::ranking::Ranking;
 use aggregator_service::domain::time::{Second, WallMs};
+use aggregator_service::domain::token::Shards;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::{Everyone, Facts, HttpState, router, serve};
 use aggregator_service::metrics::Metrics;
@@ -23,7 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Serves tokens that are made up until the guard is dropped; says where.
 pub(crate) async fn server(rows: Vec<Row>) -> (String, DropGuard) {
-    server_in(seat().0, rows).await
+    server_in(seat(Shards::DEFAULT).0, rows).await
 }
 
 /// As [`server`], of a process with that seat in a group.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aggregator_service::domain::pane::{Mark, Pane};
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::price::Price;
-use aggregator_service::domain::token::{SHARDS, ShardId};
+use aggregator_service::domain::token::ShardId;
 use aggregator_service::ports::TradeLog;
 use aggregator_service::wire::checkpoint::decode;
 use bigdecimal::BigDecimal;
@@ -27,7 +27,7 @@ pub(crate) fn store(world: &World) {
         recent.entry(*shard).or_default().push(told);
     }
     let letters = dead_letters(world);
-    for shard in 0..SHARDS {
+    for shard in 0..world.shards.count() {
         let Some(entries) = world.store.changelog(ShardId(shard)) else { continue };
         let writer = world.writer(entries.last().unwrap());
         let lost = world.ledger().lost(writer, shard);
@@ -51,7 +51,7 @@ pub(crate) fn store(world: &World) {
         // The owner of this shard answers for these.
         let owner = |place: &Place| {
             let partition = Partition(place.0);
-            let answering = || ShardId::answering_for(partition, SHARDS).0;
+            let answering = || world.shards.answering_for(partition).0;
             market.owners.get(place).copied().unwrap_or_else(answering)
         };
         let mut bad = market.bad.iter().filter(|place| owner(place) == shard);
@@ -104,7 +104,7 @@ fn units(units: i128) -> BigDecimal {
 /// The checkpoint's positions are the log's ends.
 pub(crate) fn nothing_to_read_again(world: &World) {
     let ends = futures::executor::block_on(world.log.partitions()).unwrap();
-    for shard in 0..SHARDS {
+    for shard in 0..world.shards.count() {
         let entries = world.store.changelog(ShardId(shard)).expect("every shard is checkpointed");
         let last = decode(entries.last().unwrap(), |_| ()).unwrap();
         let expected: Vec<(Partition, Offset)> =
@@ -116,7 +116,8 @@ pub(crate) fn nothing_to_read_again(world: &World) {
 /// What no shard of a process could count is no matter of its dead letters either.
 pub(crate) fn lost_to_all(world: &World, process: usize) -> impl Fn(i32, i64) -> bool {
     let ledger = world.ledger();
-    let lost: Vec<Lost> = (0..SHARDS).map(|shard| ledger.lost(process, shard)).collect();
+    let lost: Vec<Lost> =
+        (0..world.shards.count()).map(|shard| ledger.lost(process, shard)).collect();
     move |partition, offset| lost.iter().all(|lost| holds(lost, partition, offset))
 }
 

@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Instant;
 
+use aggregator_service::domain::token::Shards;
+
 use crate::life::live;
 use crate::plan::{Plan, What, fault};
 use crate::shrink::{fails, hook, quietly, shrink};
@@ -49,7 +51,8 @@ pub(crate) fn kill_at_every_step(seed: u64) {
     let plan = |kill: Option<u64>| {
         let kill = kill.map(|step| fault(0, What::KillAtCall(step)));
         let restart = [fault(2_000, What::Stop), fault(2_300, What::Start)];
-        Plan { seed, trading_ms: 2_500, faults: kill.into_iter().chain(restart).collect() }
+        let faults = kill.into_iter().chain(restart).collect();
+        Plan { seed, shards: Shards::DEFAULT, trading_ms: 2_500, faults }
     };
     let steps = live(&plan(None)).steps;
     let failed = each(1..steps + 1, |step| catch_unwind(|| live(&plan(Some(step)))).is_ok());

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use aggregator_service::domain::token::SHARDS;
 use aggregator_service::local::LocalGroup;
 use aggregator_service::pipeline::Ended;
 use aggregator_service::ports::Clock;
@@ -17,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use crate::audit;
 use crate::judge::{self, Healed, Lived};
 use crate::life::{after_death, runtime};
-use crate::plan::{Outage, Plan, Weather};
+use crate::plan::{Outage, Plan, Weather, shards};
 use crate::process::Process;
 use crate::world::{MARKER, World};
 
@@ -50,16 +49,12 @@ struct Member {
 
 impl Group {
     fn new(seed: u64) -> Self {
-        let plan = Plan { seed, trading_ms: TRADING_MS, faults: Vec::new() };
-        let (mut world, group) = (World::new(&plan), LocalGroup::new(SHARDS));
+        let mut rng = StdRng::seed_from_u64(seed);
+        let shards = shards(&mut rng);
+        let plan = Plan { seed, shards, trading_ms: TRADING_MS, faults: Vec::new() };
+        let (mut world, group) = (World::new(&plan), LocalGroup::new(shards));
         world.grouped = true;
-        Self {
-            world: Arc::new(world),
-            group,
-            rng: StdRng::seed_from_u64(seed),
-            seed,
-            members: Vec::new(),
-        }
+        Self { world: Arc::new(world), group, rng, seed, members: Vec::new() }
     }
 
     async fn life(mut self) -> Lived {

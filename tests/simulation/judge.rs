@@ -13,7 +13,6 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering::SeqCst;
 
 use aggregator_service::domain::position::Partition;
-use aggregator_service::domain::token::SHARDS;
 use aggregator_service::ports::{Message, Target};
 use bytes::Bytes;
 use serde_json::Value;
@@ -91,7 +90,9 @@ pub(crate) fn judge(world: &World, last: usize, healed: &Healed) -> Lived {
         token.or_insert(Token { shard: *shard, told: Vec::new() }).told.push(told);
     }
     let processes = world.ledger().count();
-    let pairs = (0..processes).flat_map(|process| (0..SHARDS).map(move |shard| (process, shard)));
+    let shards = 0..world.shards.count();
+    let pairs =
+        (0..processes).flat_map(|process| shards.clone().map(move |shard| (process, shard)));
     let lost = pairs.map(|(process, shard)| {
         let lost = world.ledger().lost(process, shard);
         ((process, shard), lost)

@@ -1,6 +1,8 @@
 //! Lives that failed once, each with what was wrong then. They are written out: what a seed makes
 //! changes with the plans' generator.
 
+use aggregator_service::domain::token::Shards;
+
 use crate::plan::What::{
     ClockStep, Freeze, Kill, Out, Remake, Start, Stop, StoreBehind, StoreEmpty, Truncate,
     Weather as W,
@@ -14,7 +16,7 @@ pub(crate) fn plans() -> Vec<Kept> {
 }
 
 fn plan(seed: u64, trading_ms: u32, faults: &[Fault]) -> Plan {
-    Plan { seed, trading_ms, faults: faults.to_vec() }
+    Plan { seed, shards: Shards::DEFAULT, trading_ms, faults: faults.to_vec() }
 }
 
 fn of_the_log() -> Vec<Kept> {

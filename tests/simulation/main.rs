@@ -36,6 +36,7 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aggregator_service::domain::token::Shards;
 use life::{live, runtime};
 use plan::{Outage, Plan, What, fault};
 use process::Process;
@@ -100,7 +101,7 @@ fn a_kill_at_every_step_of_a_life_changes_no_figure() {
 /// Dead letters cannot go, and every trade is one: reading waits, and none is lost.
 #[test]
 fn refused_trades_wait_for_the_brokers_and_the_ticks_go_on() {
-    let plan = Plan { seed: 5, trading_ms: 8_000, faults: Vec::new() };
+    let plan = Plan { seed: 5, shards: Shards::DEFAULT, trading_ms: 8_000, faults: Vec::new() };
     runtime().block_on(async {
         let mut world = World::new(&plan);
         world.max_tokens = 0;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::TokenHash;
 use aggregator_service::ports::{Clock, Record};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -81,13 +80,13 @@ impl World {
             if rng.random_ratio(1, 30) {
                 // Whose dead letter it is depends on whether its token is one.
                 let token = ["", "token-1", "token-2", "token-3"][rng.random_range(0..4)];
-                let of_token = || TokenHash::of(token).shard().0;
+                let of_token = || self.shards.of_token(token).0;
                 bad.push((index, (!token.is_empty()).then(of_token)));
                 elements.push(format!(r#"{{"Token":"{token}"}}"#));
             } else {
                 let told = self.told(rng, partition, index);
                 elements.push(told.json().to_string());
-                trades.push((TokenHash::of(&told.token).shard().0, told));
+                trades.push((self.shards.of_token(&told.token).0, told));
             }
         }
         let single = count == 1 && rng.random_bool(0.5);

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use aggregator_service::domain::token::Shards;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -13,6 +14,7 @@ use crate::misfortune::misfortune;
 pub(crate) struct Plan {
     /// Of the market, and of the dice that the weather throws.
     pub(crate) seed: u64,
+    pub(crate) shards: Shards,
     /// How long trades come in under faults.
     pub(crate) trading_ms: u32,
     /// By their moments.
@@ -146,8 +148,10 @@ impl Weather {
 /// As it is written in the source: a failing plan can be kept.
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, trading_ms, faults } = self;
-        writeln!(f, "Plan {{ seed: {seed}, trading_ms: {trading_ms}, faults: vec![")?;
+        let Self { seed, shards, trading_ms, faults } = self;
+        let shards = format!("Shards::new({}).unwrap()", shards.count());
+        let shape = format!("seed: {seed}, shards: {shards}, trading_ms: {trading_ms}");
+        writeln!(f, "Plan {{ {shape}, faults: vec![")?;
         faults.iter().try_for_each(|fault| writeln!(f, "    {fault:?},"))?;
         f.write_str("] }")
     }
@@ -167,6 +171,12 @@ pub(crate) const LARGE_STEP_MS: i64 = 61_000;
 
 /// All large ones together: trades do not come to lie too far ahead of the clock to be counted.
 const LARGE_STEPS_MS: i64 = 250_000;
+
+/// Mostly as many as there are by default.
+pub(crate) fn shards(rng: &mut StdRng) -> Shards {
+    let others = [1, 2, 8, 128][rng.random_range(0..4)];
+    if rng.random_bool(0.2) { Shards::new(others).unwrap() } else { Shards::DEFAULT }
+}
 
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
@@ -192,7 +202,7 @@ impl Plan {
             *room >= 0
         });
         faults.sort_by_key(|fault| fault.at);
-        Self { seed, trading_ms, faults }
+        Self { seed, shards: shards(&mut rng), trading_ms, faults }
     }
 
     /// Whether the clock is set back: records may then lie ahead of it.

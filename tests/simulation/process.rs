@@ -6,7 +6,6 @@ use std::time::Duration;
 use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::emission::Emission;
 use aggregator_service::domain::position::StartFrom;
-use aggregator_service::domain::token::SHARDS;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::local::{LocalView, sole};
 use aggregator_service::metrics::Metrics;
@@ -16,6 +15,7 @@ use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
 use aggregator_service::ports::Clock;
 use aggregator_service::ports::group::Seat;
 use aggregator_service::status::{Phase, Status};
+use aggregator_service::wire::envelope::Envelope;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ pub(crate) struct Process {
 impl Process {
     /// The only one of its group.
     pub(crate) fn start(world: &Arc<World>, seed: u64) -> Self {
-        Self::seated(world, seed, sole(SHARDS).0)
+        Self::seated(world, seed, sole(world.shards).0)
     }
 
     pub(crate) fn seated(world: &Arc<World>, seed: u64, seat: Seat) -> Self {

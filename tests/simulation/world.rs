@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::{SHARDS, ShardId};
+use aggregator_service::domain::token::Shards;
 use aggregator_service::local::{LocalLog, LocalStore};
 use aggregator_service::ports::{Clock, Message, Target, TradeLog};
 use bytes::Bytes;
@@ -60,6 +60,7 @@ pub(crate) struct World {
     pub(crate) grouped: bool,
     /// How far ahead of its record a trade may be.
     pub(crate) max_future_skew: Duration,
+    pub(crate) shards: Shards,
     /// Input partitions now.
     pub(crate) partitions: AtomicI32,
     /// Steps of the first process.
@@ -97,6 +98,7 @@ impl World {
             max_tokens: 1_000,
             grouped: false,
             max_future_skew: Duration::from_secs(if plan.sets_back() { 300 } else { 8 }),
+            shards: plan.shards,
             partitions: AtomicI32::new(PARTITIONS),
             first_steps: AtomicU64::new(0),
             ledger: Mutex::default(),
@@ -205,7 +207,7 @@ impl World {
     }
 
     pub(crate) fn evict(&self, key: Key, every: u16) {
-        for shard in (0..SHARDS).step_by(every.into()).map(ShardId) {
+        for shard in self.shards.all().step_by(every.into()) {
             match key {
                 Key::Meta => self.store.evict_meta(shard),
                 Key::Log => self.store.evict_log(shard),

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aggregator_service::domain::token::SHARDS;
+use aggregator_service::domain::token::Shards;
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
@@ -80,7 +80,8 @@ pub(crate) fn is_even<'a>(running: impl Iterator<Item = &'a Service>) -> bool {
     let Some(shares) = shares.collect::<Option<Vec<f64>>>() else { return false };
     let most = shares.iter().copied().fold(0.0, f64::max);
     let least = shares.iter().copied().fold(f64::MAX, f64::min);
-    (shares.iter().sum::<f64>() - f64::from(SHARDS)).abs() < 0.5 && most - least < 1.5
+    (shares.iter().sum::<f64>() - f64::from(Shards::DEFAULT.count())).abs() < 0.5
+        && most - least < 1.5
 }
 
 impl Group<'_> {
@@ -140,7 +141,9 @@ impl Group<'_> {
     fn take_over(&mut self) {
         let taken = self.taken();
         let noticed = time_until(self.any(), "a take-over", || self.taken() > taken);
-        let took = time_until(self.any(), "all shards", || self.open() > f64::from(SHARDS) - 0.5);
+        let took = time_until(self.any(), "all shards", || {
+            self.open() > f64::from(Shards::DEFAULT.count()) - 0.5
+        });
         println!("noticed after {noticed:.1?}, then taken over in {took:.2?}");
         self.drill.check(took < TAKE_OVER_WITHIN, || format!("taken over in {took:.2?}"));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aggregator_service::domain::time::Second;
-use aggregator_service::domain::token::ShardId;
+use aggregator_service::domain::token::{ShardId, Shards};
 use aggregator_service::ports::{Checkpoint, CheckpointError, Flush, FlushBody, Verdict};
 use aggregator_service::redis::{Client, RedisCheckpoint, RedisConfig, connect};
 use bytes::Bytes;
@@ -40,7 +40,13 @@ pub async fn client_and_owner(server: &RedisServer, token: &str) -> (Client, Red
 
 /// A checkpoint under `token`.
 pub fn checkpoint(client: Client, token: &str) -> RedisCheckpoint {
-    RedisCheckpoint::new(client, "aggregator:", "group", "trade-info", token.to_owned())
+    spread(client, token, Shards::DEFAULT)
+}
+
+/// As [`checkpoint`], over another number of shards.
+pub fn spread(client: Client, token: &str, shards: Shards) -> RedisCheckpoint {
+    let name = ("group", "trade-info");
+    RedisCheckpoint::new(client, "aggregator:", name, shards, token.to_owned())
 }
 
 /// As [`client_and_owner`], the checkpoint alone.

@@ -1,6 +1,6 @@
-//! A real Kafka 4 (KRaft, one node) on free ports with a directory of its own, and Java's own
-//! clients as the foreign ones. The broker ends, and its directory goes, with the test process,
-//! however that ends.
+//! A real Kafka (KRaft, one node; 4, and where a test wants it 3.9) on free ports with a directory
+//! of its own, and Java's own clients as the foreign ones. The broker ends, and its directory goes,
+//! with the test process, however that ends.
 
 mod foreign;
 mod jars;
@@ -20,7 +20,8 @@ use std::time::Duration;
 use aggregator_service::kafka::{KafkaConfig, connect};
 
 pub use foreign::{Session, console_consume, console_produce, consumer_groups, foreign};
-use jars::java;
+pub use jars::Release;
+use jars::java_of;
 
 /// A node listens some 5 s after its start; on a busy machine it takes longer.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -43,6 +44,7 @@ wait $! 2>/dev/null
 pub struct KafkaBroker {
     dir: PathBuf,
     port: u16,
+    release: Release,
     jvm: &'static [&'static str],
     process: Option<Process>,
 }
@@ -75,23 +77,29 @@ impl KafkaBroker {
     /// A broker with server properties of one's own; they win, and with a `+` before the name
     /// they are added to the value that is there.
     pub fn start_with(properties: &[(&str, &str)]) -> Self {
-        Self::launch(free_ports(), properties, &BRIEF_JVM)
+        Self::start_release(Release::Four, properties)
+    }
+
+    /// As [`Self::start_with`], a broker of this release.
+    pub fn start_release(release: Release, properties: &[(&str, &str)]) -> Self {
+        Self::launch(free_ports(), properties, release, &BRIEF_JVM)
     }
 
     /// As [`Self::start_with`], for a test of throughput.
     pub fn start_for_load(properties: &[(&str, &str)]) -> Self {
-        Self::launch(free_ports(), properties, &LOAD_JVM)
+        Self::launch(free_ports(), properties, Release::Four, &LOAD_JVM)
     }
 
     fn launch(
         [port, controller]: [u16; 2],
         properties: &[(&str, &str)],
+        release: Release,
         jvm: &'static [&'static str],
     ) -> Self {
         let dir = tempfile::Builder::new().prefix("kafka-").tempdir().expect("directory").keep();
         fs::write(dir.join("server.properties"), settings(&dir, port, controller, properties))
             .expect("properties");
-        let mut broker = Self { dir, port, jvm, process: None };
+        let mut broker = Self { dir, port, release, jvm, process: None };
         broker.format();
         broker.restart();
         broker
@@ -154,7 +162,7 @@ impl KafkaBroker {
     }
 
     fn format(&self) {
-        let done = java(self.jvm)
+        let done = java_of(self.release, self.jvm)
             .args(["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"])
             .arg(self.dir.join("server.properties"))
             .output()
@@ -163,7 +171,7 @@ impl KafkaBroker {
     }
 
     fn spawn(&self) -> Process {
-        let mut java = java(self.jvm);
+        let mut java = java_of(self.release, self.jvm);
         java.arg(format!("-Djava.io.tmpdir={}", self.dir.display()));
         let mut watcher = Command::new("sh")
             .args(["-c", WATCHER, "sh"])

@@ -8,7 +8,7 @@ use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::emission::Emission;
 use aggregator_service::domain::position::{Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::SHARDS;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::local::{
     LocalCheckpoint, LocalLog, LocalProducer, LocalStore, LocalView, sole,
@@ -86,7 +86,7 @@ impl World {
         let began = Instant::now();
         let clock = Arc::new(VirtualClock(began, AtomicI64::new(0)));
         let status = Arc::new(Status::new(clock.now()));
-        let (seat, group) = sole(SHARDS);
+        let (seat, group) = sole(Shards::DEFAULT);
         let world = Self {
             group,
             began,

@@ -56,6 +56,10 @@ fn a_redis_that_will_lose_the_checkpoint_is_named_with_what_to_do() {
     check.says("ok", "memory", "noeviction");
     check.says("ok", "persistence", "append-only file");
     redis.command("DEL aggregator:{loses:loses-trades:7}:meta");
+    redis.command("HSET aggregator:{loses:loses-trades:0}:meta of 128");
+    let check = site.run(&["check"]);
+    check.ends(1).says("fail", "checkpoint", "it is spread over 128 shards, and SHARDS is 64");
+    assert!(check.text.contains("→ set SHARDS=128"), "{}", check.text);
     redis.command("REPLICAOF 127.0.0.1 1");
     site.run(&["check"]).ends(1).says("fail", "server", "slave");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
-use aggregator_service::domain::token::{SHARDS, ShardId};
+use aggregator_service::domain::token::Shards;
 use aggregator_service::pipeline::route::Router;
 use aggregator_service::ports::{Record, Records};
 use proptest::prelude::*;
@@ -107,7 +107,7 @@ impl Outcome {
         self.elements += routed.elements;
         for batch in &routed.batches {
             for (position, written, trade) in (0..batch.count()).map_while(|at| batch.trade(at)) {
-                assert!(own.contains(trade.hash.shard()), "a foreign {trade:?}");
+                assert!(own.contains(Shards::DEFAULT.of(trade.hash)), "a foreign {trade:?}");
                 self.trades.push(format!("{position:?} {written:?} {trade:?}"));
             }
         }
@@ -131,7 +131,7 @@ proptest! {
     fn together_members_count_and_reject_what_one_alone_does(
         values in prop::collection::vec(value(), 1..6),
         partition in 0..100_i32,
-        owners in prop::collection::vec(0..MEMBERS, usize::from(SHARDS)),
+        owners in prop::collection::vec(0..MEMBERS, usize::from(Shards::DEFAULT.count())),
     ) {
         let record = |(offset, value): (i64, Vec<u8>)| Record {
             offset: Offset(offset),
@@ -141,12 +141,13 @@ proptest! {
         };
         let records: Vec<_> = (0..).zip(values).map(record).collect();
         let (records, partition) = (Arc::new(records.into()), Partition(partition));
-        let router = Router::new(Arc::from("trade-info"), 2, Duration::from_secs(300));
+        let shards = Shards::DEFAULT;
+        let router = Router::new(Arc::from("trade-info"), shards, 2, Duration::from_secs(300));
         let (mut alone, mut together) = (Outcome::default(), Outcome::default());
-        alone.add(&router, partition, &records, &Cover::all());
+        alone.add(&router, partition, &records, &Cover::all(shards));
         for member in 0..MEMBERS {
-            let own = (0..SHARDS).zip(&owners).filter(|(_, owner)| **owner == member);
-            let own = Cover::of(own.map(|(id, _)| ShardId(id)));
+            let own = shards.all().zip(&owners).filter(|(_, owner)| **owner == member);
+            let own = Cover::of(shards, own.map(|(shard, _)| shard));
             together.add(&router, partition, &records, &own);
         }
         prop_assert_eq!(together.sorted(), alone.sorted());

@@ -3,7 +3,7 @@
 
 use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::time::{EventTime, Second};
-use aggregator_service::domain::token::{SHARDS, ShardId, TokenHash};
+use aggregator_service::domain::token::{ShardId, Shards, TokenHash};
 use aggregator_service::domain::trade::Trade;
 use aggregator_service::wire::trade::{Element, decode};
 use aggregator_service::wire::trade_scan::Scanner;
@@ -20,7 +20,10 @@ const LATEST: EventTime = EventTime { second: Second(1_736_332_500), nanos: 500_
 fn takes(scanner: &mut Scanner, value: &[u8]) -> bool {
     let taken = takes_of(scanner, value, None);
     for member in 0..2 {
-        let half = Cover::of((0..SHARDS).filter(|id| id % 2 == member).map(ShardId));
+        let half = Cover::of(
+            Shards::DEFAULT,
+            (0..Shards::DEFAULT.count()).filter(|id| id % 2 == member).map(ShardId),
+        );
         let taken_of_half = takes_of(scanner, value, Some(&half));
         assert!(taken_of_half || !taken, "{}", String::from_utf8_lossy(value));
     }
@@ -34,7 +37,8 @@ fn takes_of(scanner: &mut Scanner, value: &[u8], wanted: Option<&Cover>) -> bool
         scanned.push((index, bytes, trade));
     });
     if taken {
-        let is_wanted = |hash: TokenHash| wanted.is_none_or(|cover| cover.contains(hash.shard()));
+        let is_wanted =
+            |hash: TokenHash| wanted.is_none_or(|cover| cover.contains(Shards::DEFAULT.of(hash)));
         let mut scanned = scanned.into_iter();
         decode(value, Some(LATEST), &mut |element| match element {
             Element::Trade { trade, .. } if !is_wanted(trade.hash) => {}

@@ -31,7 +31,8 @@ pub(super) async fn ask(config: &Config, settings: &RedisConfig) -> Result<Answe
     let asked = [before, SystemClock.now()];
     let (prefix, group) = (&config.redis_key_prefix, &config.kafka_consumer_group);
     let nobody = String::new();
-    let checkpoint = RedisCheckpoint::new(client, prefix, group, &config.kafka_topic, nobody);
+    let name = (group.as_str(), config.kafka_topic.as_str());
+    let checkpoint = RedisCheckpoint::new(client, prefix, name, config.shards, nobody);
     Ok(Answers { admitted, facts, asked, stored: checkpoint.stored().await })
 }
 
@@ -67,7 +68,9 @@ pub(super) fn findings(
         Err(error) => findings.fail("permissions", error.to_string(), advice(&error)),
     }
     match answers.stored {
-        Ok(stored) => judge::checkpoint(&mut findings, &stored, SystemClock.now()),
+        Ok(stored) => {
+            judge::checkpoint(&mut findings, &stored, config.shards, SystemClock.now());
+        }
         Err(error) => findings.fail("checkpoint", error.to_string(), advice(&error)),
     }
     findings

@@ -9,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::GroupConfig;
 use super::wire::{self, Subscription};
 use crate::domain::plan::{Claim, plan};
-use crate::domain::token::ShardId;
+use crate::domain::token::{ShardId, Shards};
 use crate::ports::group::Member;
 
 /// A plan on its way.
@@ -29,22 +29,23 @@ pub(super) fn plans(
     joined: &[JoinGroupResponseMember],
 ) -> anyhow::Result<Led> {
     let mut stranger = None;
-    // Services of one group name that read different topics share nothing but the name.
-    let mut topics: BTreeMap<String, BTreeMap<String, Claim>> = BTreeMap::new();
+    // Services of one group name that read different topics share nothing but the name; nor do
+    // those of different numbers of shards, as one that was killed and its successor may be.
+    let mut services: BTreeMap<(String, Shards), BTreeMap<String, Claim>> = BTreeMap::new();
     let mut addresses = BTreeMap::new();
     for member in joined {
         let id = member.member_id.to_string();
         match wire::subscribed(&member.metadata) {
-            Ok(Subscription { topic, claim, address }) => {
-                topics.entry(topic).or_default().insert(id.clone(), claim);
+            Ok(Subscription { topic, shards, claim, address }) => {
+                services.entry((topic, shards)).or_default().insert(id.clone(), claim);
                 addresses.insert(id, address);
             }
             Err(error) => stranger = Some(format!("the member {id} is not understood: {error}")),
         }
     }
     let mut bytes = Vec::with_capacity(joined.len());
-    for (topic, claims) in topics {
-        let planned = plan(&claims, config.shards).into_iter().map(|(id, shards)| Member {
+    for ((topic, shards), claims) in services {
+        let planned = plan(&claims, shards.count()).into_iter().map(|(id, shards)| Member {
             address: addresses.remove(&id).unwrap_or_default(),
             id,
             shards,
@@ -54,7 +55,7 @@ pub(super) fn plans(
         // Of another topic nobody here knows the partitions: none are shown.
         let partitions = if topic == config.topic { partitions } else { 0 };
         for (here, member) in members.iter().enumerate() {
-            let told = wire::assignment(&topic, partitions, config.shards, &members, here)?;
+            let told = wire::assignment(&topic, partitions, shards, &members, here)?;
             bytes.push((StrBytes::from_string(member.id.clone()), told));
         }
     }
@@ -62,9 +63,9 @@ pub(super) fn plans(
 }
 
 /// The shards that someone has to let go first.
-pub(super) fn withheld(members: &[Member], shards: u16) -> BTreeSet<ShardId> {
+pub(super) fn withheld(members: &[Member], shards: Shards) -> BTreeSet<ShardId> {
     let given: BTreeSet<_> = members.iter().flat_map(|member| &member.shards).collect();
-    (0..shards).map(ShardId).filter(|shard| !given.contains(shard)).collect()
+    shards.all().filter(|shard| !given.contains(shard)).collect()
 }
 
 #[cfg(test)]
@@ -74,11 +75,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_of_different_topics_share_nothing() {
-        let said =
-            |topic: &str| Subscription { topic: topic.to_owned(), ..Subscription::default() };
-        let joined = ["trades", "others", "trades"].map(|topic| {
-            let metadata = wire::subscription(&said(topic)).unwrap();
+    fn members_of_different_topics_or_numbers_of_shards_share_nothing() {
+        let said = |topic: &str, shards| Subscription {
+            topic: topic.to_owned(),
+            shards: Shards::new(shards).unwrap(),
+            claim: Claim::default(),
+            address: String::new(),
+        };
+        let joined = [("trades", 64), ("others", 64), ("trades", 64), ("trades", 16)];
+        let joined = joined.map(|(topic, shards)| {
+            let metadata = wire::subscription(&said(topic, shards)).unwrap();
             JoinGroupResponseMember::default().with_metadata(metadata)
         });
         let name = |(at, member): (usize, JoinGroupResponseMember)| {
@@ -91,7 +97,7 @@ mod tests {
             instance: None,
             address: String::new(),
             session: Duration::from_secs(10),
-            shards: 64,
+            shards: Shards::DEFAULT,
         };
         let mut shares = BTreeMap::new();
         for (id, bytes) in plans(&config, 3, &joined).unwrap().plan {
@@ -99,7 +105,8 @@ mod tests {
             let here = members.into_iter().find(|member| member.here).unwrap();
             shares.insert(id.to_string(), here.shards.len());
         }
-        let expected = [("0", 32), ("1", 64), ("2", 32)].map(|(id, own)| (id.to_owned(), own));
+        let expected =
+            [("0", 32), ("1", 64), ("2", 32), ("3", 16)].map(|(id, own)| (id.to_owned(), own));
         assert_eq!(shares, BTreeMap::from(expected));
     }
 }

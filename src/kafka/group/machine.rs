@@ -143,8 +143,8 @@ impl Machine {
         self.claimed = held.union(&self.assigned).copied().collect();
         let (owned, held) = (self.assigned.clone(), held.clone());
         let claim = Claim { standing: self.standing, owned, held };
-        let GroupConfig { topic, address, .. } = self.config.clone();
-        let said = Subscription { topic, claim, address };
+        let GroupConfig { topic, shards, address, .. } = self.config.clone();
+        let said = Subscription { topic, shards, claim, address };
         match wire::subscription(&said) {
             Ok(brings) => Next::Ask(Box::new(self.who.join(self.timing, brings))),
             Err(error) => Next::Wait(self.back_off(now, error)),
@@ -215,7 +215,7 @@ impl Machine {
             return Ok(());
         }
         if group.is_none_or(|group| group.members.is_empty()) {
-            self.assigned = (0..self.config.shards).map(ShardId).collect();
+            self.assigned = self.config.shards.all().collect();
             let (address, shards) = (self.config.address.clone(), self.assigned.clone());
             self.tell(vec![Member { id: String::new(), address, shards, here: true }]);
         }

@@ -26,6 +26,8 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 
+use crate::domain::token::Shards;
+
 pub use calls::{Answer, Call, Next};
 pub use machine::Machine;
 pub use permit::Permit;
@@ -49,7 +51,7 @@ pub struct GroupConfig {
     /// After so long without a word a member is cut off.
     pub session: Duration,
     /// How many shards are shared.
-    pub shards: u16,
+    pub shards: Shards,
 }
 
 /// Where the membership stands, for people.

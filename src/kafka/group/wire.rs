@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::Context;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition;
 use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::plan::{Claim, Standing};
 use crate::domain::position::Partition;
-use crate::domain::token::ShardId;
+use crate::domain::token::{ShardId, Shards};
 use crate::kafka::raw::topic_name;
 use crate::ports::group::Member;
 
@@ -31,10 +32,12 @@ const OUTER_VERSION: i16 = 0;
 const INNER_VERSION: u8 = 1;
 
 /// What a member brings to a join.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// What it reads: only members of one topic share shards.
     pub topic: String,
+    /// Of how many shards its claim is.
+    pub shards: Shards,
     /// Its claim.
     pub claim: Claim,
     /// Where its HTTP paths can be reached.
@@ -44,6 +47,8 @@ pub struct Subscription {
 #[derive(Serialize, Deserialize)]
 struct Claimed {
     version: u8,
+    #[serde(default = "always")]
+    shards: u16,
     unbroken: bool,
     generation: i32,
     owned: BTreeSet<u16>,
@@ -72,9 +77,10 @@ struct Listed {
 /// # Errors
 /// Never for what a member says; the codecs have an error for what is too long.
 pub fn subscription(said: &Subscription) -> anyhow::Result<Bytes> {
-    let Subscription { topic, claim, address } = said;
+    let Subscription { topic, shards, claim, address } = said;
     let inner = Claimed {
         version: INNER_VERSION,
+        shards: shards.count(),
         unbroken: claim.standing.unbroken,
         generation: claim.standing.generation,
         owned: numbers(&claim.owned),
@@ -98,7 +104,9 @@ pub fn subscribed(bytes: &Bytes) -> anyhow::Result<Subscription> {
     let standing = Standing { unbroken: inner.unbroken, generation: inner.generation };
     let claim = Claim { standing, owned: ids(inner.owned), held: ids(inner.held) };
     let topic = outer.topics.first().map_or_else(String::new, |topic| topic.to_string());
-    Ok(Subscription { topic, claim, address: inner.address })
+    let shards = Shards::new(inner.shards);
+    let shards = shards.with_context(|| format!("{} shards", inner.shards))?;
+    Ok(Subscription { topic, shards, claim, address: inner.address })
 }
 
 /// The assignment of the member at the place `here`, as bytes; `partitions` is how many the topic
@@ -109,13 +117,13 @@ pub fn subscribed(bytes: &Bytes) -> anyhow::Result<Subscription> {
 pub fn assignment(
     topic: &str,
     partitions: i32,
-    shards: u16,
+    shards: Shards,
     members: &[Member],
     here: usize,
 ) -> anyhow::Result<Bytes> {
     let own = members.get(here).map(|member| &member.shards);
     let shown = |partition: &i32| {
-        let shard = ShardId::answering_for(Partition(*partition), shards);
+        let shard = shards.answering_for(Partition(*partition));
         own.is_some_and(|own| own.contains(&shard))
     };
     let shown = TopicPartition::default()
@@ -168,6 +176,11 @@ fn decoded<T: Decodable>(bytes: &Bytes) -> anyhow::Result<T> {
     T::decode(&mut bytes, version)
 }
 
+/// Before it was said, there were always so many.
+fn always() -> u16 {
+    Shards::DEFAULT.count()
+}
+
 fn numbers(shards: &BTreeSet<ShardId>) -> BTreeSet<u16> {
     shards.iter().map(|shard| shard.0).collect()
 }
@@ -189,7 +202,7 @@ mod tests {
         let standing = Standing { unbroken: true, generation: 7 };
         let claim = Claim { standing, owned: some([3, 63]), held: some([3, 9]) };
         let (topic, address) = ("trades".to_owned(), "host:8081".to_owned());
-        let said = Subscription { topic, claim, address };
+        let said = Subscription { topic, shards: Shards::new(128).unwrap(), claim, address };
         assert_eq!(subscribed(&subscription(&said).unwrap()).unwrap(), said);
     }
 
@@ -197,7 +210,7 @@ mod tests {
     fn an_assignment_comes_back_and_shows_the_partitions_of_its_shards() {
         let member = |id: &str, shards| Member { id: id.to_owned(), shards, ..Member::default() };
         let members = [member("a", some([0, 2])), member("b", some([1, 3]))];
-        let bytes = assignment("trades", 6, 4, &members, 1).unwrap();
+        let bytes = assignment("trades", 6, Shards::new(4).unwrap(), &members, 1).unwrap();
         let told = assigned(&bytes).unwrap();
         assert_eq!(told.iter().map(|member| member.here).collect::<Vec<_>>(), [false, true]);
         assert_eq!(told[1].shards, some([1, 3]));

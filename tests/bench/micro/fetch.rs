@@ -10,7 +10,7 @@ use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::shard::Shard;
 use aggregator_service::domain::time::{Second, WallMs};
-use aggregator_service::domain::token::{SHARDS, ShardId};
+use aggregator_service::domain::token::{ShardId, Shards};
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::kafka::Batches;
 use aggregator_service::pipeline::engine::Engine;
@@ -74,7 +74,7 @@ fn route<const MEMBERS: u16>(bencher: Bencher, size: usize) {
     let records = Arc::new(fetched(&Pool::new(1 << 30), &answer, 0).records);
     let router = router();
     let mine = |shard: &u16| shard.checked_rem(MEMBERS).is_some_and(|rest| rest == MEMBERS - 1);
-    let cover = Cover::of((0..SHARDS).filter(mine).map(ShardId));
+    let cover = Cover::of(Shards::DEFAULT, (0..Shards::DEFAULT.count()).filter(mine).map(ShardId));
     bencher
         .counter(ItemsCount::new(TRADES))
         .bench_local(|| routed_for(&cover, &router, &records, 0, NOW));
@@ -110,7 +110,7 @@ pub(crate) fn routed(
     partition: i32,
     now: WallMs,
 ) -> Vec<Batch> {
-    routed_for(&Cover::all(), router, records, partition, now)
+    routed_for(&Cover::all(Shards::DEFAULT), router, records, partition, now)
 }
 
 fn routed_for(
@@ -128,14 +128,14 @@ fn routed_for(
 }
 
 pub(crate) fn router() -> Router {
-    Router::new(Arc::from("trade-info"), 1, Duration::from_secs(300))
+    Router::new(Arc::from("trade-info"), Shards::DEFAULT, 1, Duration::from_secs(300))
 }
 
 pub(crate) fn engine(windows: &[u32], end: Second) -> Engine {
     let window = |seconds: &u32| Window { name: format!("{seconds}s"), seconds: *seconds };
     let windows = Windows::new(windows.iter().map(window).collect()).unwrap();
     let budget = Arc::new(Budget::new(usize::MAX, usize::MAX));
-    let mut engine = Engine::new(0, 1);
+    let mut engine = Engine::new(Shards::DEFAULT, 0, 1);
     for id in engine.shard_ids() {
         let shard = Shard::new(windows.clone(), Arc::clone(&budget), end, Second(0));
         engine.adopt(id, shard, BTreeMap::new(), Second(0), Second(0));

@@ -10,7 +10,7 @@ use aggregator_service::domain::position::{Offset, Partition, Position};
 use aggregator_service::domain::price::Price;
 use aggregator_service::domain::shard::{Outcome, Shard};
 use aggregator_service::domain::time::{EventTime, Second};
-use aggregator_service::domain::token::{SHARDS, TokenHash};
+use aggregator_service::domain::token::{Shards, TokenHash};
 use aggregator_service::domain::trade::{Side, Trade};
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::wire::checkpoint::Writer;
@@ -95,12 +95,12 @@ impl Market {
 
     fn place(&self, traded: Option<&Traded>) -> Option<(&Shard, TokenHash, Second)> {
         let (_, hash, _, at) = traded?;
-        Some((&self.shards[usize::from(hash.shard().0)], *hash, at.second))
+        Some((&self.shards[usize::from(Shards::DEFAULT.of(*hash).0)], *hash, at.second))
     }
 
     pub(crate) fn absorb(&mut self, batch: &[Traded]) {
         for (address, hash, position, at) in batch {
-            let shard = &mut self.shards[usize::from(hash.shard().0)];
+            let shard = &mut self.shards[usize::from(Shards::DEFAULT.of(*hash).0)];
             assert_eq!(shard.absorb(*position, &trade(address, *hash, *at)), Outcome::Counted);
         }
     }
@@ -151,7 +151,7 @@ fn shards(windows: &[u32]) -> Vec<Shard> {
     let windows = Windows::new(windows.iter().map(window).collect()).unwrap();
     let budget = Arc::new(Budget::new(usize::MAX, usize::MAX));
     let shard = |_| Shard::new(windows.clone(), budget.clone(), Second(START - 1), Second(0));
-    (0..SHARDS).map(shard).collect()
+    (0..Shards::DEFAULT.count()).map(shard).collect()
 }
 
 fn at(second: u32) -> EventTime {
@@ -245,7 +245,7 @@ fn restore(bencher: Bencher, tokens: u32) {
     bencher.counter(ItemsCount::new(count)).with_inputs(|| shards(&WINDOWS)).bench_local_refs(
         |shards| {
             for (address, second, pane) in &held {
-                let id = usize::from(TokenHash::of(address).shard().0);
+                let id = usize::from(Shards::DEFAULT.of_token(address).0);
                 shards[id].restore(address, *second, pane);
             }
             shards.iter_mut().for_each(|shard| shard.open(Second(START + 99)));

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use aggregator_service::domain::time::{Second, WallMs};
-use aggregator_service::domain::token::SHARDS;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::pipeline::engine::Engine;
 use aggregator_service::pipeline::route::Router;
 use aggregator_service::pool::Pool;
@@ -65,7 +65,7 @@ impl Service {
         // The trades' clock reads NOW less a quarter of a minute.
         let end = Second(self.now().second().0 - 15);
         self.engine.advance(end);
-        for shard in 0..usize::from(SHARDS) {
+        for shard in 0..usize::from(Shards::DEFAULT.count()) {
             black_box(self.engine.encode_changes(shard, end, end).unwrap());
         }
         self.second += 1;

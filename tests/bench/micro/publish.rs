@@ -17,8 +17,10 @@ use aggregator_service::pipeline::outbox::{Batching, Next, Outbox};
 use aggregator_service::pipeline::outgoing::{Cause, Outgoing};
 use aggregator_service::ports::Message;
 use aggregator_service::wire::aggregate::{Form, TokenNames};
+use aggregator_service::wire::envelope::Envelope;
 use aggregator_service::wire::registered::{Format, Registered, Writer};
 use divan::{Bencher, black_box, counter::ItemsCount};
+use hashbrown::DefaultHashBuilder;
 
 /// Messages in a batch, and tokens of the outbox.
 const BATCH: usize = 50;

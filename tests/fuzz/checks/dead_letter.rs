@@ -7,6 +7,7 @@ use std::time::Duration;
 use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::pipeline::route::Router;
 use aggregator_service::ports::Record;
 use bytes::Bytes;
@@ -20,7 +21,7 @@ const WRITTEN: WallMs = WallMs(1_736_332_200_000);
 /// Trades and dead letters are those of the slow reading; a dead letter keeps key, headers and the
 /// element's bytes, and says where it stood and why it is there.
 pub fn dead_letter(value: &[u8]) {
-    let router = Router::new(Arc::from("trade-info"), 3, SKEW);
+    let router = Router::new(Arc::from("trade-info"), Shards::DEFAULT, 3, SKEW);
     let record = Record {
         offset: Offset(41),
         timestamp: Some(WRITTEN),
@@ -36,7 +37,7 @@ pub fn dead_letter(value: &[u8]) {
         Partition(2),
         &records,
         Offset(0)..Offset(42),
-        &Cover::all(),
+        &Cover::all(Shards::DEFAULT),
         WRITTEN.plus(SKEW),
     );
     let mut letters = Vec::new();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::domain::token::Shards;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::http::{Everyone, Facts, HttpState, router, serve};
 use aggregator_service::metrics::Metrics;
@@ -74,7 +75,7 @@ fn start() -> (Runtime, SocketAddr) {
     let windows = Windows::new(windows).expect("one");
     let everyone = Arc::new(Everyone {
         here: Arc::new(Queries::default()),
-        seat: seat().0,
+        seat: seat(Shards::DEFAULT).0,
         windows: windows.clone(),
         metrics: Arc::clone(&metrics),
     });

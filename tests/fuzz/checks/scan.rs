@@ -1,7 +1,7 @@
 //! The scanner for usual values against the general reader: what it takes must be the same.
 
 use aggregator_service::domain::cover::Cover;
-use aggregator_service::domain::token::{SHARDS, ShardId, TokenHash, murmur2};
+use aggregator_service::domain::token::{ShardId, Shards, TokenHash, murmur2};
 use aggregator_service::domain::trade::Trade;
 use aggregator_service::wire::trade::{Element, decode};
 use aggregator_service::wire::trade_scan::Scanner;
@@ -14,14 +14,15 @@ use super::trade::LATEST;
 pub(crate) fn scan(value: &[u8]) -> bool {
     let some = murmur2(value);
     for rest in [0, 1] {
-        let wanted = (0..SHARDS).filter(|id| (some >> (id % 32)) & 1 == rest);
-        scan_of(value, Some(&Cover::of(wanted.map(ShardId))));
+        let wanted = (0..Shards::DEFAULT.count()).filter(|id| (some >> (id % 32)) & 1 == rest);
+        scan_of(value, Some(&Cover::of(Shards::DEFAULT, wanted.map(ShardId))));
     }
     scan_of(value, None)
 }
 
 fn scan_of(value: &[u8], wanted: Option<&Cover>) -> bool {
-    let is_wanted = |hash: TokenHash| wanted.is_none_or(|cover| cover.contains(hash.shard()));
+    let is_wanted =
+        |hash: TokenHash| wanted.is_none_or(|cover| cover.contains(Shards::DEFAULT.of(hash)));
     let mut scanner = Scanner::new();
     let first = scanned(&mut scanner, value, wanted);
     assert_eq!(scanned(&mut scanner, value, wanted), first, "read a second time");

@@ -1,4 +1,5 @@
-//! Java and the broker's jars: from `KAFKA_HOME/libs`, or fetched once from Maven Central.
+//! Java and the broker's jars: from `KAFKA_HOME/libs`, or fetched once from Maven Central. Those of
+//! an older release are always fetched.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,33 +8,54 @@ use std::sync::OnceLock;
 
 use crate::support::install;
 
-/// `java` with the jars on its class path. What its libraries unpack, a kill leaves behind: not in
-/// the system's folder.
+/// What the broker is.
+#[derive(Clone, Copy, Debug)]
+pub enum Release {
+    /// The newest one; of this one are all tools and clients.
+    Four,
+    /// The last one before it.
+    Three,
+}
+
+/// `java` with the jars of Java's tools and clients on its class path.
 pub fn java(jvm: &[&str]) -> Command {
+    java_of(Release::Four, jvm)
+}
+
+/// `java` with a release's jars on its class path. What its libraries unpack, a kill leaves behind:
+/// not in the system's folder.
+pub fn java_of(release: Release, jvm: &[&str]) -> Command {
     install::ensure("java", &["openjdk-17-jre-headless"]);
     let mut command = Command::new("java");
     let unpacked = format!("-Djava.io.tmpdir={}", env!("CARGO_TARGET_TMPDIR"));
-    command.args(jvm).arg(unpacked).arg("-cp").arg(jars().join("*"));
+    command.args(jvm).arg(unpacked).arg("-cp").arg(jars(release).join("*"));
     command
 }
 
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the service")]
-fn jars() -> &'static Path {
-    static JARS: OnceLock<PathBuf> = OnceLock::new();
-    JARS.get_or_init(|| match std::env::var("KAFKA_HOME") {
-        Ok(home) => Path::new(&home).join("libs"),
-        Err(_) => fetched_jars(),
-    })
+fn jars(release: Release) -> &'static Path {
+    static FOUR: OnceLock<PathBuf> = OnceLock::new();
+    static THREE: OnceLock<PathBuf> = OnceLock::new();
+    match release {
+        Release::Four => FOUR.get_or_init(|| match std::env::var("KAFKA_HOME") {
+            Ok(home) => Path::new(&home).join("libs"),
+            Err(_) => fetched_jars("kafka"),
+        }),
+        Release::Three => THREE.get_or_init(|| fetched_jars("kafka-3")),
+    }
 }
 
-/// The jars named by `pom.xml`, fetched once: the lock keeps test processes apart, the renaming
-/// keeps a fetch that broke off from being taken for a whole one.
-fn fetched_jars() -> PathBuf {
+/// The jars named by `pom.xml`, of the version that a property of it has, fetched once: the lock
+/// keeps test processes apart, the renaming keeps a fetch that broke off from being taken for a
+/// whole one.
+fn fetched_jars(property: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/pom.xml");
     let text = fs::read_to_string(&pom).expect("pom.xml");
-    let version = text.split("<kafka>").nth(1).and_then(|rest| rest.split('<').next());
-    let jars = target.join(format!("kafka-{}", version.expect("a version")));
+    let version =
+        text.split(&format!("<{property}>")).nth(1).and_then(|rest| rest.split('<').next());
+    let version = version.expect("a version");
+    let jars = target.join(format!("kafka-{version}"));
     fs::create_dir_all(target).expect("directory");
     let lock = File::create(target.join("kafka.lock")).expect("lock");
     lock.lock().expect("lock");
@@ -44,6 +66,7 @@ fn fetched_jars() -> PathBuf {
             .args(["-q", "-B", "-f"])
             .arg(&pom)
             .arg("dependency:copy-dependencies")
+            .arg(format!("-Dkafka={version}"))
             .arg(format!("-DoutputDirectory={}", part.display()))
             .stdout(Stdio::null())
             .status();

@@ -1,7 +1,7 @@
 //! Three brokers that are one cluster: every topic in three copies, two of which acknowledge. So
 //! are the groups': there is a coordinator whichever broker dies.
 
-use super::{BRIEF_JVM, KafkaBroker, free_ports};
+use super::{BRIEF_JVM, KafkaBroker, Release, free_ports};
 
 /// The brokers 1, 2 and 3. One that dies loses its partitions after some three seconds.
 pub fn start_three() -> Vec<KafkaBroker> {
@@ -25,7 +25,7 @@ pub fn start_three() -> Vec<KafkaBroker> {
                         ("broker.session.timeout.ms", "3000"),
                         ("broker.heartbeat.interval.ms", "500"),
                     ];
-                    KafkaBroker::launch(ports, &properties, &BRIEF_JVM)
+                    KafkaBroker::launch(ports, &properties, Release::Four, &BRIEF_JVM)
                 })
             })
             .collect();
