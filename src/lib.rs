@@ -31,6 +31,7 @@
 //!     host         our port, our limits
 //!     kafka        brokers, topics, group
 //!     redis        server, permissions, checkpoint
+//!     registry     how our schema stands
 //!   completions    `completions`: for shells
 //!   config         `config`: settings and where they come from
 //!   demo           `demo`: the pipeline over ports in process
@@ -53,6 +54,8 @@
 //!   spans          what the pipeline did, ready for the export
 //!   throttle       which lines are worth writing
 //! exchange         one HTTP request, one answer
+//! endpoint         an HTTP server that we post to
+//! registry         the output's schema in a schema registry
 //! otlp/            figures and spans for an OpenTelemetry receiver
 //!   figures        the registry's figures as OTLP
 //!   post           one request to the receiver
@@ -170,11 +173,15 @@
 //! pool             buffers that are used again
 //! wire/            bytes in, values out, and the other way; pure
 //!   aggregate      the message
+//!   avro           the message in Avro
 //!   checkpoint     a changelog entry
 //!   checkpoint_pane a pane in it
 //!   cursor         a place in usual JSON
 //!   dead_letter    what could not be counted
 //!   envelope       headers, and whether a tombstone follows
+//!   fields         what stands in a message, for all formats and schemas
+//!   protobuf       the message in Protobuf
+//!   registered     formats with a schema, and what stands before their messages
 //!   time           RFC 3339 in and out
 //!   token_info     what token-info says
 //!   trade          a record's value
@@ -221,9 +228,9 @@
 //! Beside it stands `memfn/`, a crate of its own: memcpy and its kin for the static build, and a
 //! prefetch.
 //!
-//! Who may use whom: `main → app → {http, kafka, redis, otlp, telemetry, config} → ports, tls,
-//! wire → domain`, never the other way; `tests/architecture.rs` holds the table, and compares this
-//! map.
+//! Who may use whom: `main → app → {http, kafka, redis, registry, otlp, telemetry, config} →
+//! ports, tls, wire → domain`, never the other way; `tests/architecture.rs` holds the table, and
+//! compares this map.
 
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
@@ -236,6 +243,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod endpoint;
 pub mod exchange;
 pub mod gauges;
 pub mod http;
@@ -247,6 +255,7 @@ pub mod pipeline;
 pub mod pool;
 pub mod ports;
 pub mod redis;
+pub mod registry;
 pub mod replay;
 pub mod sabotage;
 pub mod status;

@@ -91,6 +91,8 @@ fn all_wrong_settings_are_named_at_once_with_value_and_what_is_accepted() {
         ("AGGREGATE_FULL_EVERY", "0"),
         ("AGGREGATE_CHANGED_INTERVAL", "500ms"),
         ("AGGREGATE_BATCH_SIZE", "0"),
+        ("AGGREGATE_FORMAT", "xml"),
+        ("SCHEMA_REGISTRY_URL", "ftp://registry"),
         ("MAX_TOKENS", "many"),
         ("KAFKA_SASL_MECHANISM", "GSSAPI"),
         ("SHUTDOWN_TIMEOUT", "0"),
@@ -172,6 +174,8 @@ fn secrets_are_shown_nowhere() {
         ("KAFKA_SASL_USERNAME", "me"),
         ("KAFKA_SASL_PASSWORD", "hush"),
         ("REDIS_ADDR", "rediss://me:hu@sh@redis:6380/1"),
+        ("AGGREGATE_FORMAT", "avro"),
+        ("SCHEMA_REGISTRY_URL", "https://me:hu@sh@registry:8081/path"),
     ];
     let config = load(&env).unwrap();
     assert_eq!(config.redis_password.as_ref().map(|secret| secret.expose()), Some("hush"));
@@ -181,11 +185,17 @@ fn secrets_are_shown_nowhere() {
     assert_eq!(printed.lines().count(), SETTINGS.len());
     assert!(printed.contains("REDIS_ADDR=rediss://***@redis:6380/1"), "{printed}");
     assert!(printed.contains("ADMIN_TOKEN=***"), "{printed}");
+    let registry = "SCHEMA_REGISTRY_URL=https://***@registry:8081/path";
+    assert!(printed.contains(registry), "{printed}");
     assert!(!printed.contains("hush"), "{printed}");
     let debugged = format!("{config:?}");
     assert!(!debugged.contains("hush") && !debugged.contains("hu@sh"), "{debugged}");
-    let problems = load(&[("REDIS_ADDR", "amqp://me:hush@redis")]).unwrap_err();
-    assert!(!problems[0].contains("hush"), "{problems:?}");
+    for wrong in
+        [("REDIS_ADDR", "amqp://me:hush@redis"), ("SCHEMA_REGISTRY_URL", "ftp://me:hush@registry")]
+    {
+        let problems = load(&[wrong]).unwrap_err();
+        assert!(!problems[0].contains("hush"), "{problems:?}");
+    }
 }
 
 #[test]
@@ -220,6 +230,32 @@ fn settings_that_contradict_each_other_are_refused() {
     assert!(load(&[("AGGREGATE_CHANGED_INTERVAL", "10s")]).is_ok());
     let url = ("REDIS_ADDR", "redis://:hush@redis");
     assert!(load(&[url, ("REDIS_USERNAME", "me")]).is_ok());
+}
+
+#[test]
+fn a_format_with_a_schema_and_its_registry_go_together() {
+    let (avro, url) = (("AGGREGATE_FORMAT", "avro"), ("SCHEMA_REGISTRY_URL", "http://registry"));
+    let with_user = ("SCHEMA_REGISTRY_URL", "http://me:hush@registry");
+    let user = ("SCHEMA_REGISTRY_USERNAME", "me");
+    let password = ("SCHEMA_REGISTRY_PASSWORD", "hush");
+    let ca = ("SCHEMA_REGISTRY_TLS_CA", "ca.pem");
+    let cases: [&[(&str, &str)]; 8] = [
+        &[avro],
+        &[url],
+        &[user, password],
+        &[avro, url, user],
+        &[avro, url, password],
+        &[avro, with_user, user, password],
+        &[avro, url, ca],
+        &[ca],
+    ];
+    for case in cases {
+        assert_eq!(load(case).unwrap_err().len(), 1, "{case:?}");
+    }
+    let https = ("SCHEMA_REGISTRY_URL", "https://registry");
+    for case in [&[avro, url][..], &[avro, with_user], &[avro, https, ca, user, password]] {
+        assert!(load(case).is_ok(), "{case:?}");
+    }
 }
 
 #[test]

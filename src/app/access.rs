@@ -4,11 +4,19 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
+use url::Url;
 
 use crate::config::{Config, ConfigError, SaslMechanism};
+use crate::endpoint::Endpoint;
 use crate::kafka::{self, KafkaConfig, Mechanism, Refusal, Sasl};
 use crate::redis::{self, RedisConfig};
+use crate::registry::{Registry, RegistryError};
 use crate::tls::{self, Fault, Files, Roots};
 
 /// What both are reached with.
@@ -18,6 +26,8 @@ pub struct Access {
     pub kafka: KafkaConfig,
     /// Redis.
     pub redis: RedisConfig,
+    /// The schema registry, where the format has a schema.
+    pub registry: Option<Registry>,
     /// Whom we trust over TLS, in words; `None` without TLS.
     pub authorities: Option<String>,
 }
@@ -42,7 +52,11 @@ pub async fn of(config: &Config) -> Result<Access, ConfigError> {
     };
     let kafka_tls = config.kafka_tls.then(|| tls(&kafka_files, &mut problems)).flatten();
     let redis_tls = config.redis_over_tls().then(|| tls(&redis_files, &mut problems)).flatten();
-    let trusted = [("Kafka", &kafka_tls), ("Redis", &redis_tls)].into_iter();
+    let registry = registry(config, &mut problems);
+    let (registry, registry_tls) = registry.unzip();
+    let registry_tls = registry_tls.flatten();
+    let trusted = [("Kafka", &kafka_tls), ("Redis", &redis_tls), ("registry", &registry_tls)];
+    let trusted = trusted.into_iter();
     let trusted = trusted.filter_map(|(who, tls)| Some(format!("{who}: {}", tls.as_ref()?.1)));
     let trusted: Vec<_> = trusted.collect();
     if let Some(file) = &config.kafka_sasl_oauth_token_file
@@ -68,7 +82,7 @@ pub async fn of(config: &Config) -> Result<Access, ConfigError> {
         key_prefix: config.redis_key_prefix.clone(),
     };
     let authorities = (!trusted.is_empty()).then(|| trusted.join(", "));
-    Ok(Access { kafka, redis, authorities })
+    Ok(Access { kafka, redis, registry, authorities })
 }
 
 /// The variables that a broker's refusal is about.
@@ -94,6 +108,22 @@ pub fn redis_variables(refusal: redis::Refusal) -> String {
         redis::Refusal::Login | redis::Refusal::Permission => {
             "REDIS_USERNAME, REDIS_PASSWORD".to_owned()
         }
+    }
+}
+
+/// The variables that an answer of the schema registry is about.
+#[must_use]
+pub fn registry_variables(error: &RegistryError) -> String {
+    match error {
+        RegistryError::Away { .. } => "SCHEMA_REGISTRY_URL".to_owned(),
+        RegistryError::Tls { fault, .. } => {
+            tls_variable(*fault, "SCHEMA_REGISTRY_TLS", "SCHEMA_REGISTRY_URL")
+        }
+        RegistryError::Refused { status, .. } if LOGIN.contains(status) => {
+            "SCHEMA_REGISTRY_USERNAME, SCHEMA_REGISTRY_PASSWORD".to_owned()
+        }
+        RegistryError::Refused { .. } => "SCHEMA_REGISTRY_URL".to_owned(),
+        RegistryError::Incompatible { .. } => "AGGREGATE_FORMAT".to_owned(),
     }
 }
 
@@ -123,3 +153,47 @@ fn sasl(config: &Config) -> Option<Sasl> {
     let password = config.kafka_sasl_password.as_ref()?.expose().to_owned();
     Some(Sasl::Password { mechanism, username, password })
 }
+
+type Tls = (Arc<ClientConfig>, Roots);
+
+/// The registry, and whom we trust there.
+fn registry(config: &Config, problems: &mut Vec<String>) -> Option<(Registry, Option<Tls>)> {
+    let (format, text) = (config.aggregate_format?, config.schema_registry_url.as_ref()?);
+    let mut url = Url::parse(text.expose()).ok()?;
+    let files = Files {
+        variable: "SCHEMA_REGISTRY_TLS",
+        ca: config.schema_registry_tls_ca.as_deref(),
+        cert: None,
+        key: None,
+    };
+    let tls = if url.scheme() == "https" { Some(tls(&files, problems)?) } else { None };
+    let headers = registry_login(config, &mut url).into_iter().collect();
+    match Endpoint::new(url, headers, tls.as_ref().map(|(tls, _)| Arc::clone(tls))) {
+        Ok(endpoint) => Some((Registry::new(endpoint, &config.aggregate_topic, format), tls)),
+        Err(problem) => {
+            problems.push(format!("SCHEMA_REGISTRY_URL: {problem}"));
+            None
+        }
+    }
+}
+
+/// The login of the configuration, or the one in the URL, which is taken out of it.
+fn registry_login(config: &Config, url: &mut Url) -> Option<(HeaderName, HeaderValue)> {
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let in_url = (plain(url.username()), plain(url.password().unwrap_or_default()));
+    // A URL with a host takes both.
+    url.set_username("").and(url.set_password(None)).ok()?;
+    let (user, password) =
+        match (&config.schema_registry_username, &config.schema_registry_password) {
+            (Some(user), Some(password)) => (user.clone(), password.expose().to_owned()),
+            _ if in_url.0.is_empty() => return None,
+            _ => in_url,
+        };
+    let login = STANDARD.encode(format!("{user}:{password}"));
+    let mut login = HeaderValue::from_str(&format!("Basic {login}")).ok()?;
+    login.set_sensitive(true);
+    Some((AUTHORIZATION, login))
+}
+
+/// Answers to a login that is missing, wrong, or may not do this.
+const LOGIN: [StatusCode; 2] = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];

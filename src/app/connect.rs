@@ -17,7 +17,9 @@ use crate::pipeline::Shared;
 use crate::pipeline::backoff::Backoff;
 use crate::ports::CheckpointError;
 use crate::redis::{self, Client, RedisCheckpoint, RedisConfig, RedisError, RedisNames, RedisView};
-use crate::status::Component;
+use crate::registry::{Registry, RegistryError};
+use crate::status::{Component, WHOLE};
+use crate::wire::registered::Registered;
 
 /// The real ports.
 pub(super) struct Real {
@@ -28,6 +30,8 @@ pub(super) struct Real {
     /// Where names are read; `None` where `TOKEN_INFO_TOPIC` is off.
     pub(super) names_log: Option<Arc<KafkaLog>>,
     pub(super) names_store: Arc<RedisNames>,
+    /// In which format messages go out.
+    pub(super) registered: Option<Registered>,
 }
 
 /// What Kafka gives.
@@ -47,17 +51,21 @@ pub(super) async fn all(
     shared: &Shared,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Real>> {
-    let Access { kafka, redis, .. } = access;
+    let Access { kafka, redis, registry, .. } = access;
     let asked = kafka.clone();
     let unusable = |cause: RedisError| ConfigError(vec![format!("REDIS_ADDR: {cause}")]);
     let client = redis::connect(&redis).map_err(unusable)?;
     let view = redis::connect(&redis).map_err(unusable)?;
-    let both = async {
-        tokio::try_join!(kafka_ports(config, kafka, shared), redis_ready(&client, &redis, shared))
+    let all = async {
+        tokio::try_join!(
+            kafka_ports(config, kafka, shared),
+            redis_ready(&client, &redis, shared),
+            registered(config, registry, shared),
+        )
     };
-    let (kafka, ()) = tokio::select! {
+    let (kafka, (), registered) = tokio::select! {
         () = stop.cancelled() => return Ok(None),
-        both = both => both?,
+        all = all => all?,
     };
     tokio::spawn(warn_of_eviction(client.clone()));
     let longest = config.windows.longest();
@@ -79,6 +87,7 @@ pub(super) async fn all(
         view: Arc::new(view),
         names_log: kafka.names_log.map(Arc::new),
         names_store: Arc::new(names_store),
+        registered,
     }))
 }
 
@@ -122,6 +131,32 @@ async fn redis_ready(client: &Client, config: &RedisConfig, shared: &Shared) -> 
                 return Err(cause).context(access::redis_variables(refusal));
             }
             Err(cause) => shared.start_waits(Component::Checkpoint, &cause, &mut backoff).await,
+        }
+    }
+}
+
+/// Waits for the schema registry, where one is needed, and for the schema's id there; ends where it
+/// answers and refuses.
+async fn registered(
+    config: &Config,
+    registry: Option<Registry>,
+    shared: &Shared,
+) -> anyhow::Result<Option<Registered>> {
+    let Some((registry, format)) = registry.zip(config.aggregate_format) else { return Ok(None) };
+    let mut backoff = Backoff::new();
+    loop {
+        match registry.register().await {
+            Ok(id) => {
+                shared.status.works(Component::Registry, WHOLE);
+                return Ok(Some(Registered { format, id }));
+            }
+            Err(cause @ RegistryError::Away { .. }) => {
+                shared.start_waits(Component::Registry, &cause, &mut backoff).await;
+            }
+            Err(cause) => {
+                let variables = access::registry_variables(&cause);
+                return Err(cause).context(variables);
+            }
         }
     }
 }

@@ -44,6 +44,7 @@ use crate::redis::RedisCheckpoint;
 use crate::status::{Limits, Phase, Status};
 use crate::telemetry::{Level, Telemetry};
 use crate::wire::envelope::Envelope;
+use crate::wire::registered::Format;
 
 /// How a program ended; its number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +105,7 @@ async fn serve_and_run(
     tell_what_is_read_and_written(config, http, access.authorities.as_deref());
     tokio::spawn(gauge(Arc::clone(shared), Arc::clone(&budget), seat.clone(), ended.clone()));
     let kafka = access.kafka.clone();
-    let Some(real) = connect::all(config, access, shared, &stop).await? else {
+    let Some(real) = Box::pin(connect::all(config, access, shared, &stop)).await? else {
         return Ok(Exit::Stopped);
     };
     let membership = Membership::start(config, kafka, http, served, &stop).await;
@@ -113,6 +114,8 @@ async fn serve_and_run(
         let (store, names) = (real.names_store, Arc::clone(&names));
         tokio::spawn(NameReader { log, store, names, stop: ended }.run());
     }
+    let mut settings = settings(config);
+    settings.envelope.registered = real.registered;
     let pipeline = Pipeline {
         log: real.log,
         producer: real.producer,
@@ -124,7 +127,7 @@ async fn serve_and_run(
         queries,
         seat,
         shared: Arc::clone(shared),
-        settings: settings(config),
+        settings,
     };
     let exit = keep_running(pipeline, stop).await?;
     membership.leave(exit).await
@@ -213,6 +216,7 @@ pub fn settings(config: &Config) -> Settings {
             timeout: config.aggregate_batch_timeout,
         },
         envelope: Envelope {
+            registered: None,
             ttl: config.aggregate_ttl,
             cloud_events: config.aggregate_cloudevents.then(|| source(config).into()),
             tombstones: config.aggregate_tombstones,
@@ -329,6 +333,7 @@ fn tell_what_is_read_and_written(config: &Config, http: Option<u16>, authorities
         brokers = config.kafka_brokers.join(","),
         from = config.kafka_topic,
         to = config.aggregate_topic,
+        format = config.aggregate_format.map_or("json", Format::name),
         dead_letters = config.dlq_topic.as_deref().unwrap_or("off"),
         names = config.token_info_topic.as_deref().unwrap_or("off"),
         group = config.kafka_consumer_group,

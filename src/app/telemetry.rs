@@ -13,8 +13,9 @@ use tracing::{error, info, warn};
 
 use super::CLOCKS;
 use crate::config::{Config, ConfigArgs, ConfigError, LogLevel};
+use crate::endpoint::Endpoint;
 use crate::http::{LevelSet, SERVICE, SetLevel};
-use crate::otlp::{self, Endpoint, Exporter};
+use crate::otlp::{self, Exporter};
 use crate::pipeline::Shared;
 use crate::telemetry::{self, Level, Spans, Telemetry};
 use crate::tls::{self, Files};

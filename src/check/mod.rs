@@ -86,5 +86,7 @@ pub const KAFKA: &str = "Kafka";
 pub const TOPICS: &str = "topics";
 /// Redis.
 pub const REDIS: &str = "Redis";
+/// The schema registry.
+pub const REGISTRY: &str = "schema registry";
 /// Where we run.
 pub const HOST: &str = "this host";

@@ -11,6 +11,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     let mut found = topics(config);
     found.extend(sasl(config));
     found.extend(checkpoint(config));
+    found.extend(registry(config));
     found.extend(emission(config));
     let tls = [
         ("KAFKA_TLS_CA", config.kafka_tls_ca.is_some(), config.kafka_tls),
@@ -80,6 +81,43 @@ fn sasl(config: &Config) -> Option<String> {
                 .to_owned(),
         ),
     }
+}
+
+fn registry(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    let text = config.schema_registry_url.as_ref();
+    let url = text.and_then(|text| Url::parse(text.expose()).ok());
+    let has_user = url.as_ref().is_some_and(|url| !url.username().is_empty());
+    let login =
+        [config.schema_registry_username.is_some(), config.schema_registry_password.is_some()];
+    if config.aggregate_format.is_some() && url.is_none() {
+        found.push(
+            "AGGREGATE_FORMAT: has a schema and SCHEMA_REGISTRY_URL is empty; accepted: json, or \
+             both"
+                .to_owned(),
+        );
+    }
+    if config.aggregate_format.is_none() && url.is_some() {
+        found.push(
+            "SCHEMA_REGISTRY_URL: is set and AGGREGATE_FORMAT is json, which has no schema; \
+             accepted: another format, or no registry"
+                .to_owned(),
+        );
+    }
+    if login != [url.is_some() && !has_user; 2] && login != [false; 2] {
+        found.push(
+            "SCHEMA_REGISTRY_USERNAME: goes together with SCHEMA_REGISTRY_PASSWORD and a \
+             SCHEMA_REGISTRY_URL without a user; accepted: all three, or neither of both"
+                .to_owned(),
+        );
+    }
+    if config.schema_registry_tls_ca.is_some() && url.is_none_or(|url| url.scheme() != "https") {
+        found.push(
+            "SCHEMA_REGISTRY_TLS_CA: is set and SCHEMA_REGISTRY_URL is not https; accepted: both"
+                .to_owned(),
+        );
+    }
+    found
 }
 
 fn checkpoint(config: &Config) -> Option<String> {

@@ -14,6 +14,7 @@ use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanis
 use crate::domain::position::StartFrom;
 use crate::domain::token::Shards;
 use crate::domain::window::{Window, Windows};
+use crate::wire::registered::Format;
 
 /// Comma-separated `host:port`; blanks and empty parts are ignored, as the Go service did.
 pub(super) fn addresses(text: &str) -> Option<Vec<String>> {
@@ -192,6 +193,27 @@ pub(super) fn log_level(text: &str) -> Option<LogLevel> {
         "FATAL" => Some(LogLevel::Fatal),
         _ => None,
     }
+}
+
+/// A format by its name; JSON alone has no schema.
+pub(super) fn format(text: &str) -> Option<Option<Format>> {
+    match text {
+        "json" => Some(None),
+        "json-schema" => Some(Some(Format::JsonSchema)),
+        "avro" => Some(Some(Format::Avro)),
+        "protobuf" => Some(Some(Format::Protobuf)),
+        _ => None,
+    }
+}
+
+/// An http or https URL, which may hold a user and a password.
+pub(super) fn registry_url(text: &str) -> Option<Option<Secret>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let url = Url::parse(text).ok()?;
+    let fits = matches!(url.scheme(), "http" | "https") && url.has_host();
+    fits.then(|| Some(Secret::new(text)))
 }
 
 /// An http or https URL without a user, which would stand in the log.

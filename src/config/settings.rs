@@ -13,6 +13,7 @@ use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanis
 use crate::domain::position::StartFrom;
 use crate::domain::token::Shards;
 use crate::domain::window::Windows;
+use crate::wire::registered::Format;
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +127,21 @@ settings! {
     /// Aggregates go out here.
     aggregate_topic: String = "AGGREGATE_TOPIC", "aggregate-info", Needed, parse::topic,
         "a topic name";
+    /// In which format; all but json have their schema in a registry.
+    aggregate_format: Option<Format> = "AGGREGATE_FORMAT", "json", Needed, parse::format,
+        "json, json-schema, avro or protobuf";
+    /// Schema registry, as Confluent's clients know it; empty: none.
+    schema_registry_url: Option<Secret> = "SCHEMA_REGISTRY_URL", "", Optional,
+        parse::registry_url, "an http or https URL, or empty";
+    /// The user that logs in there; empty: the URL's, or none.
+    schema_registry_username: Option<String> = "SCHEMA_REGISTRY_USERNAME", "", Optional,
+        parse::optional, "any text, or empty";
+    /// Its password.
+    schema_registry_password: Option<Secret> = "SCHEMA_REGISTRY_PASSWORD", "", Secret,
+        parse::secret, "any text, or empty";
+    /// PEM file of the authorities that may sign its certificate; empty: the system's.
+    schema_registry_tls_ca: Option<PathBuf> = "SCHEMA_REGISTRY_TLS_CA", "", Optional,
+        parse::path, "a path, or empty";
     /// How often they go out, at multiples of it on the wall clock.
     publish_interval: Duration = "AGGREGATE_PUBLISH_INTERVAL", "30s", Needed,
         parse::publish_interval, "a duration in whole seconds, 1s to 24h";

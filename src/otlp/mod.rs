@@ -22,8 +22,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use post::{Endpoint, PostError};
+use post::post;
 
+use crate::endpoint::Endpoint;
 use crate::metrics::Metrics;
 use crate::telemetry::Spans;
 
@@ -100,7 +101,7 @@ impl Exporter {
     async fn export_figures(&self, state: &mut State) {
         let families = self.metrics.gather();
         let body = figures::request(&families, &self.resource, self.began, (self.now)());
-        let answer = self.endpoint.post("v1/metrics", body.encode_to_vec()).await;
+        let answer = post(&self.endpoint, "v1/metrics", body.encode_to_vec()).await;
         let answer = answer.and_then(|body| Ok(ExportMetricsServiceResponse::decode(body)?));
         let refused = answer.map(|answer| answer.partial_success.map(|some| some.error_message));
         // Figures that did not get through are in the next ones.
@@ -122,7 +123,7 @@ impl Exporter {
             return;
         }
         let body = request(&state.waiting, &self.resource).encode_to_vec();
-        let answer = self.endpoint.post("v1/traces", body).await;
+        let answer = post(&self.endpoint, "v1/traces", body).await;
         let answer = answer.and_then(|body| Ok(ExportTraceServiceResponse::decode(body)?));
         match answer.map(|answer| answer.partial_success.unwrap_or_default()) {
             Ok(refused) => {

@@ -14,12 +14,15 @@ use crate::domain::time::WallMs;
 use crate::ports::Message;
 use crate::wire::aggregate::{self, Form, TokenNames};
 use crate::wire::envelope::Envelope;
+use crate::wire::registered::{Format, Writer};
 
 /// How messages are made.
 #[derive(Clone, Debug)]
 pub struct Messages {
     /// How they are written.
     pub form: Form,
+    /// What makes the values of them; `None`: they are the JSON as it is.
+    pub writer: Option<Writer>,
     /// Symbols and names.
     pub names: Arc<SharedNames>,
     /// What stands around them.
@@ -37,6 +40,7 @@ const CHUNK: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Making<'a> {
     form: &'a Form,
+    writer: Option<&'a Writer>,
     marks: &'a DefaultHashBuilder,
     names: RwLockReadGuard<'a, Names>,
     envelope: &'a Envelope,
@@ -50,9 +54,9 @@ impl Messages {
     /// Begins to make messages, generated at `now` for `cause`.
     #[must_use]
     pub fn begin(&self, cause: Cause, now: WallMs) -> Making<'_> {
-        let Self { form, names, envelope, marks } = self;
-        let (text, chunk) = (Vec::new(), BytesMut::new());
-        Making { form, marks, names: names.read(), envelope, cause, now, text, chunk }
+        let Self { form, writer, names, envelope, marks } = self;
+        let (writer, names, text) = (writer.as_ref(), names.read(), Vec::new());
+        Making { form, writer, marks, names, envelope, cause, now, text, chunk: BytesMut::new() }
     }
 }
 
@@ -68,12 +72,24 @@ impl Making<'_> {
 
     /// The message of an aggregate.
     pub fn make(&mut self, aggregate: &Aggregate<'_>) -> Outgoing {
-        let Self { form, names, envelope, cause, now, text, chunk, .. } = self;
+        let Self { form, writer, names, envelope, cause, now, text, chunk, .. } = self;
         let known = names.get(aggregate.token);
         let names = known.map(|known| TokenNames { symbol: &known.symbol, name: &known.name });
+        let names = names.unwrap_or_default();
         text.clear();
-        form.write(text, aggregate, names.unwrap_or_default(), *now);
-        let value = if aggregate.is_closing() {
+        let is_json = writer.is_none_or(|it| it.format() == Format::JsonSchema);
+        if let Some(writer) = writer
+            && is_json
+        {
+            writer.head(text);
+        }
+        let begin = text.len();
+        form.write(text, aggregate, names, *now);
+        let end = text.len();
+        if let Some(writer) = writer {
+            writer.binary(text, aggregate, names, *now);
+        }
+        let all = if aggregate.is_closing() {
             Bytes::copy_from_slice(text)
         } else {
             if chunk.capacity() < text.len() {
@@ -82,10 +98,12 @@ impl Making<'_> {
             chunk.extend_from_slice(text);
             chunk.split().freeze()
         };
-        let key = aggregate::key(&value, aggregate.token);
+        let json = all.slice(begin..end);
+        let key = aggregate::key(&json, aggregate.token);
         let headers = envelope.headers(key.clone(), aggregate.end, *now);
         let tombstone = envelope.tombstones && aggregate.is_closing();
+        let value = if is_json { all } else { all.slice(end..) };
         let message = Message { key: Some(key), value: Some(value), headers, timestamp: *now };
-        Outgoing { hash: aggregate.hash, cause: *cause, message, tombstone }
+        Outgoing { hash: aggregate.hash, cause: *cause, message, view: json, tombstone }
     }
 }

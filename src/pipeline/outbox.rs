@@ -258,6 +258,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::domain::token::TokenHash;
     use crate::ports::Message;
@@ -270,7 +272,8 @@ mod tests {
             timestamp: WallMs(tick * 1_000),
         };
         let cause = Cause { tick: Some(Second(tick)), order: None };
-        Outgoing { hash: TokenHash::of(token), cause, message, tombstone: false }
+        let (hash, view) = (TokenHash::of(token), Bytes::new());
+        Outgoing { hash, cause, message, view, tombstone: false }
     }
 
     fn ordered(token: &str, number: u64) -> Outgoing {

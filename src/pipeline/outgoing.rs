@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::newest::OfToken;
 use crate::domain::time::Second;
 use crate::domain::token::TokenHash;
@@ -17,6 +19,8 @@ pub struct Outgoing {
     pub cause: Cause,
     /// What to send. Its key is the token's address.
     pub message: Message,
+    /// What the view says: the message as JSON.
+    pub view: Bytes,
     /// Whether a tombstone follows it.
     pub tombstone: bool,
 }
@@ -47,25 +51,27 @@ pub struct Batch {
 }
 
 /// What is known of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Mark {
     hash: TokenHash,
     cause: Cause,
+    view: Bytes,
     tombstone: bool,
 }
 
 impl Batch {
     pub(super) fn new(outgoing: impl Iterator<Item = Outgoing>) -> Self {
-        let apart = |Outgoing { hash, cause, message, tombstone }| {
-            (Mark { hash, cause, tombstone }, message)
+        let apart = |Outgoing { hash, cause, message, view, tombstone }| {
+            (Mark { hash, cause, view, tombstone }, message)
         };
         let (marks, messages): (Vec<_>, Vec<_>) = outgoing.map(apart).unzip();
         Self { messages: messages.into(), marks }
     }
 
-    /// Hash of the token and message of each.
-    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message)> {
-        self.marks.iter().map(|mark| mark.hash).zip(self.messages.iter())
+    /// Hash of the token, message, and what the view says of each.
+    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message, &Bytes)> {
+        let both = self.marks.iter().zip(self.messages.iter());
+        both.map(|(mark, message)| (mark.hash, message, &mark.view))
     }
 
     /// What to send: the messages, each tombstone right behind its token's.
@@ -86,11 +92,12 @@ impl Batch {
 
     /// What it was made of.
     pub(super) fn outgoing(&self) -> impl DoubleEndedIterator<Item = Outgoing> {
-        let whole = |(&Mark { hash, cause, tombstone }, message): (&Mark, &Message)| Outgoing {
-            hash,
-            cause,
+        let whole = |(mark, message): (&Mark, &Message)| Outgoing {
+            hash: mark.hash,
+            cause: mark.cause,
             message: message.clone(),
-            tombstone,
+            view: mark.view.clone(),
+            tombstone: mark.tombstone,
         };
         self.marks.iter().zip(self.messages.iter()).map(whole)
     }

@@ -32,6 +32,7 @@ use crate::domain::time::{Second, WallMs};
 use crate::ports::{Checkpoint, PartitionRange, Producer, Target, TradeLog, View};
 use crate::sabotage::Bug;
 use crate::wire::aggregate::Form;
+use crate::wire::registered::Writer;
 
 /// Batches that wait for one worker at most: enough to keep it busy while a fetch is under way, and
 /// few enough that they are still in the cache when their turn comes.
@@ -168,6 +169,7 @@ impl Crew<'_> {
             ),
             messages: Messages {
                 form: Form::new(windows),
+                writer: envelope.registered.map(|it| Writer::new(it, windows)),
                 names: Arc::clone(self.names),
                 envelope: envelope.clone(),
                 marks: DefaultHashBuilder::default(),

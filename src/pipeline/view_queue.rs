@@ -57,9 +57,8 @@ impl ViewQueue {
 
     /// Adds messages that the brokers have acknowledged.
     pub fn put(&self, batch: &Batch) {
-        let entries = batch.iter().filter_map(|(hash, message)| {
-            let (token, message) = (message.key.clone()?, message.value.clone()?);
-            Some(Entry { hash, token, message })
+        let entries = batch.iter().filter_map(|(hash, message, view)| {
+            Some(Entry { hash, token: message.key.clone()?, message: view.clone() })
         });
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {

@@ -19,6 +19,8 @@ pub enum Component {
     DeadLetters,
     /// Writing the query view.
     View,
+    /// The schema of what is published.
+    Registry,
 }
 
 /// The source of what concerns a component as a whole.
@@ -47,6 +49,7 @@ impl Component {
             Self::Checkpoint => "checkpoint",
             Self::DeadLetters => "dead_letters",
             Self::View => "view",
+            Self::Registry => "schema_registry",
         }
     }
 

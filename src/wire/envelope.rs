@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::aggregate::VERSION;
+use super::registered::{Format, Registered};
 use super::time::Rfc3339;
 use crate::domain::time::{Second, WallMs};
 use crate::ports::Header;
@@ -12,6 +13,8 @@ use crate::ports::Header;
 /// How messages are enveloped.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
+    /// The format of the value; `None`: JSON, without a schema.
+    pub registered: Option<Registered>,
     /// `AGGREGATE_TTL`: how long a reader may use a message, shown in headers.
     pub ttl: Option<Duration>,
     /// With the headers of a `CloudEvents` event in the binary mode of its Kafka binding: the
@@ -28,8 +31,10 @@ impl Envelope {
     /// The headers of a token's message whose windows end at `end`.
     #[must_use]
     pub fn headers(&self, token: Bytes, end: Second, generated_at: WallMs) -> Vec<Header> {
+        let format = self.registered.map(|it| it.format);
+        let content_type = format.map_or("application/json", Format::content_type);
         let mut headers = vec![
-            ("content-type".into(), Bytes::from_static(b"application/json")),
+            ("content-type".into(), Bytes::from_static(content_type.as_bytes())),
             ("version".into(), Bytes::from_static(VERSION.as_bytes())),
             ("token".into(), token.clone()),
         ];

@@ -16,6 +16,7 @@ mod document;
 mod http;
 mod life;
 mod program;
+mod schemas;
 mod stage;
 mod table;
 mod tokens;
@@ -53,6 +54,7 @@ const HTTP: &[Row] = &[
     ("GET /openapi.json: every path and method in it is answered, no other is", document::routes),
     ("GET /openapi.json: every parameter is taken as it says, no other is", document::parameters),
     ("GET /openapi.json: every answer is as it says", document::answers),
+    ("deploy/schemas: what is read and written is as the files say", schemas::judged),
     ("errors are JSON: unknown path, unknown method", http::errors),
     ("HEAD is GET without the body", http::head),
 ];
@@ -85,6 +87,11 @@ const PROGRAM: &[Row] = &[
     ("wrong usage, wrong configuration: 64, all that is wrong at once", program::wrong),
 ];
 
+const SCHEMAS: &[(&str, fn())] = &[
+    ("deploy/schemas: each file is what the fields say", schemas::files),
+    ("deploy/schemas: examples are valid, what is rejected is not", schemas::valid),
+];
+
 fn main() {
     let arguments = Arguments::from_args();
     let stage = Arc::<OnceLock<Stage>>::default();
@@ -96,7 +103,14 @@ fn main() {
         };
         Trial::test(*promise, proof)
     };
-    let trials = [HTTP, LIFE, OUTPUT, PROGRAM].concat().iter().map(trial).collect();
+    let rows = [HTTP, LIFE, OUTPUT, PROGRAM].concat();
+    let mut trials: Vec<_> = rows.iter().map(trial).collect();
+    for (promise, proves) in SCHEMAS {
+        trials.push(Trial::test(*promise, || {
+            proves();
+            Ok(())
+        }));
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Servers end here: nothing is dropped on exit.
     drop(stage);

@@ -5,6 +5,7 @@
 mod host;
 mod kafka;
 mod redis;
+mod registry;
 
 use std::io::{self, Write};
 
@@ -19,11 +20,15 @@ use crate::config::Config;
 /// Files of the configuration that cannot be used; stdout that cannot be written.
 pub async fn run(config: &Config, args: &CheckArgs) -> anyhow::Result<Exit> {
     let access = access::of(config).await?;
-    let (kafka, redis) =
-        tokio::join!(kafka::look(config, &access.kafka), redis::ask(config, &access.redis));
+    let (kafka, redis, registry) = tokio::join!(
+        kafka::look(config, &access.kafka),
+        redis::ask(config, &access.redis),
+        registry::look(access.registry.as_ref()),
+    );
     let mut findings = crate::check::host::configuration(config).into_list();
     findings.extend(kafka.findings);
     findings.extend(redis::findings(config, redis, kafka.input_kept).into_list());
+    findings.extend(registry.into_list());
     findings.extend(host::look(config).into_list());
     let page = if args.json { report::json(&findings)? } else { report::text(&findings) };
     io::stdout().write_all(page.as_bytes())?;

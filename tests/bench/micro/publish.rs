@@ -18,6 +18,7 @@ use aggregator_service::pipeline::outgoing::{Cause, Outgoing};
 use aggregator_service::ports::Message;
 use aggregator_service::wire::aggregate::{Form, TokenNames};
 use aggregator_service::wire::envelope::Envelope;
+use aggregator_service::wire::registered::{Format, Registered, Writer};
 use divan::{Bencher, black_box, counter::ItemsCount};
 use hashbrown::DefaultHashBuilder;
 
@@ -48,6 +49,20 @@ fn text(bencher: Bencher, kinds: u64) {
 #[divan::bench(args = KINDS)]
 fn message(bencher: Bencher, kinds: u64) {
     let (messages, tokens) = (messages(), tokens(BATCH, kinds));
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| made(&messages, &tokens));
+}
+
+/// As [`message`], in the formats with a schema; prints how long one is.
+#[divan::bench(args = ["json-schema", "avro", "protobuf"])]
+fn format(bencher: Bencher, name: &str) {
+    let formats = [Format::JsonSchema, Format::Avro, Format::Protobuf];
+    let format = formats.into_iter().find(|format| format.name() == name).unwrap();
+    let writer = Writer::new(Registered { format, id: 7 }, &windows());
+    let messages = Messages { writer: Some(writer), ..messages() };
+    let tokens = tokens(BATCH, 5);
+    let length = |one: &Outgoing| one.message.value.as_ref().unwrap().len();
+    let bytes: usize = made(&messages, &tokens).iter().map(length).sum();
+    println!("{name}: {} bytes", bytes / BATCH);
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| made(&messages, &tokens));
 }
 
@@ -85,6 +100,7 @@ fn messages() -> Messages {
     let names = Arc::new(SharedNames::new(0));
     Messages {
         form: Form::new(&windows()),
+        writer: None,
         names,
         envelope: Envelope::default(),
         marks: DefaultHashBuilder::default(),
