@@ -171,6 +171,7 @@
 //!   checkpoint_pane a pane in it
 //!   cursor         a place in usual JSON
 //!   dead_letter    what could not be counted
+//!   envelope       headers, and whether a tombstone follows
 //!   time           RFC 3339 in and out
 //!   token_info     what token-info says
 //!   trade          a record's value
@@ -188,6 +189,7 @@
 //!   cover          a set of shards
 //!   decimal        decimal text in and out
 //!   digits         digits, eight at a time
+//!   emission       when ticks come, and which are of all tokens
 //!   held           what is held of one token
 //!   history        a token's last hour in steps
 //!   index          from a token's hash to its slot

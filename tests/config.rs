@@ -87,6 +87,9 @@ fn all_wrong_settings_are_named_at_once_with_value_and_what_is_accepted() {
         ("LOG_FORMAT", "xml"),
         ("START_FROM", "yesterday"),
         ("AGGREGATE_TTL", "-1s"),
+        ("AGGREGATE_EMIT", "some"),
+        ("AGGREGATE_FULL_EVERY", "0"),
+        ("AGGREGATE_CHANGED_INTERVAL", "500ms"),
         ("AGGREGATE_BATCH_SIZE", "0"),
         ("MAX_TOKENS", "many"),
         ("KAFKA_SASL_MECHANISM", "GSSAPI"),
@@ -187,7 +190,7 @@ fn secrets_are_shown_nowhere() {
 
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
-    let cases: [&[(&str, &str)]; 13] = [
+    let cases: [&[(&str, &str)]; 15] = [
         &[("KAFKA_SASL_MECHANISM", "OAUTHBEARER")],
         &[("KAFKA_SASL_OAUTH_TOKEN_FILE", "token")],
         &[
@@ -206,12 +209,15 @@ fn settings_that_contradict_each_other_are_refused() {
         &[("KAFKA_TLS_CA", "ca.pem")],
         &[("REDIS_TLS_CA", "ca.pem")],
         &[("CHECKPOINT_MAX_AGE", "30s"), ("CHECKPOINT_INTERVAL", "30s")],
+        &[("AGGREGATE_CHANGED_INTERVAL", "7s")],
+        &[("AGGREGATE_CHANGED_INTERVAL", "30s")],
     ];
     for case in cases {
         assert_eq!(load(case).unwrap_err().len(), 1, "{case:?}");
     }
     assert!(load(&[("REDIS_TLS_CA", "ca.pem"), ("REDIS_ADDR", "rediss://r:1")]).is_ok());
     assert!(load(&[("CHECKPOINT_MAX_AGE", "31s"), ("CHECKPOINT_INTERVAL", "30s")]).is_ok());
+    assert!(load(&[("AGGREGATE_CHANGED_INTERVAL", "10s")]).is_ok());
     let url = ("REDIS_ADDR", "redis://:hush@redis");
     assert!(load(&[url, ("REDIS_USERNAME", "me")]).is_ok());
 }

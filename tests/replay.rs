@@ -179,6 +179,36 @@ fn every_message_is_the_oracles_whatever_the_trades() {
 }
 
 #[test]
+fn what_says_nothing_new_is_left_out_where_that_is_asked_for() {
+    let lines = [(0, "a"), (1, "b"), (9, "a"), (80, "c"), (100, "c")];
+    let lines: Vec<_> =
+        lines.iter().map(|(second, token)| line(&told(token, START + second))).collect();
+    let (_folder, file) = file(&lines);
+    let (all, _) = replayed(&[name(&file)]);
+    let emission = ["--set", "AGGREGATE_EMIT=changed", "--set", "AGGREGATE_FULL_EVERY=5"];
+    let (said, _) = replayed(&[&[name(&file)][..], &emission].concat());
+    let figures = |message: &Value| {
+        let mut windows = message["aggregate_data"].clone();
+        windows.as_array_mut().unwrap().iter_mut().for_each(|one| one["timestamp"] = Value::Null);
+        windows
+    };
+    let mut last: BTreeMap<String, Value> = BTreeMap::new();
+    let mut whole = 0;
+    let expected = all.into_iter().filter(|message| {
+        let end = message["generated_at"].as_str().unwrap();
+        let end = time::OffsetDateTime::parse(end, &time::format_description::well_known::Rfc3339);
+        let is_whole = end.unwrap().unix_timestamp() % (5 * INTERVAL) == 0;
+        whole += usize::from(is_whole);
+        let token = message["token"].as_str().unwrap().to_owned();
+        let before = last.insert(token, figures(message));
+        is_whole || before != Some(figures(message))
+    });
+    let expected: Vec<_> = expected.collect();
+    assert_eq!(said, expected);
+    assert!(whole > 2 && said.len() > whole);
+}
+
+#[test]
 fn the_same_lines_give_the_same_bytes_from_a_file_and_from_stdin() {
     let (_, lines) = random_trades(&mut StdRng::seed_from_u64(5));
     let (_folder, file) = file(&lines);

@@ -71,7 +71,7 @@ pub(super) async fn all(
         fixed = shards_fixed(&checkpoint, config.shards, shared) => fixed?,
     }
     let names_store = RedisNames::new(view.clone(), prefix);
-    let view = RedisView::new(view, prefix, view_ttl_seconds(config.publish_interval));
+    let view = RedisView::new(view, prefix, view_ttl_seconds(config.emission().whole()));
     Ok(Some(Real {
         log: Arc::new(kafka.log),
         producer: Arc::new(kafka.producer),
@@ -158,9 +158,9 @@ pub(super) fn owner(shared: &Shared) -> String {
     format!("{}:{:016x}", shared.clock.now().0, rand::random::<u64>())
 }
 
-/// A view entry is out of date when two ticks have passed without a newer one.
-fn view_ttl_seconds(publish_interval: Duration) -> u32 {
-    let two_ticks = publish_interval.as_secs().saturating_mul(2).saturating_add(1);
+/// A view entry is out of date when two ticks of all tokens have passed without a newer one.
+fn view_ttl_seconds(whole: Duration) -> u32 {
+    let two_ticks = whole.as_secs().saturating_mul(2).saturating_add(1);
     u32::try_from(two_ticks).unwrap_or(u32::MAX)
 }
 

@@ -43,6 +43,7 @@ use crate::ports::{Clock, Producer, TradeLog, View};
 use crate::redis::RedisCheckpoint;
 use crate::status::{Limits, Phase, Status};
 use crate::telemetry::{Level, Telemetry};
+use crate::wire::envelope::Envelope;
 
 /// How a program ended; its number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +192,11 @@ pub fn shared(config: &Config) -> anyhow::Result<Arc<Shared>> {
     Ok(Arc::new(Shared { clock: Arc::new(clock), metrics, status }))
 }
 
+/// Where events say that they come from: this service, of this input.
+fn source(config: &Config) -> String {
+    format!("/aggregator-service/{}", config.kafka_topic)
+}
+
 /// What the pipeline is told, from the configuration.
 #[must_use]
 pub fn settings(config: &Config) -> Settings {
@@ -198,7 +204,7 @@ pub fn settings(config: &Config) -> Settings {
     Settings {
         topic: config.kafka_topic.clone(),
         windows: config.windows.clone(),
-        publish_interval: config.publish_interval,
+        emission: config.emission(),
         checkpoint_interval: config.checkpoint_interval,
         max_future_skew: config.max_future_skew,
         start_from: config.start_from,
@@ -206,7 +212,11 @@ pub fn settings(config: &Config) -> Settings {
             size: config.aggregate_batch_size,
             timeout: config.aggregate_batch_timeout,
         },
-        ttl: config.aggregate_ttl,
+        envelope: Envelope {
+            ttl: config.aggregate_ttl,
+            cloud_events: config.aggregate_cloudevents.then(|| source(config).into()),
+            tombstones: config.aggregate_tombstones,
+        },
         dead_letters: config.dlq_topic.is_some(),
         // More workers than shards would have nothing to do.
         workers: u16::try_from(cores).unwrap_or(u16::MAX).min(config.shards.count()),

@@ -17,6 +17,7 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
         partitions: None,
         replicas: None,
         retention,
+        table: variable == "AGGREGATE_TOPIC" && config.aggregate_tombstones,
         keyless: matches!(variable, "KAFKA_TOPIC" | "DLQ_TOPIC"),
     };
     let mut wanted = vec![

@@ -199,6 +199,10 @@ fn retention(findings: &mut Findings, wanted: &Wanted, topic: &Topic, scale: Sca
                 let todo = "set its cleanup.policy to delete";
                 findings.fail(name, lack.to_string(), todo);
             }
+            Lack::NotCompacted => {
+                let todo = "set its cleanup.policy to compact, or AGGREGATE_TOMBSTONES to false";
+                findings.warn(name, lack.to_string(), todo);
+            }
             Lack::Retention(_) | Lack::Partitions(_) | Lack::Replicas(_) => {
                 findings.warn(name, lack.to_string(), "`topics --alter` changes that");
             }

@@ -38,6 +38,7 @@ pub fn adapted(config: &Config) -> Config {
     let mut adapted = config.clone();
     if shown_as(&mut adapted, "AGGREGATE_PUBLISH_INTERVAL", "1s") {
         adapted.publish_interval = Duration::from_secs(1);
+        adapted.aggregate_changed_interval = None; // nothing is finer
     }
     if shown_as(&mut adapted, "LOG_LEVEL", "WARN") {
         adapted.log_level = LogLevel::Warn;

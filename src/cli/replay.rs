@@ -64,8 +64,8 @@ fn play(
     };
     let budget = Budget::new(config.max_tokens, config.max_panes);
     let messages = messages(progress);
-    let (windows, interval) = (config.windows.clone(), config.publish_interval);
-    let mut player = Player::new(windows, budget, interval, messages, reject);
+    let (windows, emission) = (config.windows.clone(), config.emission());
+    let mut player = Player::new(windows, budget, emission, messages, reject);
     let played = play_all(Lines::new(input), &mut player, config.max_future_skew, progress);
     progress.finish_and_clear();
     let counts = *player.counts();

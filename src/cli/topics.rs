@@ -111,6 +111,7 @@ async fn make_up(admin: &mut Admin, wanted: &Wanted, topic: &Topic, args: &Topic
             }
             Lack::Partitions(_) | Lack::Retention(_) => Err(format!("{lack} (--alter raises it)")),
             Lack::Replicas(_) => Err(format!("{lack} (kafka-reassign-partitions adds them)")),
+            Lack::NotCompacted => Err(format!("{lack} (set its cleanup.policy to compact)")),
             Lack::Compacted => Err(format!("{lack} (set its cleanup.policy to delete)")),
         };
         agrees &= outcome.is_ok();

@@ -11,6 +11,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     let mut found = topics(config);
     found.extend(sasl(config));
     found.extend(checkpoint(config));
+    found.extend(emission(config));
     let tls = [
         ("KAFKA_TLS_CA", config.kafka_tls_ca.is_some(), config.kafka_tls),
         ("KAFKA_TLS_CERT", config.kafka_tls_cert.is_some(), config.kafka_tls),
@@ -87,6 +88,17 @@ fn checkpoint(config: &Config) -> Option<String> {
         format!(
             "CHECKPOINT_MAX_AGE: {age:?} is no more than CHECKPOINT_INTERVAL, {interval:?}, so it \
              would be unready between two flushes; accepted: a longer one"
+        )
+    })
+}
+
+fn emission(config: &Config) -> Option<String> {
+    let (finer, interval) = (config.aggregate_changed_interval?, config.publish_interval);
+    let divides = finer < interval && interval.as_secs().is_multiple_of(finer.as_secs());
+    (!divides).then(|| {
+        format!(
+            "AGGREGATE_CHANGED_INTERVAL: {finer:?} does not divide AGGREGATE_PUBLISH_INTERVAL, \
+             {interval:?}; accepted: a whole part of it, or off"
         )
     })
 }

@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 
 pub use layers::Origin;
 pub use settings::{Config, Kind, SETTINGS, Setting};
-pub use values::{Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
+pub use values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 
 use layers::Values;
+
+use crate::domain::emission::Emission;
 
 /// Names the TOML file where `--config` does not.
 pub const FILE_VARIABLE: &str = "AGGREGATOR_CONFIG";
@@ -87,6 +89,14 @@ impl Config {
     pub fn from_process(args: &ConfigArgs) -> Result<Self, ConfigError> {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
         Self::load(args, std::env::vars_os().map(|(name, value)| (text(name), text(value))))
+    }
+
+    /// When ticks come, and which of them are of all active tokens.
+    #[must_use]
+    pub fn emission(&self) -> Emission {
+        let every = if self.aggregate_emit == Emit::All { 1 } else { self.aggregate_full_every };
+        let interval = self.aggregate_changed_interval.unwrap_or(self.publish_interval);
+        Emission::changed(interval, self.publish_interval.saturating_mul(every))
     }
 
     /// Whether connections to Redis are encrypted.

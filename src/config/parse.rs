@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::duration;
-use super::values::{Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
+use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
 use crate::domain::token::Shards;
 use crate::domain::window::{Window, Windows};
@@ -82,6 +82,28 @@ pub(super) fn windows(text: &str) -> Option<Windows> {
 /// Whole seconds from 1 s to a day.
 pub(super) fn publish_interval(text: &str) -> Option<Duration> {
     between(text, Duration::from_secs(1), DAY).and_then(whole_seconds)
+}
+
+/// What a tick is of.
+pub(super) fn emit(text: &str) -> Option<Emit> {
+    match text {
+        "all" => Some(Emit::All),
+        "changed" => Some(Emit::Changed),
+        _ => None,
+    }
+}
+
+/// From 1 to 1,000.
+pub(super) fn full_every(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|ticks| (1..=1_000).contains(ticks))
+}
+
+/// As the publish interval, or none.
+pub(super) fn changed_interval(text: &str) -> Option<Option<Duration>> {
+    if matches!(text, "" | "off" | "0") {
+        return Some(None);
+    }
+    publish_interval(text).map(Some)
 }
 
 /// Up to a day.

@@ -9,7 +9,7 @@ use url::Url;
 use super::Shown;
 use super::layers::Values;
 use super::parse;
-use super::values::{Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
+use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanism, Secret};
 use crate::domain::position::StartFrom;
 use crate::domain::token::Shards;
 use crate::domain::window::Windows;
@@ -135,6 +135,21 @@ settings! {
     /// Puts the headers `ttl` and `expires-at` on each message.
     aggregate_ttl: Option<Duration> = "AGGREGATE_TTL", "off", Optional, parse::ttl,
         "a duration from 1ms, or off";
+    /// Whose messages ticks publish: of all active tokens, or of those that have changed.
+    aggregate_emit: Emit = "AGGREGATE_EMIT", "all", Needed, parse::emit,
+        "all or changed";
+    /// With `changed`, one tick of so many is of all active tokens.
+    aggregate_full_every: u32 = "AGGREGATE_FULL_EVERY", "10", Needed, parse::full_every,
+        "a whole number, 1 to 1000";
+    /// Between those ticks, tokens that changed are published at multiples of this.
+    aggregate_changed_interval: Option<Duration> = "AGGREGATE_CHANGED_INTERVAL", "off", Optional,
+        parse::changed_interval, "a duration in whole seconds that divides the interval, or off";
+    /// Adds the headers of a CloudEvent; its id is token@end, so repeats can be told.
+    aggregate_cloudevents: bool = "AGGREGATE_CLOUDEVENTS", "false", Needed, parse::boolean,
+        "true or false";
+    /// A tombstone follows each closing message; an output that is created is compacted.
+    aggregate_tombstones: bool = "AGGREGATE_TOMBSTONES", "false", Needed, parse::boolean,
+        "true or false";
     /// How long the output keeps them where the start or `topics` creates it.
     aggregate_retention: Duration = "AGGREGATE_RETENTION", "1h", Needed, parse::retention,
         "a duration from 1s";

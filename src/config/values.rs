@@ -54,6 +54,15 @@ impl FromStr for LogLevel {
     }
 }
 
+/// Of which tokens a tick publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// Of all active ones.
+    All,
+    /// Of those whose message would say something new.
+    Changed,
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

@@ -8,7 +8,7 @@ use super::time::Second;
 use super::token::TokenHash;
 
 /// The figures of one window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Figures {
     /// Counts and volumes.
     pub sums: Sums,

@@ -11,6 +11,7 @@ mod compact;
 pub mod cover;
 pub(crate) mod decimal;
 pub(crate) mod digits;
+pub mod emission;
 mod held;
 pub mod history;
 mod index;

@@ -7,7 +7,7 @@ use super::price::Price;
 use super::trade::{Side, Trade};
 
 /// Count and native volume of one side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Flow {
     /// Trades.
     pub count: u64,
@@ -16,7 +16,7 @@ pub struct Flow {
 }
 
 /// What is summed: both sides and the USD volume. Never negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sums {
     /// Sells.
     pub sell: Flow,

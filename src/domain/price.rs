@@ -15,7 +15,7 @@ pub const PRICE_DIGITS: u32 = 28;
 const MANTISSA_BITS: u32 = 96;
 
 /// `mantissa × 10^−scale`, without trailing zeros; the scale in the highest 8 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Price(u128);
 
 impl Price {

@@ -192,12 +192,29 @@ impl Shard {
     /// What a tick publishes: every active token, and once more, with zero counts, each one whose
     /// last trade has left the longest window since.
     pub fn due(&mut self, mut each: impl FnMut(&Aggregate<'_>)) {
+        self.each_due(|_, aggregate| {
+            each(aggregate);
+            None
+        });
+    }
+
+    /// As [`due`](Self::due), with the mark of what was said last of the token, if anything was;
+    /// `each` answers the mark of now.
+    pub fn due_marked(&mut self, mut each: impl FnMut(Option<u64>, &Aggregate<'_>) -> u64) {
+        self.each_due(|mark, aggregate| Some(each(mark, aggregate)));
+    }
+
+    fn each_due(&mut self, mut each: impl FnMut(Option<u64>, &Aggregate<'_>) -> Option<u64>) {
         let mut figures = Vec::with_capacity(self.windows.count());
         for slot in 0..self.tokens.slots() {
             self.prefetch_due(slot);
             let Some(token) = self.tokens.get(slot) else { continue };
             if token.closing || token.newest_until(self.end).is_some() {
-                self.tell(slot, token, &mut figures, &mut each);
+                let (before, mut mark) = (self.tokens.mark(slot), None);
+                self.tell(slot, token, &mut figures, &mut |of| mark = each(before, of));
+                if let Some(mark) = mark {
+                    self.tokens.set_mark(slot, mark);
+                }
             }
             self.closed(slot);
         }

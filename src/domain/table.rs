@@ -24,6 +24,8 @@ pub(crate) struct TokenTable {
     lost: Chunks<Running, CHUNK>,
     /// How many windows are shorter than the longest.
     shorter: usize,
+    /// A mark of what was said last, slot by slot, as far as any was set; 0: none.
+    marks: Chunks<u64, CHUNK>,
     free: Vec<u32>,
     index: Index,
 }
@@ -35,6 +37,7 @@ impl TokenTable {
             slots: Chunks::default(),
             lost: Chunks::default(),
             shorter: windows.shorter().count(),
+            marks: Chunks::default(),
             free: Vec::new(),
             index: Index::default(),
         }
@@ -78,6 +81,7 @@ impl TokenTable {
         for window in 0..self.shorter {
             self.put_lost(slot, window, Running::default());
         }
+        self.put_mark(slot, 0);
         Some(slot)
     }
 
@@ -116,9 +120,11 @@ impl TokenTable {
                 let lost = self.lost(from, window).copied().unwrap_or_default();
                 self.put_lost(to, window, lost);
             }
+            self.put_mark(to, self.mark(from).unwrap_or(0));
         }
         self.slots.truncate(held);
         self.lost.truncate(held * self.shorter);
+        self.marks.truncate(held);
         self.index.tighten();
     }
 
@@ -144,6 +150,19 @@ impl TokenTable {
     /// As [`lost`](Self::lost).
     pub(crate) fn lost_mut(&mut self, slot: u32, window: usize) -> Option<&mut Running> {
         self.lost.get_mut(index(slot) * self.shorter + window)
+    }
+
+    /// The mark of what was said last of a token; none where it has not been set.
+    pub(crate) fn mark(&self, slot: u32) -> Option<u64> {
+        self.marks.get(index(slot)).copied().filter(|mark| *mark != 0)
+    }
+
+    /// Sets a token's mark. One of 2⁶⁴ stands for none: it is said once more.
+    pub(crate) fn set_mark(&mut self, slot: u32, mark: u64) {
+        while self.marks.len() <= index(slot) {
+            self.marks.push(0, &mut Vec::new());
+        }
+        self.put_mark(slot, mark);
     }
 
     /// The windows that have lost a second when they end at `end`: does something for each of them.
@@ -202,6 +221,13 @@ impl TokenTable {
         }
     }
 
+    /// Where none was ever set there is none to change.
+    fn put_mark(&mut self, slot: u32, mark: u64) {
+        if let Some(place) = self.marks.get_mut(index(slot)) {
+            *place = mark;
+        }
+    }
+
     fn put_lost(&mut self, slot: u32, window: usize, lost: Running) {
         if let Some(place) = self.lost_mut(slot, window) {
             *place = lost;
@@ -219,6 +245,7 @@ impl TokenTable {
     pub(crate) fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Option<Token>>()
             + self.lost.capacity() * size_of::<Running>()
+            + self.marks.capacity() * size_of::<u64>()
             + self.index.bytes()
             + self.free.capacity() * size_of::<u32>()
     }

@@ -89,7 +89,7 @@ pub async fn alter(admin: &mut Admin, wanted: &Wanted, lack: &Lack) -> Result<()
     let said = match lack {
         Lack::Partitions(count) => add_partitions(admin, &wanted.name, *count).await?,
         Lack::Retention(_) => raise_retention(admin, wanted).await?,
-        Lack::Replicas(_) | Lack::Compacted => Ok(()),
+        Lack::Replicas(_) | Lack::Compacted | Lack::NotCompacted => Ok(()),
     };
     said.map_err(|(_, said)| KafkaError::Down(said))
 }
@@ -124,8 +124,8 @@ async fn create_one(
     replicas: i16,
     only_ask: bool,
 ) -> Result<Said, KafkaError> {
-    let settings =
-        [("cleanup.policy", "delete".to_owned()), ("retention.ms", wanted.retention_ms())];
+    let policy = wanted.cleanup_policy().to_owned();
+    let settings = [("cleanup.policy", policy), ("retention.ms", wanted.retention_ms())];
     let settings = settings.map(|(name, value)| {
         let value = Some(StrBytes::from_string(value));
         CreatableTopicConfig::default().with_name(name.into()).with_value(value)

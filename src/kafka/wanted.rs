@@ -22,6 +22,8 @@ pub struct Wanted {
     pub retention: Option<Duration>,
     /// Whether records without a key go there, which a compacted topic refuses.
     pub keyless: bool,
+    /// Whether it is a table: of each key the newest record is kept, until a tombstone.
+    pub table: bool,
 }
 
 /// What is less than wanted.
@@ -35,6 +37,8 @@ pub enum Lack {
     Retention(Option<Duration>),
     /// It is compacted, and records without a key go there.
     Compacted,
+    /// It is not compacted, and a table.
+    NotCompacted,
 }
 
 impl Wanted {
@@ -57,7 +61,15 @@ impl Wanted {
         if self.keyless && topic.is_compacted() {
             lacks.push(Lack::Compacted);
         }
+        if self.table && topic.settings.is_some() && !topic.is_compacted() {
+            lacks.push(Lack::NotCompacted);
+        }
         lacks
+    }
+
+    /// `cleanup.policy` as wanted.
+    pub(super) const fn cleanup_policy(&self) -> &'static str {
+        if self.table { "compact" } else { "delete" }
     }
 
     /// `retention.ms` as wanted.
@@ -115,6 +127,7 @@ impl fmt::Display for Lack {
             Self::Replicas(wanted) => write!(f, "too few copies: {wanted} wanted"),
             Self::Retention(None) => write!(f, "its records go, and should stay for ever"),
             Self::Retention(wanted) => write!(f, "its records go before {}", kept(*wanted)),
+            Self::NotCompacted => write!(f, "it is not compacted, and tombstones go there"),
             Self::Compacted => write!(f, "it is compacted, and refuses records without a key"),
         }
     }
@@ -143,6 +156,7 @@ mod tests {
             replicas: None,
             retention: Some(Duration::from_secs(3_600)),
             keyless: true,
+            table: false,
         }
     }
 
@@ -173,6 +187,16 @@ mod tests {
         assert_eq!(Wanted { keyless: false, ..wanted() }.lacks(&compact), []);
         let both = topic(&[("cleanup.policy", "compact,delete"), ("retention.ms", "1")]);
         assert_eq!(both.retention(), Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_table_is_compacted() {
+        let table = Wanted { keyless: false, table: true, ..wanted() };
+        assert_eq!(table.lacks(&topic(&[("cleanup.policy", "delete")])), [Lack::NotCompacted]);
+        for policy in ["compact", "compact,delete"] {
+            assert_eq!(table.lacks(&topic(&[("cleanup.policy", policy)])), [], "{policy}");
+        }
+        assert_eq!(table.lacks(&Topic::default()), [], "it is not told");
     }
 
     #[test]

@@ -144,7 +144,9 @@ metrics! {
     panes: IntGauge = "panes";
     /// Live panes that may be held, but for a reserve: MAX_PANES.
     panes_limit: IntGauge = "panes_limit";
-    /// Time between ticks: AGGREGATE_PUBLISH_INTERVAL.
+    /// Messages that ticks left out: they would have said the same as the token's last one.
+    messages_unchanged: IntCounter = "messages_unchanged_total";
+    /// AGGREGATE_PUBLISH_INTERVAL: time between ticks, but for those of what has changed.
     publish_interval_seconds: Gauge = "publish_interval_seconds";
     /// When an aggregate was last acknowledged, in seconds since the epoch.
     last_publish_timestamp_seconds: Gauge = "last_publish_timestamp_seconds";

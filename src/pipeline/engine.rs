@@ -192,11 +192,26 @@ impl Engine {
     /// What the tick of this second publishes of the shard at a place below
     /// [`count`](Self::count).
     pub fn due(&mut self, at: usize, tick: Second, each: impl FnMut(&Aggregate<'_>)) {
-        if let Some(Some(held)) = self.held.get_mut(at)
-            && (held.ticks[0]..=held.ticks[1]).contains(&tick)
-        {
+        if let Some(held) = self.ticking(at, tick) {
             held.shard.due(each);
         }
+    }
+
+    /// As [`due`](Self::due), with marks: see [`Shard::due_marked`].
+    pub fn due_marked(
+        &mut self,
+        at: usize,
+        tick: Second,
+        each: impl FnMut(Option<u64>, &Aggregate<'_>) -> u64,
+    ) {
+        if let Some(held) = self.ticking(at, tick) {
+            held.shard.due_marked(each);
+        }
+    }
+
+    fn ticking(&mut self, at: usize, tick: Second) -> Option<&mut Held> {
+        let held = self.held.get_mut(at)?.as_mut();
+        held.filter(|held| (held.ticks[0]..=held.ticks[1]).contains(&tick))
     }
 
     /// As [`due`](Self::due), of the tokens that are active at the windows' end; takes nothing from

@@ -46,7 +46,7 @@ impl<C: Checkpoint> Worker<C> {
         let Some(at) = self.engine.place(id) else { return };
         // Not before: what had expired by then is missing from windows that end before.
         self.latest = self.latest.max(latest.start());
-        let earliest = self.latest.next_multiple(self.publish_interval);
+        let earliest = self.latest.next_multiple(self.emission.interval());
         self.next_tick = self.next_tick.max(earliest);
         let published = published.unwrap_or_else(|| claimed.second());
         let earlier = published.max(claimed.second());

@@ -157,7 +157,7 @@ impl Mailbox {
         backoff: &mut Backoff,
     ) {
         let partition = Partition(i32::try_from(lane).unwrap_or(i32::MAX));
-        let messages = Arc::clone(&batch.messages);
+        let messages = batch.to_send();
         let began = shared.clock.now();
         shared.status.asks(Component::Publishing, partition.0, began);
         match produce(producer, Target::Aggregates, partition, messages).await {

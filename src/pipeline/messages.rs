@@ -1,9 +1,10 @@
 //! From a token's aggregate to the message that goes out.
 
+use std::hash::BuildHasher;
 use std::sync::{Arc, RwLockReadGuard};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use hashbrown::DefaultHashBuilder;
 
 use super::names::SharedNames;
 use super::outgoing::{Cause, Outgoing};
@@ -12,6 +13,7 @@ use crate::domain::name::Names;
 use crate::domain::time::WallMs;
 use crate::ports::Message;
 use crate::wire::aggregate::{self, Form, TokenNames};
+use crate::wire::envelope::Envelope;
 
 /// How messages are made.
 #[derive(Clone, Debug)]
@@ -20,8 +22,10 @@ pub struct Messages {
     pub form: Form,
     /// Symbols and names.
     pub names: Arc<SharedNames>,
-    /// `AGGREGATE_TTL`, shown in headers.
-    pub ttl: Option<Duration>,
+    /// What stands around them.
+    pub envelope: Envelope,
+    /// Makes marks.
+    pub marks: DefaultHashBuilder,
 }
 
 /// Memory that messages share: some ten of them.
@@ -33,8 +37,9 @@ const CHUNK: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Making<'a> {
     form: &'a Form,
+    marks: &'a DefaultHashBuilder,
     names: RwLockReadGuard<'a, Names>,
-    ttl: Option<Duration>,
+    envelope: &'a Envelope,
     cause: Cause,
     now: WallMs,
     text: Vec<u8>,
@@ -45,16 +50,25 @@ impl Messages {
     /// Begins to make messages, generated at `now` for `cause`.
     #[must_use]
     pub fn begin(&self, cause: Cause, now: WallMs) -> Making<'_> {
-        let Self { form, names, ttl } = self;
+        let Self { form, names, envelope, marks } = self;
         let (text, chunk) = (Vec::new(), BytesMut::new());
-        Making { form, names: names.read(), ttl: *ttl, cause, now, text, chunk }
+        Making { form, marks, names: names.read(), envelope, cause, now, text, chunk }
     }
 }
 
 impl Making<'_> {
+    /// What two messages of a token have in common that say the same, besides their times; any
+    /// others differ in it but by a chance of 2⁻⁶⁴, until the next tick of all tokens.
+    #[must_use]
+    pub fn mark(&self, aggregate: &Aggregate<'_>) -> u64 {
+        let known = self.names.get(aggregate.token);
+        let names = known.map(|known| (&known.symbol, &known.name));
+        self.marks.hash_one((aggregate.windows, names))
+    }
+
     /// The message of an aggregate.
     pub fn make(&mut self, aggregate: &Aggregate<'_>) -> Outgoing {
-        let Self { form, names, ttl, cause, now, text, chunk } = self;
+        let Self { form, names, envelope, cause, now, text, chunk, .. } = self;
         let known = names.get(aggregate.token);
         let names = known.map(|known| TokenNames { symbol: &known.symbol, name: &known.name });
         text.clear();
@@ -69,8 +83,9 @@ impl Making<'_> {
             chunk.split().freeze()
         };
         let key = aggregate::key(&value, aggregate.token);
-        let headers = aggregate::headers(key.clone(), *ttl, *now);
+        let headers = envelope.headers(key.clone(), aggregate.end, *now);
+        let tombstone = envelope.tombstones && aggregate.is_closing();
         let message = Message { key: Some(key), value: Some(value), headers, timestamp: *now };
-        Outgoing { hash: aggregate.hash, cause: *cause, message }
+        Outgoing { hash: aggregate.hash, cause: *cause, message, tombstone }
     }
 }

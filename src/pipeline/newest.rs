@@ -74,6 +74,11 @@ impl<T: OfToken> Newest<T> {
         Some(thing)
     }
 
+    /// Takes the first, if it is a wanted one.
+    pub(super) fn pop_front_if(&mut self, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        self.queue.front().is_some_and(wanted).then(|| self.pop_front())?
+    }
+
     fn number(&mut self, number: u64, hash: TokenHash) {
         let Self { queue, first, number_by_hash } = self;
         let rehash = |number: &u64| {

@@ -141,9 +141,15 @@ impl Outbox {
         match lane.queue.len() {
             0 => Next::Idle,
             waiting if waiting < size && filling && now < due => Next::Wait(due),
-            waiting => {
-                let first = (0..waiting.min(size)).map_while(|_| lane.queue.pop_front());
-                let batch = Batch::new(first);
+            _ => {
+                let mut room = size;
+                let batch = Batch::new(std::iter::from_fn(|| {
+                    // The first one goes, whatever follows it.
+                    let fits = |one: &Outgoing| room == size || one.count() <= room;
+                    let one = lane.queue.pop_front_if(fits)?;
+                    room = room.saturating_sub(one.count());
+                    Some(one)
+                }));
                 lane.since = now;
                 lane.alone = lane.alone.saturating_sub(1);
                 Next::Send(batch)
@@ -264,7 +270,7 @@ mod tests {
             timestamp: WallMs(tick * 1_000),
         };
         let cause = Cause { tick: Some(Second(tick)), order: None };
-        Outgoing { hash: TokenHash::of(token), cause, message }
+        Outgoing { hash: TokenHash::of(token), cause, message, tombstone: false }
     }
 
     fn ordered(token: &str, number: u64) -> Outgoing {

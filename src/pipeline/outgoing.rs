@@ -17,6 +17,15 @@ pub struct Outgoing {
     pub cause: Cause,
     /// What to send. Its key is the token's address.
     pub message: Message,
+    /// Whether a tombstone follows it.
+    pub tombstone: bool,
+}
+
+impl Outgoing {
+    /// How many messages are sent.
+    pub(super) const fn count(&self) -> usize {
+        1 + self.tombstone as usize
+    }
 }
 
 impl OfToken for Outgoing {
@@ -32,36 +41,62 @@ impl OfToken for Outgoing {
 /// Messages that are sent together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// What to send.
+    /// What to send, without tombstones.
     pub messages: Arc<[Message]>,
-    /// Hash of the token and cause of each.
-    marks: Vec<(TokenHash, Cause)>,
+    marks: Vec<Mark>,
+}
+
+/// What is known of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    hash: TokenHash,
+    cause: Cause,
+    tombstone: bool,
 }
 
 impl Batch {
     pub(super) fn new(outgoing: impl Iterator<Item = Outgoing>) -> Self {
-        let apart = |Outgoing { hash, cause, message }| ((hash, cause), message);
+        let apart = |Outgoing { hash, cause, message, tombstone }| {
+            (Mark { hash, cause, tombstone }, message)
+        };
         let (marks, messages): (Vec<_>, Vec<_>) = outgoing.map(apart).unzip();
         Self { messages: messages.into(), marks }
     }
 
     /// Hash of the token and message of each.
     pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message)> {
-        self.marks.iter().map(|(hash, _)| *hash).zip(self.messages.iter())
+        self.marks.iter().map(|mark| mark.hash).zip(self.messages.iter())
+    }
+
+    /// What to send: the messages, each tombstone right behind its token's.
+    pub(super) fn to_send(&self) -> Arc<[Message]> {
+        if self.marks.iter().all(|mark| !mark.tombstone) {
+            return Arc::clone(&self.messages);
+        }
+        let mut all = Vec::with_capacity(2 * self.messages.len());
+        for (mark, message) in self.marks.iter().zip(self.messages.iter()) {
+            all.push(message.clone());
+            if mark.tombstone {
+                let (value, headers) = (None, Vec::new());
+                all.push(Message { value, headers, ..message.clone() });
+            }
+        }
+        all.into()
     }
 
     /// What it was made of.
     pub(super) fn outgoing(&self) -> impl DoubleEndedIterator<Item = Outgoing> {
-        let whole = |(&(hash, cause), message): (&(TokenHash, Cause), &Message)| Outgoing {
+        let whole = |(&Mark { hash, cause, tombstone }, message): (&Mark, &Message)| Outgoing {
             hash,
             cause,
             message: message.clone(),
+            tombstone,
         };
         self.marks.iter().zip(self.messages.iter()).map(whole)
     }
 
     pub(super) fn causes(&self) -> impl Iterator<Item = Cause> {
-        self.marks.iter().map(|(_, cause)| *cause)
+        self.marks.iter().map(|mark| mark.cause)
     }
 }
 

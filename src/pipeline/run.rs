@@ -18,11 +18,13 @@ use super::recover::Recovery;
 use super::tasks::Tasks;
 use super::worker::Halted;
 use crate::domain::budget::Budget;
+use crate::domain::emission::Emission;
 use crate::domain::position::StartFrom;
 use crate::domain::window::Windows;
 use crate::ports::group::Seat;
 use crate::ports::{Checkpoint, CheckpointError, Producer, TradeLog, View};
 use crate::status::Phase;
+use crate::wire::envelope::Envelope;
 
 /// What the pipeline is told.
 #[derive(Clone, Debug)]
@@ -31,8 +33,8 @@ pub struct Settings {
     pub topic: String,
     /// The windows.
     pub windows: Windows,
-    /// Time between ticks.
-    pub publish_interval: Duration,
+    /// When ticks come.
+    pub emission: Emission,
     /// Time between flushes.
     pub checkpoint_interval: Duration,
     /// How far ahead of its record a trade may be.
@@ -41,8 +43,8 @@ pub struct Settings {
     pub start_from: StartFrom,
     /// How aggregates are batched.
     pub batching: Batching,
-    /// `AGGREGATE_TTL`.
-    pub ttl: Option<Duration>,
+    /// What stands around messages.
+    pub envelope: Envelope,
     /// Whether rejected trades go to a topic.
     pub dead_letters: bool,
     /// How many workers the shards are spread over.

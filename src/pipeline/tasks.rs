@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::DefaultHashBuilder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -154,7 +155,7 @@ impl Crew<'_> {
     }
 
     fn worker<C: Checkpoint>(&self, me: u16, engine: Engine, checkpoint: Arc<C>) -> Worker<C> {
-        let Settings { windows, checkpoint_interval, ttl, publish_interval, .. } = self.settings;
+        let Settings { windows, checkpoint_interval, envelope, emission, .. } = self.settings;
         Worker {
             engine,
             flusher: Flusher::new(
@@ -168,7 +169,8 @@ impl Crew<'_> {
             messages: Messages {
                 form: Form::new(windows),
                 names: Arc::clone(self.names),
-                ttl: *ttl,
+                envelope: envelope.clone(),
+                marks: DefaultHashBuilder::default(),
             },
             mailbox: Arc::clone(&self.mailbox),
             dead_letters: self.dead_letters.clone(),
@@ -176,7 +178,7 @@ impl Crew<'_> {
             router: Arc::clone(&self.router),
             custody: Arc::clone(self.custody),
             latest: self.shared.clock.now(),
-            publish_interval: *publish_interval,
+            emission: *emission,
             next_tick: WallMs(i64::MAX),
             waiting: None,
             last_tick: Second(i64::MIN),

@@ -10,8 +10,10 @@ use std::time::Duration;
 use tracing::field::Empty;
 use tracing::{Span, debug, info_span, warn};
 
+use super::messages::Making;
 use super::outgoing::{Cause, Outgoing};
 use super::worker::Worker;
+use crate::domain::aggregate::Aggregate;
 use crate::domain::time::{Second, WallMs};
 use crate::metrics::Metrics;
 use crate::ports::Checkpoint;
@@ -50,7 +52,8 @@ impl<C: Checkpoint> Worker<C> {
     /// Begins the tick that is due, the last multiple that is not after `now`, if this process may
     /// publish. If it may not for a moment, the tick waits for it.
     pub(super) fn begin_tick(&mut self, now: WallMs) {
-        let tick = now.last_multiple(self.publish_interval);
+        let interval = self.emission.interval();
+        let tick = now.last_multiple(interval);
         let caught_up = self.custody.is_ready() || Bug::PublishedTooEarly.on();
         let membership = self.custody.membership();
         let waiting = self.waiting.filter(|(of, _)| *of == tick);
@@ -64,10 +67,9 @@ impl<C: Checkpoint> Worker<C> {
             return;
         }
         self.waiting = None;
-        let missed =
-            tick.since(self.next_tick).as_millis() / self.publish_interval.as_millis().max(1);
+        let missed = tick.since(self.next_tick).as_millis() / interval.as_millis().max(1);
         let missed = u64::try_from(missed).unwrap_or(u64::MAX);
-        self.next_tick = tick.plus(self.publish_interval);
+        self.next_tick = tick.plus(interval);
         if missed > 0 {
             self.counts_ticks(|metrics| metrics.ticks_skipped.inc_by(missed));
             warn!(
@@ -130,15 +132,29 @@ impl<C: Checkpoint> Worker<C> {
         let lanes = self.mailbox.lanes();
         let mut making = self.messages.begin(Cause { tick: Some(*second), order: None }, now);
         let end = self.engine.count().min(*shard + STEP_SHARDS);
+        let (whole, mut unchanged) = (self.emission.is_whole(*second), 0);
         while outgoing.len() < STEP_MESSAGES && *shard < end {
-            self.engine.due(*shard, *second, |aggregate| {
-                if aggregate.is_closing() && Bug::ClosingForgotten.on() {
-                    return;
+            let mut say = |making: &mut Making<'_>, aggregate: &Aggregate<'_>| {
+                if !(aggregate.is_closing() && Bug::ClosingForgotten.on()) {
+                    outgoing.push((aggregate.hash.partition(lanes), making.make(aggregate)));
                 }
-                outgoing.push((aggregate.hash.partition(lanes), making.make(aggregate)));
-            });
+            };
+            if self.emission.is_always_whole() {
+                self.engine.due(*shard, *second, |aggregate| say(&mut making, aggregate));
+            } else {
+                self.engine.due_marked(*shard, *second, |before, aggregate| {
+                    let mark = making.mark(aggregate);
+                    if whole || before != Some(mark) {
+                        say(&mut making, aggregate);
+                    } else {
+                        unchanged += 1;
+                    }
+                    mark
+                });
+            }
             *shard += 1;
         }
+        self.shared.metrics.messages_unchanged.inc_by(unchanged);
         tick.messages += outgoing.len();
         self.mailbox.push(outgoing.drain(..), now);
     }

@@ -36,6 +36,7 @@ use super::reader::{Event, Release};
 use super::route::{Batch, Router};
 use super::shared::CLOCK_WAIT;
 use super::tick::Tick;
+use crate::domain::emission::Emission;
 use crate::domain::reject::Reason;
 use crate::domain::time::{Second, WallMs};
 use crate::ports::{Checkpoint, Message, Wanted};
@@ -79,8 +80,8 @@ pub struct Worker<C> {
     pub custody: Arc<Custody>,
     /// The latest that the clock has ever shown, before this start too.
     pub latest: WallMs,
-    /// Time between ticks.
-    pub publish_interval: Duration,
+    /// When ticks come.
+    pub emission: Emission,
     /// When the next tick is due.
     pub next_tick: WallMs,
     /// One that is due and waits for the permission to publish, and in which membership it came.
@@ -123,7 +124,7 @@ impl<C: Checkpoint> Worker<C> {
     /// # Errors
     /// The clock was set back too far.
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<(), Halted> {
-        self.next_tick = self.look().next_multiple(self.publish_interval);
+        self.next_tick = self.look().next_multiple(self.emission.interval());
         // Bounded by who asks: one order and a few queries are under way at a time.
         let mut asked = VecDeque::new();
         loop {

@@ -1,9 +1,13 @@
 //! What one tick publishes, collected from all shards and handed out in the order of the tokens:
 //! shards keep theirs in an order of their own. The memory is used again from tick to tick.
 
+use std::hash::BuildHasher;
 use std::ops::Range;
 
+use hashbrown::DefaultHashBuilder;
+
 use crate::domain::aggregate::{Aggregate, Figures};
+use crate::domain::emission::Emission;
 use crate::domain::time::Second;
 use crate::domain::token::TokenHash;
 use crate::pipeline::engine::Engine;
@@ -15,6 +19,7 @@ pub struct Due {
     rows: Vec<Row>,
     tokens: String,
     figures: Vec<Figures>,
+    marks: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
@@ -26,12 +31,22 @@ struct Row {
 
 impl Due {
     /// Takes what the tick of this second publishes of every shard, in place of what was here.
-    pub fn collect(&mut self, engine: &mut Engine, tick: Second) {
+    pub fn collect(&mut self, engine: &mut Engine, tick: Second, emission: &Emission) {
         self.rows.clear();
         self.tokens.clear();
         self.figures.clear();
         for shard in 0..engine.count() {
-            engine.due(shard, tick, |aggregate| self.push(aggregate));
+            if emission.is_always_whole() {
+                engine.due(shard, tick, |aggregate| self.push(aggregate));
+                continue;
+            }
+            engine.due_marked(shard, tick, |before, aggregate| {
+                let mark = self.marks.hash_one(aggregate.windows);
+                if emission.is_whole(tick) || before != Some(mark) {
+                    self.push(aggregate);
+                }
+                mark
+            });
         }
         let Self { rows, tokens, .. } = self;
         rows.sort_unstable_by_key(|row| tokens.get(row.token.clone()));

@@ -12,12 +12,12 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::ReplayError;
 use super::due::Due;
 use super::lines::Line;
 use crate::domain::budget::Budget;
+use crate::domain::emission::Emission;
 use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::reject::Reason;
 use crate::domain::shard::{Outcome, Shard};
@@ -67,7 +67,7 @@ pub struct Player<M, R> {
     engine: Engine,
     budget: Arc<Budget>,
     form: Form,
-    interval: i64,
+    emission: Emission,
     /// The tick that fires next; `None` before the first trade.
     next_tick: Option<Second>,
     counts: Counts,
@@ -78,11 +78,11 @@ pub struct Player<M, R> {
 }
 
 impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> {
-    /// A player that has met nothing yet. `interval` is the time between ticks, whole seconds.
+    /// A player that has met nothing yet.
     pub fn new(
         windows: Windows,
         budget: Budget,
-        interval: Duration,
+        emission: Emission,
         messages: M,
         reject: R,
     ) -> Self {
@@ -97,7 +97,7 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
             engine,
             budget,
             form: Form::new(&windows),
-            interval: i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1),
+            emission,
             next_tick: None,
             counts: Counts::default(),
             messages,
@@ -189,8 +189,8 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
                 Some(tick) if second <= tick => return Ok(()),
                 // Nobody has anything to say until this trade: no tick in between would either.
                 _ if self.budget.tokens() == 0 => {
-                    let tick = first_multiple(self.interval, second);
-                    self.engine.advance(tick.plus(-self.interval));
+                    let tick = first_multiple(self.interval(), second);
+                    self.engine.advance(tick.plus(-self.interval()));
                     self.next_tick = Some(tick);
                 }
                 Some(tick) => self.tick(tick)?,
@@ -202,7 +202,7 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
     fn tick(&mut self, tick: Second) -> Result<(), ReplayError> {
         self.engine.advance(tick);
         self.engine.clear_changes(); // nobody writes a checkpoint of them
-        self.due.collect(&mut self.engine, tick);
+        self.due.collect(&mut self.engine, tick, &self.emission);
         let generated_at = WallMs(tick.0.saturating_mul(1_000));
         for aggregate in self.due.iter() {
             self.message.clear();
@@ -214,8 +214,13 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
         }
         // Whoever reads along sees each tick as it fires, and one who left ends the replay soon.
         self.messages.flush().map_err(ReplayError::Messages)?;
-        self.next_tick = Some(tick.plus(self.interval));
+        self.next_tick = Some(tick.plus(self.interval()));
         Ok(())
+    }
+
+    /// Whole seconds between ticks.
+    fn interval(&self) -> i64 {
+        i64::try_from(self.emission.interval().as_secs()).unwrap_or(i64::MAX).max(1)
     }
 
     fn rejected(&mut self, rejected: &Rejected<'_>) -> Result<(), ReplayError> {

@@ -1,10 +1,9 @@
-//! The message of one token: JSON that is the same bytes for the same figures, and its headers.
+//! The message of one token: JSON that is the same bytes for the same figures, and its key.
 //! Decides nothing: figures come in, text goes out. Written piece by piece, without `core::fmt`,
 //! which costs twice as much: a tick writes as many messages as there are active tokens.
 
 use std::io::Write;
 use std::ops::Range;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,12 +12,11 @@ use crate::domain::amount::Amount;
 use crate::domain::price::Price;
 use crate::domain::time::WallMs;
 use crate::domain::window::{Window, Windows};
-use crate::ports::Header;
 
 use super::time::Rfc3339;
 
 /// The format's version, in every message and its headers.
-const VERSION: &str = "1.0";
+pub(super) const VERSION: &str = "1.0";
 
 /// What every message begins with.
 const BEGIN: &[u8] = br#"{"token":""#;
@@ -97,22 +95,6 @@ pub fn key(message: &Bytes, token: &str) -> Bytes {
     } else {
         Bytes::copy_from_slice(token.as_bytes())
     }
-}
-
-/// The message's headers; `ttl` is how long a reader may use it.
-#[must_use]
-pub fn headers(token: Bytes, ttl: Option<Duration>, generated_at: WallMs) -> Vec<Header> {
-    let mut headers = vec![
-        ("content-type".into(), Bytes::from_static(b"application/json")),
-        ("version".into(), Bytes::from_static(VERSION.as_bytes())),
-        ("token".into(), token),
-    ];
-    if let Some(ttl) = ttl {
-        let expires_at = generated_at.plus(ttl).0;
-        headers.push(("ttl".into(), ttl.as_millis().to_string().into()));
-        headers.push(("expires-at".into(), expires_at.to_string().into()));
-    }
-    headers
 }
 
 /// What follows a window's name.

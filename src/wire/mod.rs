@@ -6,6 +6,7 @@ pub mod checkpoint;
 mod checkpoint_pane;
 mod cursor;
 pub mod dead_letter;
+pub mod envelope;
 pub mod time;
 pub mod token_info;
 pub mod trade;

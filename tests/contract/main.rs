@@ -17,6 +17,7 @@ mod http;
 mod life;
 mod program;
 mod stage;
+mod table;
 mod tokens;
 
 use std::sync::{Arc, OnceLock};
@@ -64,6 +65,11 @@ const LIFE: &[Row] = &[
     ("METRICS_PORT=0: it listens on one port, and says on which", life::any_port),
 ];
 
+const OUTPUT: &[Row] = &[
+    ("AGGREGATE_TOMBSTONES: a new consumer loads the active tokens as a table", table::compacted),
+    ("AGGREGATE_CLOUDEVENTS: each message is an event, its id is token@end", table::events),
+];
+
 const PROGRAM: &[Row] = &[
     ("(nothing) and `run`: logs to stderr alone, in LOG_FORMAT", program::logs),
     ("`run`: 75 where another instance takes over", program::fenced),
@@ -90,7 +96,7 @@ fn main() {
         };
         Trial::test(*promise, proof)
     };
-    let trials = [HTTP, LIFE, PROGRAM].concat().iter().map(trial).collect();
+    let trials = [HTTP, LIFE, OUTPUT, PROGRAM].concat().iter().map(trial).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Servers end here: nothing is dropped on exit.
     drop(stage);

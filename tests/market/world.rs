@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
+use aggregator_service::domain::emission::Emission;
 use aggregator_service::domain::name::TokenName;
 use aggregator_service::domain::position::{Partition, StartFrom};
 use aggregator_service::domain::time::WallMs;
@@ -24,6 +25,7 @@ use aggregator_service::pipeline::{Pipeline, Settings, Shared};
 use aggregator_service::ports::group::Seat;
 use aggregator_service::ports::{Clock, Record, Wanted};
 use aggregator_service::status::{Phase, Status};
+use aggregator_service::wire::envelope::Envelope;
 use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -151,12 +153,12 @@ impl World {
             settings: Settings {
                 topic: "trade-info".to_owned(),
                 windows: self.windows.clone(),
-                publish_interval: Duration::from_secs(interval),
+                emission: Emission::all(Duration::from_secs(interval)),
                 checkpoint_interval: Duration::from_millis(250),
                 max_future_skew: Duration::from_secs(300),
                 start_from: StartFrom::Window,
                 batching: Batching { size: 50, timeout: Duration::from_millis(100) },
-                ttl: None,
+                envelope: Envelope::default(),
                 dead_letters: false,
                 workers: 2,
                 shutdown_timeout: Duration::from_secs(30),

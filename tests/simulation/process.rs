@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_service::domain::budget::Budget;
+use aggregator_service::domain::emission::Emission;
 use aggregator_service::domain::position::StartFrom;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::local::{LocalView, sole};
@@ -14,6 +15,7 @@ use aggregator_service::pipeline::{Ended, Pipeline, Settings, Shared};
 use aggregator_service::ports::Clock;
 use aggregator_service::ports::group::Seat;
 use aggregator_service::status::{Phase, Status};
+use aggregator_service::wire::envelope::Envelope;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -148,12 +150,12 @@ fn settings(world: &World) -> Settings {
     Settings {
         topic: "trade-info".to_owned(),
         windows: Windows::new(SPANS.map(window).to_vec()).unwrap(),
-        publish_interval: Duration::from_secs(TICK.unsigned_abs()),
+        emission: Emission::all(Duration::from_secs(TICK.unsigned_abs())),
         checkpoint_interval: Duration::from_millis(250),
         max_future_skew: world.max_future_skew,
         start_from: StartFrom::Window,
         batching: Batching { size: BATCH, timeout: Duration::from_millis(100) },
-        ttl: None,
+        envelope: Envelope::default(),
         dead_letters: true,
         workers: 2,
         shutdown_timeout: Duration::from_secs(30),

@@ -1,7 +1,5 @@
 //! Messages and dead letters, to the byte.
 
-use std::time::Duration;
-
 use aggregator_service::domain::aggregate::{Aggregate, Figures};
 use aggregator_service::domain::pane::{Flow, Sums};
 use aggregator_service::domain::position::{Offset, Partition};
@@ -11,7 +9,7 @@ use aggregator_service::domain::time::{Second, WallMs};
 use aggregator_service::domain::token::TokenHash;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::ports::{Header, Record};
-use aggregator_service::wire::aggregate::{Form, TokenNames, headers, key};
+use aggregator_service::wire::aggregate::{Form, TokenNames, key};
 use aggregator_service::wire::dead_letter::DeadLetter;
 use bytes::Bytes;
 
@@ -104,15 +102,6 @@ fn a_key_is_the_token_and_a_part_of_its_message_where_it_stands_there_as_it_is()
 fn shown(headers: &[Header]) -> Vec<String> {
     let line = |(name, value): &Header| format!("{name}: {}", value.escape_ascii());
     headers.iter().map(line).collect()
-}
-
-#[test]
-fn a_message_has_an_expiry_only_where_one_is_configured() {
-    let always = ["content-type: application/json", "version: 1.0", "token: So1"];
-    assert_eq!(shown(&headers("So1".into(), None, GENERATED_AT)), always);
-    let ttl = Some(Duration::from_secs(90));
-    let expiry = ["ttl: 90000", "expires-at: 1736332305999"];
-    assert_eq!(shown(&headers("So1".into(), ttl, GENERATED_AT)), [&always[..], &expiry].concat());
 }
 
 fn record() -> Record {

@@ -17,7 +17,9 @@ use aggregator_service::pipeline::outbox::{Batching, Next, Outbox};
 use aggregator_service::pipeline::outgoing::{Cause, Outgoing};
 use aggregator_service::ports::Message;
 use aggregator_service::wire::aggregate::{Form, TokenNames};
+use aggregator_service::wire::envelope::Envelope;
 use divan::{Bencher, black_box, counter::ItemsCount};
+use hashbrown::DefaultHashBuilder;
 
 /// Messages in a batch, and tokens of the outbox.
 const BATCH: usize = 50;
@@ -81,7 +83,12 @@ fn batch(bencher: Bencher, kinds: u64) {
 
 fn messages() -> Messages {
     let names = Arc::new(SharedNames::new(0));
-    Messages { form: Form::new(&windows()), names, ttl: None }
+    Messages {
+        form: Form::new(&windows()),
+        names,
+        envelope: Envelope::default(),
+        marks: DefaultHashBuilder::default(),
+    }
 }
 
 fn made(messages: &Messages, tokens: &[(String, Vec<Figures>)]) -> Vec<Outgoing> {

@@ -50,6 +50,52 @@ pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Re
             size(world, program, &name, (tokens, seconds, ticks), report);
         }
     }
+    changed(world, program, args, report);
+}
+
+/// Ticks of what changed, each second, some of them of all: whether one is missed.
+fn changed(world: &World, program: &Program, args: &Args, report: &mut Report) {
+    let name = "changed-100k";
+    if !args.wants(name) {
+        return;
+    }
+    eprintln!("{name}");
+    let topic = trades(name);
+    // Long windows: a trade changes its token when it comes, and not again while this lasts.
+    let more = [
+        ("AGGREGATE_EMIT", "changed"),
+        ("AGGREGATE_PUBLISH_INTERVAL", "1s"),
+        ("TIME_WINDOWS", "1hour,2hour"),
+    ];
+    let backlog = Backlog { tokens: CHANGED_TOKENS, ..Backlog::usual(CHANGED_TOKENS * 2) };
+    backlog.fill(&world.kafka, &topic);
+    let service = world.service(program, name, &more);
+    service.ready();
+    until_counted(&service, backlog.trades);
+    let read = || {
+        let read = figures(&service).unwrap();
+        ["ticks_total", "ticks_skipped_total", "messages_published_total", UNCHANGED]
+            .map(|name| read[name])
+    };
+    let (before, began, busy) = (read(), Histogram::of(&service, TICK), cpu(&service.pid));
+    let lasts = Duration::from_secs(args.seconds.max(10));
+    Stream::of(CHANGED_TOKENS).pour(&world.kafka, &topic, CHANGED_RATE, || {
+        std::thread::sleep(lasts);
+    });
+    let busy = (cpu(&service.pid) - busy).as_secs_f64() / lasts.as_secs_f64();
+    let acknowledged = Histogram::of(&service, TICK).since(&began);
+    let [ticks, skipped, messages, unchanged] = std::array::from_fn(|at| read()[at] - before[at]);
+    drop(service);
+    world.forget();
+    world.delete(&topic);
+    report.table("Ticks of what changed, 1 s apart, each tenth of all tokens:", &CHANGED_COLUMNS);
+    let mut row = vec![name.to_owned(), format!("{ticks:.0}"), format!("{skipped:.0}")];
+    row.extend([messages, unchanged].map(|count| format!("{:.0}", count / ticks)));
+    row.extend([format!("{:.0}", busy * 100.0)]);
+    row.extend(
+        [acknowledged.mean_ms(), acknowledged.quantile_ms(0.99)].map(|ms| format!("{ms:.0}")),
+    );
+    report.row(row);
 }
 
 fn size(
@@ -134,6 +180,21 @@ fn until(interval: Duration, behind: Duration) {
     let wait_ms = (behind_ms - now().timestamp_millis()).rem_euclid(interval_ms);
     std::thread::sleep(Duration::from_millis(wait_ms.try_into().unwrap()));
 }
+
+/// Active tokens where few change, and how many do in a second: a trade each.
+const CHANGED_TOKENS: usize = 100_000;
+const CHANGED_RATE: f64 = 5_000.0;
+const UNCHANGED: &str = "messages_unchanged_total";
+const CHANGED_COLUMNS: [&str; 8] = [
+    "cell",
+    "ticks",
+    "skipped",
+    "messages a tick",
+    "left out a tick",
+    "% of a core",
+    "tick → acknowledged: mean ms",
+    "p99",
+];
 
 /// Before a tick, so that all of it is counted.
 const MARGIN: Duration = Duration::from_millis(50);

@@ -43,6 +43,7 @@ pub fn wanted(name: &str, partitions: i32) -> Wanted {
         replicas: None,
         retention: None,
         keyless: true,
+        table: false,
     }
 }
 
