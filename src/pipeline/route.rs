@@ -26,11 +26,11 @@
 //! | any number | | 0.35 | 2.9 |
 //!
 //! A second and a third help; beyond `(1 − r) / r`, which the third is, a member spends more on
-//! reading than on its own trades. What no number passes is a core's reading: 4 million trades/s in arrays, 2.3 alone, times
-//! the cores of the smallest member, as partitions spread over them; and the brokers' network,
-//! which carries the topic once for each. A second core gives more than a second member, until a
-//! host has no more. All of that lies far above what all chains trade together. That sixteen
-//! members over 1,024 partitions publish exactly, the simulation shows.
+//! reading than on its own trades. What no number passes is a core's reading: 4 million trades/s in
+//! arrays, 2.3 alone, times the cores of the smallest member, as partitions spread over them; and
+//! the brokers' network, which carries the topic once for each. A second core gives more than a
+//! second member, until a host has no more. All of that lies far above what all chains trade
+//! together. That sixteen members over 1,024 partitions publish exactly, the simulation shows.
 //!
 //! # What would take over
 //!
