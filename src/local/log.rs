@@ -1,7 +1,7 @@
 //! A log in memory: partitions of records, the oldest of which go when there are too many.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -21,13 +21,14 @@ const FETCH_WAIT: Duration = Duration::from_millis(500);
 pub struct LocalLog {
     partitions: Mutex<Vec<LocalPartition>>,
     keep: usize,
-    appended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct LocalPartition {
     first: i64,
     records: VecDeque<Record>,
+    /// Told whenever something is appended, and when the log is made anew.
+    changed: Arc<Notify>,
 }
 
 impl LocalLog {
@@ -35,7 +36,7 @@ impl LocalLog {
     #[must_use]
     pub fn new(partitions: usize, keep: usize) -> Self {
         let partitions = (0..partitions).map(|_| LocalPartition::default()).collect();
-        Self { partitions: Mutex::new(partitions), keep, appended: Notify::new() }
+        Self { partitions: Mutex::new(partitions), keep }
     }
 
     /// Appends a record (its offset is set here); answers its offset. A partition that does not
@@ -56,8 +57,7 @@ impl LocalLog {
             log.records.pop_front();
             log.first += 1;
         }
-        drop(partitions);
-        self.appended.notify_waiters();
+        log.changed.notify_waiters();
         offset
     }
 
@@ -74,9 +74,10 @@ impl LocalLog {
     /// The topic is deleted and made again: its partitions are empty and begin at `first`.
     pub fn remake(&self, first: Offset) {
         for log in self.lock().iter_mut() {
-            *log = LocalPartition { first: first.0, records: VecDeque::new() };
+            log.first = first.0;
+            log.records.clear();
+            log.changed.notify_waiters();
         }
-        self.appended.notify_waiters();
     }
 
     fn read(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
@@ -98,6 +99,11 @@ impl LocalLog {
         let records: Records = records.collect();
         let next = records.last().map_or(from, |record| record.offset().next());
         Ok(Fetched { records, unreadable: Vec::new(), next, end })
+    }
+
+    fn changed(&self, partition: Partition) -> Arc<Notify> {
+        let at = usize::try_from(partition.0).unwrap_or(usize::MAX);
+        self.lock().get(at).map(|log| Arc::clone(&log.changed)).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<LocalPartition>> {
@@ -132,13 +138,14 @@ impl TradeLog for LocalLog {
     }
 
     async fn fetch(&self, partition: Partition, from: Offset) -> Result<Fetched, LogError> {
-        let appended = self.appended.notified();
+        let changed = self.changed(partition);
+        let changed = changed.notified();
         let fetched = self.read(partition, from)?;
         if fetched.next > from {
             return Ok(fetched);
         }
         // Whether it was appended to or the time is up: what stands there now is the answer.
-        drop(tokio::time::timeout(FETCH_WAIT, appended).await);
+        drop(tokio::time::timeout(FETCH_WAIT, changed).await);
         self.read(partition, from)
     }
 }

@@ -2,11 +2,15 @@
 //! for longer than the session lasts and wake when others have what was theirs, while calls fail,
 //! come late and arrive twice. Then peace, then the judge, who besides all else lets no two members
 //! say different things of a tick.
+//!
+//! And one that is wide: the routing is one seam, so nothing but time is against sixteen members,
+//! each of which reads a thousand partitions.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use aggregator_service::domain::token::Shards;
 use aggregator_service::local::LocalGroup;
 use aggregator_service::pipeline::Ended;
 use aggregator_service::ports::Clock;
@@ -32,9 +36,26 @@ const FOLLOWED: Duration = Duration::from_secs(12);
 /// Members at a time at most.
 const MEMBERS: usize = 4;
 
+/// Of the wide life: trades under faults, members, partitions, and tokens that trade all the time.
+const WIDE_TRADING_MS: u32 = 12_000;
+const WIDE_MEMBERS: usize = 16;
+const WIDE_PARTITIONS: i32 = 1_024;
+const WIDE_TOKENS: u32 = 200;
+
+/// Records come in by so many.
+const WIDE_MARKETS: u64 = 3;
+
+/// By then all that hung have woken, and every write that was delayed has landed.
+const UNTIL_CALM: Duration = Duration::from_secs(12);
+
 /// Lives a seed.
 pub(crate) fn live(seed: u64) -> Lived {
     runtime().block_on(Group::new(seed).life())
+}
+
+/// Lives a seed with many members and partitions.
+pub(crate) fn live_wide(seed: u64) -> Lived {
+    runtime().block_on(Group::wide(seed).wide_life())
 }
 
 struct Group {
@@ -55,11 +76,57 @@ impl Group {
         let mut rng = StdRng::seed_from_u64(seed);
         let shards = shards(&mut rng);
         let plan = Plan { seed, shards, trading_ms: TRADING_MS, faults: Vec::new() };
+        Self::of(World::new(&plan), rng, seed)
+    }
+
+    fn wide(seed: u64) -> Self {
+        let (shards, faults) = (Shards::DEFAULT, Vec::new());
+        let plan = Plan { seed, shards, trading_ms: WIDE_TRADING_MS, faults };
+        let world = World::wide(&plan, WIDE_PARTITIONS, WIDE_TOKENS);
+        Self::of(world, StdRng::seed_from_u64(seed), seed)
+    }
+
+    fn of(mut world: World, rng: StdRng, seed: u64) -> Self {
+        world.grouped = true;
         // In every third life nobody follows, in every other third one or two.
         let replicas = u16::try_from(seed % 3).unwrap();
-        let (mut world, group) = (World::new(&plan), LocalGroup::with_standbys(shards, replicas));
-        world.grouped = true;
+        let group = LocalGroup::with_standbys(world.shards, replicas);
         Self { world: Arc::new(world), group, rng, seed, members: Vec::new() }
+    }
+
+    /// All but one are there at the begin, the last one comes later; one is killed, one hangs.
+    async fn wide_life(mut self) -> Lived {
+        let market = |part| Arc::clone(&self.world).trade(WIDE_TRADING_MS, self.seed + part);
+        let markets: Vec<_> = (0..WIDE_MARKETS).map(|part| tokio::spawn(market(part))).collect();
+        (1..WIDE_MEMBERS).for_each(|_| self.join());
+        self.are_even().await;
+        self.join();
+        self.are_even().await;
+        let one = self.rng.random_range(0..self.members.len());
+        self.members[one].process.gate.kill();
+        self.clear_away();
+        self.join();
+        let one = self.rng.random_range(0..self.members.len());
+        self.hang(one);
+        for market in markets {
+            market.await.unwrap();
+        }
+        self.are_even().await;
+        self.end_in_peace().await
+    }
+
+    /// Waits until each has its share of the shards.
+    async fn are_even(&self) {
+        let share =
+            i64::from(self.world.shards.count()) / i64::try_from(self.members.len()).unwrap();
+        let has_share = |member: &Member| (share..=share + 1).contains(&member.process.shards());
+        for _ in 0..600 {
+            if self.members.iter().all(has_share) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no even shares after a minute");
     }
 
     async fn life(mut self) -> Lived {
@@ -169,8 +236,7 @@ impl Group {
         for member in &self.members {
             member.process.gate.kill_at(None);
         }
-        // By then all have woken, every session is over, and every write that was delayed landed.
-        tokio::time::sleep(Duration::from_secs(12)).await;
+        tokio::time::sleep(UNTIL_CALM).await;
         self.clear_away();
         tokio::time::sleep(SESSION).await;
         if self.members.is_empty() {

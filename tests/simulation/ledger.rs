@@ -49,7 +49,7 @@ pub(crate) struct Told {
     /// What was lost to a shard when it was claimed anew.
     before: BTreeMap<u16, Lost>,
     resets: Vec<Reset>,
-    known: Vec<i32>,
+    known: BTreeSet<i32>,
     /// Shards whose changelog it wrote anew: what had expired is not in there.
     rewrote: BTreeSet<u16>,
     /// What the clock showed when it was gone.
@@ -131,11 +131,8 @@ impl Ledger {
         let told = &mut self.0[process];
         let first_time = told.ranges.is_none();
         for PartitionRange { partition: Partition(partition), first: Offset(first), .. } in ranges {
-            if !told.known.contains(partition) {
-                told.known.push(*partition);
-                if !first_time && *first > 0 {
-                    told.resets.push(Reset { partition: *partition, asked: 0, first: *first });
-                }
+            if told.known.insert(*partition) && !first_time && *first > 0 {
+                told.resets.push(Reset { partition: *partition, asked: 0, first: *first });
             }
         }
         told.ranges.get_or_insert_with(|| {

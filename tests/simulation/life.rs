@@ -12,7 +12,7 @@ use crate::audit;
 use crate::judge::{self, Healed, Lived};
 use crate::plan::{Plan, What};
 use crate::process::Process;
-use crate::world::{MARKER, PARTITIONS, World};
+use crate::world::{MARKER, World};
 
 /// Twice as long as a clock is waited for that was set back.
 const CLOCK_WAIT: Duration = Duration::from_secs(120);
@@ -184,7 +184,7 @@ impl Life {
         tokio::time::sleep(Duration::from_secs(14)).await;
         let mut last = self.processes.pop().unwrap();
         assert_eq!(last.ready(&world), Ok(()), "in peace it is ready again");
-        for partition in 0..=PARTITIONS {
+        for partition in 0..world.partitions.load(SeqCst) {
             let lost = world.ledger().lost_count(last.number, partition);
             assert_eq!(last.offsets_lost(partition), lost, "lost offsets of partition {partition}");
         }
@@ -215,7 +215,7 @@ impl Life {
 
 /// What the world looks like to a successor.
 pub(crate) fn after_death(world: &World, process: &Process) {
-    for partition in 0..=PARTITIONS {
+    for partition in 0..world.partitions.load(SeqCst) {
         let lost = world.ledger().lost_count(process.number, partition);
         let said = process.offsets_lost(partition);
         assert!(said <= lost, "{said} lost offsets of partition {partition}, not {lost}");

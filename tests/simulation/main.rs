@@ -84,6 +84,15 @@ fn every_group_ends_with_the_oracles_figures() {
     }
 }
 
+/// Each reads all partitions, and counts the trades of its own shards.
+#[test]
+fn sixteen_members_over_a_thousand_partitions_publish_exactly() {
+    let seed = std::env::var("SIMULATION_SEED").ok().map(|text| text.parse::<u64>().unwrap());
+    let seed = seed.unwrap_or_else(|| rand::random::<u32>().into());
+    println!("seed {seed}");
+    println!("{}", group::live_wide(seed));
+}
+
 #[test]
 fn a_seed_replays_to_the_very_same_messages() {
     for seed in 11..17 {

@@ -119,7 +119,10 @@ impl World {
         // Some trade all the time, some for a few seconds only.
         let token = match rng.random_range(0..4) {
             0 => format!("brief-{}", now / 4_000),
-            _ => format!("token-{}", rng.random_range(0..12_u8).min(rng.random_range(0..12))),
+            _ => {
+                let mut one = || rng.random_range(0..self.tokens);
+                format!("token-{}", one().min(one()))
+            }
         };
         Told {
             token,

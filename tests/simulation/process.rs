@@ -89,6 +89,11 @@ impl Process {
         self.status.phase() == Phase::Running
     }
 
+    /// Shards that it publishes.
+    pub(crate) fn shards(&self) -> i64 {
+        self.metrics.shards.with_label_values(&["open"]).get()
+    }
+
     /// Ticks of its workers so far.
     pub(crate) fn ticks(&self) -> u64 {
         self.metrics.ticks.get()

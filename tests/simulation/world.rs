@@ -29,6 +29,9 @@ pub(crate) const BATCH: usize = 4;
 /// Partitions of the input at the begin.
 pub(crate) const PARTITIONS: i32 = 3;
 
+/// Tokens that trade all the time.
+const TOKENS: u32 = 12;
+
 /// Where they begin; no life is long enough for one that is made anew to come there.
 pub(crate) const BASE: i64 = 10_000;
 
@@ -61,6 +64,8 @@ pub(crate) struct World {
     /// How far ahead of its record a trade may be.
     pub(crate) max_future_skew: Duration,
     pub(crate) shards: Shards,
+    /// That trade all the time.
+    pub(crate) tokens: u32,
     /// Input partitions now.
     pub(crate) partitions: AtomicI32,
     /// Steps of the first process.
@@ -87,7 +92,12 @@ impl Clock for World {
 
 impl World {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let log = LocalLog::new(3, usize::MAX);
+        Self::wide(plan, PARTITIONS, TOKENS)
+    }
+
+    /// One of so many partitions and of so many tokens that trade all the time.
+    pub(crate) fn wide(plan: &Plan, partitions: i32, tokens: u32) -> Self {
+        let log = LocalLog::new(partitions.try_into().unwrap(), usize::MAX);
         log.remake(Offset(BASE));
         Self {
             log,
@@ -99,7 +109,8 @@ impl World {
             grouped: false,
             max_future_skew: Duration::from_secs(if plan.sets_back() { 300 } else { 8 }),
             shards: plan.shards,
-            partitions: AtomicI32::new(PARTITIONS),
+            partitions: AtomicI32::new(partitions),
+            tokens,
             first_steps: AtomicU64::new(0),
             ledger: Mutex::default(),
             writers: Mutex::default(),
