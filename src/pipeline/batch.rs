@@ -1,5 +1,21 @@
 //! What one worker absorbs of one fetch: where its trades' tokens stand in the records, and all
 //! else that counts of them. The list goes back to its pool with the batch.
+//!
+//! # Past one process' reading
+//!
+//! An internal topic with a partition a shard would take over (`route` says from where). A first
+//! stage reads each source partition once, in one member, routes by shard instead of by worker, and
+//! produces what is a [`Batch`] here: source partition, `from` and `next`, the shard's trades in
+//! between with their places. A shard without trades gets the range alone, once a second. What no
+//! shard can take the first stage rejects itself. A shard's owner reads the shard's partition, and
+//! nothing else.
+//!
+//! Behind the seam nothing changes: a shard takes a range that begins where it stands, skips what
+//! it has, and needs nothing of what another one has; so a range that two writers produced (one
+//! of them a zombie) counts once, and which of them came first does not matter: what stands in it
+//! follows from the log alone. A trade is then read once, written once, and read once more: about
+//! 0.65 µs instead of 0.25 in each member, and a hop later. That is less from three members on, and
+//! is needed from where a core's reading ends.
 
 use std::sync::Arc;
 

@@ -31,21 +31,7 @@
 //! the brokers' network, which carries the topic once for each. A second core gives more than a
 //! second member, until a host has no more. All of that lies far above what all chains trade
 //! together. That sixteen members over 1,024 partitions publish exactly, the simulation shows.
-//!
-//! # What would take over
-//!
-//! An internal topic with a partition a shard. A first stage reads each source partition once, in
-//! one member, routes by shard instead of by worker, and produces what is a [`Batch`] here: source
-//! partition, `from` and `next`, the shard's trades in between with their places. A shard without
-//! trades gets the range alone, once a second. What no shard can take the first stage rejects
-//! itself. A shard's owner reads the shard's partition, and nothing else.
-//!
-//! Behind the seam nothing changes: a shard takes a range that begins where it stands, skips what
-//! it has, and needs nothing of what another one has; so a range that two writers produced (one
-//! of them a zombie) counts once, and which of them came first does not matter: what stands in it
-//! follows from the log alone. A trade is then read once, written once, and read once more: about
-//! 0.65 µs instead of `n` times 0.25, and a hop later. That is less from three members on, and is
-//! needed from where a core's reading ends.
+//! What would take over from there is told with the [`Batch`].
 
 use std::ops::Range;
 use std::sync::Arc;

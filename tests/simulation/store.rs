@@ -1,6 +1,6 @@
 //! The checkpoint of a simulated process: the one in process, behind its gate, in small pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,13 +29,15 @@ pub(crate) struct SimCheckpoint {
     inner: Arc<LocalCheckpoint>,
     /// What is being loaded, or looked at.
     pages: Mutex<BTreeMap<ShardId, Vec<Bytes>>>,
+    /// What was claimed, is in the store, and has not been begun from it.
+    claimed: Mutex<BTreeSet<ShardId>>,
 }
 
 impl SimCheckpoint {
     pub(crate) fn new(gate: Arc<Gate>) -> Self {
         let owner = u64::try_from(gate.process).unwrap() + 1;
         let inner = LocalCheckpoint::new(Arc::clone(&gate.world.store), owner);
-        Self { gate, inner: Arc::new(inner), pages: Mutex::default() }
+        Self { gate, inner: Arc::new(inner), pages: Mutex::default(), claimed: Mutex::default() }
     }
 
     /// The way there, and whether the store does what it is asked.
@@ -73,6 +75,7 @@ impl SimCheckpoint {
     /// A shard that was claimed goes on from this entry.
     fn begins_at(&self, shard: ShardId, last: Option<&Bytes>) {
         let Some(last) = last else { return };
+        self.claimed.lock().unwrap().remove(&shard);
         let (world, entry) = (&self.gate.world, decode(last, |_| ()).unwrap());
         world.ledger().loaded(self.gate.process, shard.0, &entry, world.writer(last));
     }
@@ -81,7 +84,7 @@ impl SimCheckpoint {
     fn apply_later(&self, flushes: &[Flush], number: u64) {
         let delay = Duration::from_millis(50 + self.gate.below(6_000));
         let (gate, inner) = (Arc::clone(&self.gate), Arc::clone(&self.inner));
-        let late = Self { gate, inner, pages: Mutex::default() };
+        let late = Self { gate, inner, pages: Mutex::default(), claimed: Mutex::default() };
         let flushes = flushes.to_vec();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -107,6 +110,9 @@ impl Checkpoint for SimCheckpoint {
             return Err(failed(shard));
         }
         self.gate.world.ledger().claimed(self.gate.process, shard.0, now);
+        if claimed > 0 {
+            self.claimed.lock().unwrap().insert(shard);
+        }
         Ok(claimed)
     }
 
@@ -146,8 +152,12 @@ impl Checkpoint for SimCheckpoint {
         }
         let newest = self.inner.newest(shards).await?;
         self.gate.pass().await;
-        // Asked of one alone is for a shard that goes on from memory.
-        if let ([shard], [newest]) = (shards, &newest[..]) {
+        // Asked of one alone that was claimed, and not of all, is for a shard that goes on from
+        // memory.
+        let alone = self.gate.world.shards.count() > 1;
+        if let (true, [shard], [newest]) = (alone, shards, &newest[..])
+            && self.claimed.lock().unwrap().contains(shard)
+        {
             self.begins_at(*shard, newest.as_ref());
         }
         Ok(newest)
