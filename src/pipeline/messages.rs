@@ -98,12 +98,16 @@ impl Making<'_> {
             chunk.extend_from_slice(text);
             chunk.split().freeze()
         };
-        let json = all.slice(begin..end);
-        let key = aggregate::key(&json, aggregate.token);
+        let (value, view) = if writer.is_none() {
+            (all, None)
+        } else {
+            let json = all.slice(begin..end);
+            (if is_json { all } else { all.slice(end..) }, Some(Box::new(json)))
+        };
+        let key = aggregate::key(view.as_deref().unwrap_or(&value), aggregate.token);
         let headers = envelope.headers(key.clone(), aggregate.end, *now);
         let tombstone = envelope.tombstones && aggregate.is_closing();
-        let value = if is_json { all } else { all.slice(end..) };
         let message = Message { key: Some(key), value: Some(value), headers, timestamp: *now };
-        Outgoing { hash: aggregate.hash, cause: *cause, message, view: json, tombstone }
+        Outgoing { hash: aggregate.hash, cause: *cause, message, view, tombstone }
     }
 }

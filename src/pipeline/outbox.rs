@@ -258,7 +258,6 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
 
     use super::*;
     use crate::domain::token::TokenHash;
@@ -272,8 +271,7 @@ mod tests {
             timestamp: WallMs(tick * 1_000),
         };
         let cause = Cause { tick: Some(Second(tick)), order: None };
-        let (hash, view) = (TokenHash::of(token), Bytes::new());
-        Outgoing { hash, cause, message, view, tombstone: false }
+        Outgoing { hash: TokenHash::of(token), cause, message, view: None, tombstone: false }
     }
 
     fn ordered(token: &str, number: u64) -> Outgoing {

@@ -19,8 +19,8 @@ pub struct Outgoing {
     pub cause: Cause,
     /// What to send. Its key is the token's address.
     pub message: Message,
-    /// What the view says: the message as JSON.
-    pub view: Bytes,
+    /// What the view says, where that is not the message's value: the same as JSON.
+    pub view: Option<Box<Bytes>>,
     /// Whether a tombstone follows it.
     pub tombstone: bool,
 }
@@ -55,7 +55,7 @@ pub struct Batch {
 struct Mark {
     hash: TokenHash,
     cause: Cause,
-    view: Bytes,
+    view: Option<Box<Bytes>>,
     tombstone: bool,
 }
 
@@ -69,9 +69,11 @@ impl Batch {
     }
 
     /// Hash of the token, message, and what the view says of each.
-    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message, &Bytes)> {
+    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message, Option<&Bytes>)> {
         let both = self.marks.iter().zip(self.messages.iter());
-        both.map(|(mark, message)| (mark.hash, message, &mark.view))
+        both.map(|(mark, message)| {
+            (mark.hash, message, mark.view.as_deref().or(message.value.as_ref()))
+        })
     }
 
     /// What to send: the messages, each tombstone right behind its token's.

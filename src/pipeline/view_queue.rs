@@ -58,7 +58,7 @@ impl ViewQueue {
     /// Adds messages that the brokers have acknowledged.
     pub fn put(&self, batch: &Batch) {
         let entries = batch.iter().filter_map(|(hash, message, view)| {
-            Some(Entry { hash, token: message.key.clone()?, message: view.clone() })
+            Some(Entry { hash, token: message.key.clone()?, message: view?.clone() })
         });
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
