@@ -56,7 +56,7 @@ fn a_checkpoint_of_a_newer_version_refuses_the_start_in_one_clear_line() {
     let newer = format!("has format {}, newer than {VERSION}", VERSION + 1);
     refused(&stage.start(), &format!("the checkpoint of shard 3 {newer}"));
     rewrite(&redis, &log, version(-1));
-    let meta = "aggregator:{aggregator-service:newer-trades:4}:meta";
+    let meta = "aggregator:{newer-trades:newer-trades:4}:meta";
     redis.command(&format!("HSET {meta} fmt 99"));
     refused(&stage.start(), "the checkpoint of shard 4 has format 99, newer than 1");
     redis.command(&format!("HSET {meta} fmt 1"));
@@ -76,7 +76,7 @@ fn another_number_of_shards_is_refused_until_the_checkpoint_is_deleted() {
     let keys = redis.command("DBSIZE");
     let rival = stage.start();
     assert_eq!(rival.exit_code(PATIENCE), 64);
-    let pattern = "aggregator:{aggregator-service:spread-trades:*";
+    let pattern = "aggregator:{spread-trades:spread-trades:*";
     assert_eq!(
         last_line(&rival),
         format!(
@@ -137,5 +137,5 @@ fn seal(entry: &mut [u8]) {
 }
 
 fn log(topic: &str, shard: u16) -> String {
-    format!("aggregator:{{aggregator-service:{topic}:{shard}}}:log")
+    format!("aggregator:{{{topic}:{topic}:{shard}}}:log")
 }

@@ -73,6 +73,8 @@ impl Stage {
             ("REDIS_ADDR", self.redis.clone()),
             ("SHARDS", self.shards.to_owned()),
             ("KAFKA_TOPIC", self.trades.name.clone()),
+            // All tests share a broker: a crash in one must not keep another's group waiting.
+            ("KAFKA_CONSUMER_GROUP", self.trades.name.clone()),
             ("AGGREGATE_TOPIC", self.notes.aggregates.name.clone()),
             ("DLQ_TOPIC", self.letters.name.clone()),
             ("TIME_WINDOWS", names.join(",")),

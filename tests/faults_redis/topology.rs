@@ -54,5 +54,5 @@ fn some_flushes(service: &Service) {
 }
 
 fn key(topic: &str, shard: u16, part: &str) -> String {
-    format!("aggregator:{{aggregator-service:{topic}:{shard}}}:{part}")
+    format!("aggregator:{{{topic}:{topic}:{shard}}}:{part}")
 }
