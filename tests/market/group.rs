@@ -224,7 +224,10 @@ async fn the_members_are_shown_with_their_shards_and_counted() {
     let pair = Pair::start().await;
     for (of, (world, at)) in pair.members.iter().enumerate() {
         let (_, group) = get(*at, "/members").await;
-        assert_eq!(group["shards"], json!({ "joining": 0, "open": 32, "leaving": 0 }));
+        assert_eq!(
+            group["shards"],
+            json!({ "joining": 0, "open": 32, "leaving": 0, "standby": 0 })
+        );
         let here: Vec<_> =
             group["members"].as_array().unwrap().iter().map(|one| &one["here"]).collect();
         assert_eq!(here, [of == 0, of == 1]);
