@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_is_what_remains_of_the_hashs_upper_half() {
+    fn a_shard_is_what_remains_of_the_upper_half_of_a_hash() {
         for count in (0..=u16::MAX).filter(|count| Shards::new(*count).is_some()) {
             let shards = Shards::new(count).unwrap();
             for token in ["21", "foobar", "abc", ""] {

@@ -51,7 +51,7 @@ fn check(variables: &[(String, String)]) -> (bool, String) {
 }
 
 #[test]
-fn an_incompatible_schema_refuses_the_start_with_the_registrys_own_reason() {
+fn an_incompatible_schema_refuses_the_start_with_the_reason_of_the_registry() {
     let (registry, redis) = (Registry::shared(), RedisServer::start());
     for (format, (schema, reason)) in FORMATS.into_iter().zip(FOREIGN) {
         let name = format!("refused-{}", format.name());
