@@ -42,16 +42,22 @@ pub struct Absorbed {
 impl Engine {
     /// Applies a batch to the shards that it covers and that stand at its begin, or beyond; its
     /// positions count as passed. A shard that is behind has not been offered what lies before: it
-    /// is read for anew, and left as it is. What becomes of trades of shards that are followed,
-    /// their owners count.
+    /// is read for anew, and left as it is; so is one that is this process' by now and was followed
+    /// when the batch was made, whose rejected trades nobody told. What becomes of trades of shards
+    /// that are followed, their owners count.
     pub fn absorb(&mut self, batch: &Batch) -> &Absorbed {
         // Used again: its lists are as long as a batch.
         let mut absorbed = std::mem::take(&mut self.absorbed);
         absorbed.clear();
         let mut last = None;
-        let Batch { partition, from, next, ref cover, .. } = *batch;
-        let is_behind = |held: &Held| held.shard.next_offset(partition) < from;
-        let any_behind = self.held.iter().flatten().any(is_behind);
+        let Batch { partition, from, next, ref cover, ref silent, .. } = *batch;
+        let untold = |shard| silent.as_ref().is_some_and(|silent| silent.contains(shard));
+        let misses = |held: &Held, shard: ShardId| {
+            held.shard.next_offset(partition) < from || !held.followed && untold(shard)
+        };
+        let mut here = self.shard_ids().zip(&self.held);
+        let any_misses =
+            here.any(|(shard, held)| held.as_ref().is_some_and(|held| misses(held, shard)));
         let any_followed = self.follows_any();
         let many = self.shards().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
         let (ahead, mut slots) = (if many { INDEX_AHEAD } else { 0 }, Slots::default());
@@ -61,13 +67,11 @@ impl Engine {
             }
             let Some(at) = step.checked_sub(ahead) else { continue };
             let Some((position, written, trade)) = batch.trade(at) else { continue };
-            if any_behind
-                && self.held_mut(self.all.of(trade.hash)).is_some_and(|held| is_behind(held))
-            {
+            let shard = self.all.of(trade.hash);
+            if any_misses && self.held_mut(shard).is_some_and(|held| misses(held, shard)) {
                 continue;
             }
             let outcome = self.absorb_one(position, &trade);
-            let shard = self.all.of(trade.hash);
             if any_followed && self.held_mut(shard).is_some_and(|held| held.followed) {
                 if matches!(outcome, Outcome::Refused(_)) && !absorbed.spoiled.contains(&shard) {
                     absorbed.spoiled.push(shard);
@@ -87,7 +91,7 @@ impl Engine {
             }
         }
         for shard in cover.shards() {
-            if let Some(held) = self.held_mut(shard).filter(|held| !is_behind(held)) {
+            if let Some(held) = self.held_mut(shard).filter(|held| !misses(held, shard)) {
                 held.shard.pass(partition, next);
             }
         }

@@ -44,6 +44,8 @@ pub struct Batch {
     pub next: Offset,
     /// The shards whose trades it has.
     pub cover: Cover,
+    /// Those of them of which nothing that was rejected is said: followed here when it was made.
+    pub(super) silent: Option<Cover>,
     pub(super) records: Arc<Records>,
     pub(super) list: Pooled<List>,
 }

@@ -163,6 +163,7 @@ impl Router {
             from,
             next,
             cover: cover.clone(),
+            silent: None,
             records: Arc::clone(records),
             list: self.lists.take(records.end()),
         };
@@ -236,6 +237,9 @@ impl Routing<'_> {
     pub fn silent_of(mut self, shards: &Cover) -> Self {
         self.answers &= !shards.answers_for(self.partition);
         self.routed.silent = shards.shards().next().map(|_| shards.clone());
+        for batch in &mut self.routed.batches {
+            batch.silent.clone_from(&self.routed.silent);
+        }
         self
     }
 
