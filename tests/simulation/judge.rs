@@ -19,7 +19,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::audit::{Places, lost_to_all};
+use crate::audit::{Place, Places, lost_to_all};
 use crate::ledger::{Lost, holds, key};
 use crate::oracle::{self, Told};
 use crate::world::{LONGEST, SPANS, TICK, World};
@@ -108,7 +108,15 @@ pub(crate) fn judge(world: &World, last: usize, healed: &Healed) -> Lived {
     }
     let letters = dead_letters(world);
     let lost_to_all = lost_to_all(world, last);
-    let unsent = market.bad.difference(&letters).find(|bad| !lost_to_all(bad.0, bad.1));
+    // What each shard's checkpoint passed was audited with it.
+    let older = |bad: &Place| {
+        let answering = || world.shards.answering_for(Partition(bad.0)).0;
+        let owner = market.owners.get(bad).copied().unwrap_or_else(answering);
+        let older = |process| world.ledger().began_behind(process, owner, (bad.0, bad.1));
+        healed.grouped && (0..processes).any(older)
+    };
+    let mut unsent = market.bad.difference(&letters);
+    let unsent = unsent.find(|bad| !lost_to_all(bad.0, bad.1) && !older(bad));
     assert!(unsent.is_none(), "{unsent:?} has no dead letter");
     let wrong = letters.difference(&market.bad).next();
     assert!(wrong.is_none(), "a dead letter of {wrong:?}, which is no bad trade");

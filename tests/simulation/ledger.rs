@@ -44,6 +44,10 @@ pub(crate) struct Told {
     pub(crate) ranges: Option<BTreeMap<i32, (i64, i64)>>,
     /// Where the longest window begins.
     begin: BTreeMap<i32, i64>,
+    /// Where each shard began by that, in its last stay: older things are no matter of its owners.
+    began: BTreeMap<u16, BTreeMap<i32, i64>>,
+    /// Shards that have come together, and whether it was asked for them where the window begins.
+    coming: (BTreeSet<u16>, bool),
     claimed_at: BTreeMap<u16, WallMs>,
     loaded: BTreeMap<u16, Base>,
     /// What was lost to a shard when it was claimed anew.
@@ -102,8 +106,15 @@ impl Ledger {
             let lost = self.lost(process, shard);
             self.0[process].before.insert(shard, lost);
         }
-        self.0[process].loaded.insert(shard, Base::Nothing);
-        self.0[process].claimed_at.insert(shard, at);
+        let told = &mut self.0[process];
+        told.loaded.insert(shard, Base::Nothing);
+        told.claimed_at.insert(shard, at);
+        told.began.remove(&shard);
+        let (coming, asked) = &mut told.coming;
+        if std::mem::take(asked) {
+            coming.clear();
+        }
+        coming.insert(shard);
     }
 
     /// When a process last claimed a shard.
@@ -119,7 +130,10 @@ impl Ledger {
             Some(before) if writer == process => before.clone(),
             _ => self.lost(writer, shard),
         };
+        let began = self.0[writer].began.get(&shard).cloned();
         let told = &mut self.0[process];
+        told.coming.0.remove(&shard);
+        told.began.extend(began.map(|began| (shard, began)));
         let now = told.claimed_at[&shard];
         let ahead = last.latest > now.plus(CLOCK_WAIT).second_after();
         let base =
@@ -148,6 +162,18 @@ impl Ledger {
         if anew {
             *begin = at;
         }
+        let Told { began, coming: (coming, asked), .. } = &mut self.0[process];
+        *asked = true;
+        for shard in coming.iter() {
+            began.entry(*shard).or_default().insert(partition, at);
+        }
+    }
+
+    /// Whether a shard began behind this offset without a checkpoint, here or with an earlier owner.
+    pub(crate) fn began_behind(&self, process: usize, shard: u16, place: (i32, i64)) -> bool {
+        let (partition, offset) = place;
+        let began = self.0[process].began.get(&shard).and_then(|began| began.get(&partition));
+        began.is_some_and(|began| key(partition, offset) < key(partition, *began))
     }
 
     pub(crate) fn out_of_range(&mut self, process: usize, partition: i32, asked: i64, first: i64) {
