@@ -135,9 +135,11 @@ impl LocalGroup {
         while held.changed().await.is_ok() {
             let mut state = self.lock();
             let same = |seated: &&mut Seated| seated.served.held.same_channel(&held);
-            let Some(seated) = state.members.get_mut(&id).filter(same) else { return };
-            let let_go = seated.leaving.is_disjoint(&held.borrow_and_update());
-            if let_go && !std::mem::take(&mut seated.leaving).is_empty() && seated.present {
+            if state.members.get_mut(&id).filter(same).is_none() {
+                return;
+            }
+            held.mark_unchanged();
+            if state.has_let_go() {
                 state.rebalance(self.shards, self.replicas);
             }
         }
@@ -149,7 +151,26 @@ impl LocalGroup {
 }
 
 impl State {
+    /// Agrees anew, and again at once where somebody never held what it has to let go.
     fn rebalance(&mut self, shards: Shards, replicas: u16) {
+        self.agree(shards, replicas);
+        while self.has_let_go() {
+            self.agree(shards, replicas);
+        }
+    }
+
+    /// Whether a member holds nothing any more of what it claimed and was not given.
+    fn has_let_go(&mut self) -> bool {
+        let mut any = false;
+        for seated in self.members.values_mut().filter(|seated| seated.present) {
+            if seated.leaving.is_disjoint(&seated.served.held.borrow()) {
+                any |= !std::mem::take(&mut seated.leaving).is_empty();
+            }
+        }
+        any
+    }
+
+    fn agree(&mut self, shards: Shards, replicas: u16) {
         self.generation += 1;
         let present = self.members.iter().filter(|(_, seated)| seated.present);
         let claims: BTreeMap<String, Claim> =
@@ -237,6 +258,15 @@ mod tests {
         assert_eq!((told.shards.len(), told.members.len()), (64, 0));
         tokio::time::advance(Duration::from_secs(86_400 * 365)).await;
         assert!(may_publish(&seat));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_assigned_and_never_held_moves_at_once() {
+        let group = LocalGroup::new(Shards::DEFAULT);
+        let a = group.join("a", "");
+        assert_eq!((sizes(&[&a]), a.held.borrow().len()), (vec![64], 0));
+        let b = group.join("b", "");
+        assert_eq!(sizes(&[&a, &b]), [32, 32]);
     }
 
     #[tokio::test(start_paused = true)]

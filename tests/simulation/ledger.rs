@@ -169,7 +169,7 @@ impl Ledger {
         }
     }
 
-    /// Whether a shard began behind this offset without a checkpoint, here or with an earlier owner.
+    /// Whether a shard began behind this without a checkpoint, here or with an earlier owner.
     pub(crate) fn began_behind(&self, process: usize, shard: u16, place: (i32, i64)) -> bool {
         let (partition, offset) = place;
         let began = self.0[process].began.get(&shard).and_then(|began| began.get(&partition));
