@@ -27,6 +27,7 @@ use crate::domain::shard::Shard;
 use crate::domain::time::{Second, WallMs};
 use crate::domain::token::ShardId;
 use crate::domain::window::Windows;
+use crate::ports::group::Seat;
 use crate::ports::{Checkpoint, CheckpointError, LogError, PartitionRange, TradeLog};
 use crate::sabotage::Bug;
 use crate::status::{Component, WHOLE};
@@ -73,6 +74,8 @@ pub struct Recovery {
     pub shared: Arc<Shared>,
     /// How many shards were claimed: each time with a shard has a number of its own.
     pub tenures: Arc<AtomicU64>,
+    /// Where the group's lease is said.
+    pub seat: Seat,
 }
 
 impl Recovery {
@@ -179,6 +182,8 @@ impl Recovery {
                 Err(cause) if !cause.is_final() => backoff.wait().await,
                 answer => return answer,
             }
+            // Each attempt claims. Without a lease the shard may be another member's by now.
+            self.seat.leased().await;
         }
     }
 
@@ -291,7 +296,9 @@ mod tests {
     use crate::domain::position::Partition;
     use crate::domain::window::Window;
     use crate::local::LocalLog;
+    use crate::domain::token::Shards;
     use crate::metrics::Metrics;
+    use crate::ports::group::seat;
     use crate::ports::{Clock, Record};
     use crate::status::Status;
 
@@ -324,6 +331,7 @@ mod tests {
             start_from: StartFrom::Earliest,
             shared: Arc::new(shared),
             tenures: Arc::default(),
+            seat: seat(Shards::DEFAULT).0,
         };
         let mut recovered = expected.map(|offset| {
             let (windows, budget) = (recovery.windows.clone(), Arc::clone(&recovery.budget));

@@ -148,6 +148,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
             start_from: self.settings.start_from,
             shared: Arc::clone(&self.shared),
             tenures: Arc::default(),
+            seat: self.seat.clone(),
         }
     }
 

@@ -88,4 +88,10 @@ impl Seat {
     pub fn has_lease(&self) -> bool {
         self.lease.borrow().is_some_and(|until| Instant::now() < until)
     }
+
+    /// Returns when there is a lease, or never will be again: the group has ended.
+    pub async fn leased(&self) {
+        let mut lease = self.lease.clone();
+        while !self.has_lease() && lease.changed().await.is_ok() {}
+    }
 }

@@ -85,7 +85,9 @@ pub(crate) fn stats(stage: &Stage) {
     // Between two ticks it has heard of every message that there is.
     until("as many messages as Kafka has", || {
         stats = stage.json("/stats");
+        // How long a tick took is known at its end, after its messages.
         stats["messages_sent"] == stage.aggregates.all().len()
+            && stats["writer_stats"]["batch_time"] != 0
     });
     let expected = [
         "is_running",
