@@ -294,9 +294,9 @@ fn position(one: &mut Recovered, range: &PartitionRange, fresh: Offset) {
 mod tests {
     use super::*;
     use crate::domain::position::Partition;
+    use crate::domain::token::Shards;
     use crate::domain::window::Window;
     use crate::local::LocalLog;
-    use crate::domain::token::Shards;
     use crate::metrics::Metrics;
     use crate::ports::group::seat;
     use crate::ports::{Clock, Record};

@@ -54,7 +54,8 @@ impl Service {
         let port = free_port();
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh"])
-            .arg(program)
+            // It runs in a folder of its own.
+            .arg(std::path::absolute(program).unwrap())
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

@@ -199,8 +199,12 @@ impl Group<'_> {
         let (begun, before) = (Instant::now(), cpu(self));
         std::thread::sleep(MEASURED);
         let busy = (cpu(self) - before).as_secs_f64() / begun.elapsed().as_secs_f64();
-        let memory = self.running.values().map(|of| of.figure("process_resident_memory_bytes"));
-        let memory: Vec<_> = memory.map(|bytes| format!("{:.0} MB", bytes / 1e6)).collect();
+        let memory = self.running.values().map(|of| {
+            let [bytes, panes] =
+                ["process_resident_memory_bytes", "panes"].map(|name| of.figure(name));
+            format!("{:.0} MB, {:.2} M panes", bytes / 1e6, panes / 1e6)
+        });
+        let memory: Vec<_> = memory.collect();
         let count = self.running.len();
         let times = busy / alone.unwrap_or(busy);
         println!("{count} members: {busy:.2} CPUs, {times:.2} × one; memory {memory:?}");
