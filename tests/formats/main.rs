@@ -1,5 +1,6 @@
 //! The formats with a schema, against a real registry and a client that is not ours: what it
-//! decodes is what JSON says, and what a registry refuses, or is away for, is said.
+//! decodes is what JSON says, and what a registry refuses, or is away for, is said. And JSON, read
+//! as the README shows it.
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "the wall clock is the tests' own")]
 
@@ -9,6 +10,7 @@ mod harness;
 mod support;
 
 mod foreign;
+mod quick_start;
 mod refusals;
 mod registry;
 mod trades;

@@ -75,7 +75,8 @@ pub(crate) fn produce(trades: &str, names: &str) {
     send(names, &json!([{"Token": "plain", "Symbol": "PLN", "Name": "Plain \u{e9} \"token\""}]));
 }
 
-fn send(topic: &str, value: &Value) {
+/// One record.
+pub(crate) fn send(topic: &str, value: &Value) {
     let (value, headers) = (Some(value.to_string().into_bytes()), BTreeMap::new());
     let record = Record { key: None, value, headers, timestamp: now() };
     let topic = Topic::open(KafkaBroker::shared(), topic);

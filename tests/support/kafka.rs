@@ -19,8 +19,10 @@ use std::time::Duration;
 
 use aggregator_service::kafka::{KafkaConfig, connect};
 
-pub use foreign::{Session, console_consume, console_produce, consumer_groups, foreign};
-pub use jars::Release;
+pub use foreign::{
+    Session, console_consume, console_produce, consumer_groups, ensure_compiler, foreign,
+};
+pub use jars::{Release, jars};
 use jars::java_of;
 
 /// A node listens some 5 s after its start; on a busy machine it takes longer.

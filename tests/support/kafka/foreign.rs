@@ -58,11 +58,16 @@ pub fn foreign(broker: &KafkaBroker, arguments: &[&str]) -> String {
 }
 
 fn foreign_command(brokers: &str) -> Command {
-    install::ensure("javac", &["openjdk-17-jdk-headless"]);
+    ensure_compiler();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/Foreign.java");
     let mut command = java(&BRIEF_JVM);
     command.arg(source).arg(brokers);
     command
+}
+
+/// Makes sure that `java` runs a file of source.
+pub fn ensure_compiler() {
+    install::ensure("javac", &["openjdk-17-jdk-headless"]);
 }
 
 /// A `Foreign.java` that takes one order after the other; it ends with its input.

@@ -32,8 +32,9 @@ pub fn java_of(release: Release, jvm: &[&str]) -> Command {
     command
 }
 
+/// The folder of a release's jars.
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the service")]
-fn jars(release: Release) -> &'static Path {
+pub fn jars(release: Release) -> &'static Path {
     static FOUR: OnceLock<PathBuf> = OnceLock::new();
     static THREE: OnceLock<PathBuf> = OnceLock::new();
     match release {
