@@ -22,8 +22,8 @@ use aggregator_service::kafka::{KafkaConfig, connect};
 pub use foreign::{
     Session, console_consume, console_produce, consumer_groups, ensure_compiler, foreign,
 };
-pub use jars::{Release, jars};
 use jars::java_of;
+pub use jars::{Release, jars};
 
 /// A node listens some 5 s after its start; on a busy machine it takes longer.
 const START_LIMIT: Duration = Duration::from_secs(120);
