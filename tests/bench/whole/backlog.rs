@@ -22,6 +22,9 @@ pub(crate) const ARRAY: usize = 50;
 /// Trades in a batch: some 320 kB before the codec.
 pub(crate) const BATCH: usize = 1_000;
 
+/// Wallets that trade, each in any token.
+const WALLETS: usize = 20_000;
+
 /// A backlog.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backlog {
@@ -115,7 +118,7 @@ impl Backlog {
         let side = if number.is_multiple_of(3) { SELL } else { BUY };
         let (native, price) = (number % 9_973, number % 99_991);
         put(text, r#"{"Token":""#, AS, token);
-        put(text, r#"pump","Wallet":""#, BS, number);
+        put(text, r#"pump","Wallet":""#, BS, (mixed >> 20) % WALLETS);
         put(text, side, ZEROS, native);
         put(text, r#"","TokenAmount":""#, "", price);
         put(text, ".", "", native);

@@ -83,7 +83,10 @@ pub(crate) fn run(world: &World, program: &Program, args: &Args, report: &mut Re
     let mut cells = Vec::new();
     for (shape, array) in shapes {
         let backlog = Backlog { array, ..usual };
-        cells.push(Cell::of(format!("live-{shape}"), backlog, true, args.runs));
+        let live = Cell::of(format!("live-{shape}"), backlog, true, args.runs);
+        let more = vec![("AGGREGATE_FIELDS", "extended".to_owned())];
+        cells.push(Cell { name: format!("extended-{shape}"), more, ..live.clone() });
+        cells.push(live);
     }
     for (shape, array) in shapes {
         for partitions in [3, 12] {
