@@ -179,6 +179,7 @@
 //!   cursor         a place in usual JSON
 //!   dead_letter    what could not be counted
 //!   envelope       headers, and whether a tombstone follows
+//!   extended       the extended fields of a window
 //!   fields         what stands in a message, for all formats and schemas
 //!   protobuf       the message in Protobuf
 //!   registered     formats with a schema, and what stands before their messages
@@ -212,6 +213,7 @@
 //!   position       partition, offset, index
 //!   price          prices as written
 //!   ranking        which tokens come first
+//!   ratio          quotients, rounded once
 //!   reject         why a trade was rejected
 //!   restore        a shard from its checkpoint
 //!   shard          tokens by hash: panes, windows, positions

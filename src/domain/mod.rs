@@ -24,6 +24,7 @@ pub mod plan;
 pub mod position;
 pub mod price;
 pub mod ranking;
+pub mod ratio;
 pub mod reject;
 mod restore;
 pub mod shard;

@@ -8,6 +8,7 @@ mod checkpoint_pane;
 mod cursor;
 pub mod dead_letter;
 pub mod envelope;
+pub mod extended;
 pub mod fields;
 mod protobuf;
 pub mod registered;
