@@ -201,6 +201,9 @@
 //!   decimal        decimal text in and out
 //!   digits         digits, eight at a time
 //!   emission       when ticks come, and which are of all tokens
+//!   extended/      figures of wallets, sides and prices, and of the window before
+//!     hash         of a wallet's text
+//!     types        what goes in and what comes out
 //!   held           what is held of one token
 //!   history        a token's last hour in steps
 //!   index          from a token's hash to its slot

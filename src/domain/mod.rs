@@ -12,6 +12,7 @@ pub mod cover;
 pub(crate) mod decimal;
 pub(crate) mod digits;
 pub mod emission;
+pub mod extended;
 mod held;
 pub mod history;
 mod index;
