@@ -6,6 +6,7 @@
 //!   access         TLS and logins from the configuration
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
+//!   gauge          what is held, as figures
 //!   membership     who is in the group, beside the pipeline
 //!   names          reads token-info
 //!   systemd        tells systemd how the service is doing
@@ -175,6 +176,7 @@
 //!   aggregate      the message
 //!   avro           the message in Avro
 //!   checkpoint     a changelog entry
+//!   checkpoint_extended what the extended figures have of a pane
 //!   checkpoint_pane a pane in it
 //!   cursor         a place in usual JSON
 //!   dead_letter    what could not be counted
@@ -193,6 +195,7 @@
 //!   address        a token's address as it is kept
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
+//!   beside         a shard and its extended figures
 //!   budget         how many tokens and panes are held
 //!   changes        what changed since the last flush
 //!   chunks         lists that grow by little

@@ -4,6 +4,7 @@
 mod address;
 pub mod aggregate;
 pub mod amount;
+mod beside;
 pub mod budget;
 mod changes;
 mod chunks;

@@ -39,6 +39,7 @@ impl Shard {
                 self.tokens.prefetch_lost(slot, at);
             }
         }
+        self.extended.iter().for_each(|extended| extended.prefetch(slot));
     }
 
     /// Brings the pane of a late trade near, once its token's list is: still fewer trades ahead.

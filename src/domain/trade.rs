@@ -42,8 +42,9 @@ pub struct Trade<'a> {
 /// What only the extended figures need of a trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct More {
-    /// Hash of the wallet; `None` where its text holds half of a surrogate pair, and so is no text.
-    pub wallet: Option<WalletHash>,
+    /// Hash of the wallet; of its spelling where it holds half of a surrogate pair, and so is no
+    /// text.
+    pub wallet: WalletHash,
     /// `TokenAmount`.
     pub quantity: Amount,
 }

@@ -4,6 +4,7 @@
 pub mod aggregate;
 mod avro;
 pub mod checkpoint;
+mod checkpoint_extended;
 mod checkpoint_pane;
 mod cursor;
 pub mod dead_letter;

@@ -177,8 +177,9 @@ impl<'a> Field<'a> {
         }
     }
 
-    fn wallet(&self) -> Option<WalletHash> {
-        self.text().ok().flatten().map(|text| WalletHash::of(&text))
+    fn wallet(&self) -> WalletHash {
+        let text = self.text().ok().flatten();
+        WalletHash::of(&text.unwrap_or(Cow::Borrowed(self.raw.unwrap_or_default())))
     }
 
     fn side(&self) -> Result<Side, Rejection> {

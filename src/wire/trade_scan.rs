@@ -294,10 +294,7 @@ impl<'v> Fields<'v> {
         let usd = quantity.times(price, MAX_VALUE).ok()?;
         let hash = hash.unwrap_or_else(|| TokenHash::of(token));
         let more = match extended {
-            true => {
-                let wallet = memfn::text(wallet_text?).map(WalletHash::of);
-                Some(More { wallet, quantity })
-            }
+            true => Some(More { wallet: WalletHash::of(memfn::text(wallet_text?)?), quantity }),
             false => None,
         };
         Some(Trade { token, hash, side, native, usd, price, at, more })

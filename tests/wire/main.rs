@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod checkpoint;
+mod extended;
 #[path = "../harness/fields.rs"]
 mod fields;
 mod hostile;
