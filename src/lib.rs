@@ -205,8 +205,18 @@
 //!   digits         digits, eight at a time
 //!   emission       when ticks come, and which are of all tokens
 //!   extended/      figures of wallets, sides and prices, and of the window before
+//!     apply        one visit of a wallet
+//!     extremes     highest and lowest prices
 //!     hash         of a wallet's text
+//!     naive        what the figures are compared with
+//!     pane         sums up to each pane
+//!     rows         what is counted of each pane
+//!     settle       the windows move
+//!     spans        the windows
+//!     tests        figures and their definition
+//!     token        the figures of one token
 //!     types        what goes in and what comes out
+//!     wallets      the wallets of one token
 //!   held           what is held of one token
 //!   history        a token's last hour in steps
 //!   index          from a token's hash to its slot
