@@ -90,16 +90,25 @@ fn all() -> [(Figures, Extended); 3] {
     ]
 }
 
-fn written(chosen: Chosen) -> String {
+pub(crate) const GENERATED_AT: WallMs = WallMs(1_736_332_200_000);
+
+pub(crate) fn windows() -> Windows {
     let windows = [("10s", 10), ("1min", 60), ("1hour", 3_600)];
     let windows = windows.map(|(name, seconds)| Window { name: name.to_owned(), seconds });
-    let windows = Windows::new(windows.into()).unwrap();
+    Windows::new(windows.into()).unwrap()
+}
+
+/// Tells an aggregate of all of them.
+pub(crate) fn aggregate(tell: impl FnOnce(&Aggregate<'_>)) {
     let (figures, extended): (Vec<_>, Vec<_>) = all().into_iter().unzip();
     let (token, hash) = ("So1", TokenHash::of("So1"));
-    let aggregate = Aggregate { token, hash, end: END, windows: &figures, extended: &extended };
-    let mut out = Vec::new();
-    let form = Form::extended(&windows, chosen);
-    form.write(&mut out, &aggregate, TokenNames::default(), WallMs(END.0 * 1_000));
+    tell(&Aggregate { token, hash, end: END, windows: &figures, extended: &extended });
+}
+
+/// As JSON.
+pub(crate) fn written(chosen: Chosen) -> String {
+    let (mut out, form) = (Vec::new(), Form::extended(&windows(), chosen));
+    aggregate(|aggregate| form.write(&mut out, aggregate, TokenNames::default(), GENERATED_AT));
     String::from_utf8(out).unwrap()
 }
 
