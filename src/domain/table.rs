@@ -95,7 +95,8 @@ impl TokenTable {
     }
 
     /// Moves the tokens together where fewer than half of the slots are in use; `moved` is told
-    /// their old slots and their new ones. So each token moves once at most for each that was removed.
+    /// their old slots and their new ones. So each token moves once at most for each that was
+    /// removed.
     pub(crate) fn compact(&mut self, mut moved: impl FnMut(&Token, u32, u32)) {
         let held = self.count();
         if self.slots.len() <= 2 * held + CHUNK {

@@ -132,8 +132,7 @@ impl Batch {
         let element = part_of(value, element, record.place()).unwrap_or_default();
         list.more.extend(more);
         let record = number;
-        let one =
-            RoutedTrade { token, element, record, index, hash, side, native, usd, price, at };
+        let one = RoutedTrade { token, element, record, index, hash, side, native, usd, price, at };
         list.trades.push(one);
     }
 

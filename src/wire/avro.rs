@@ -1,8 +1,8 @@
 //! A message in Avro, as `deploy/schemas/aggregate.avsc` has it, or `aggregate-extended.avsc` where
-//! any extended field is written: there each of them is a union with null. Decimals are `bytes`: sums at the
-//! 18 fractional digits that they are held with, in up to 39 digits (128 bits); prices at 255, as
-//! many as a price can have, and the 16 before the point that the largest has. So every value has
-//! one scale and loses nothing.
+//! any extended field is written: there each of them is a union with null. Decimals are `bytes`:
+//! sums at the 18 fractional digits that they are held with, in up to 39 digits (128 bits); prices
+//! at 255, as many as a price can have, and the 16 before the point that the largest has. So every
+//! value has one scale and loses nothing.
 
 use super::aggregate::{TokenNames, VERSION};
 use super::extended::{self, Chosen};

@@ -7,7 +7,8 @@
 //!
 //! Numbers are varints. The volume of the buys is left out where the pane has one side, the highest
 //! and the lowest price where they are those of the first or of the last trade. A pane that is
-//! unknown to the extended figures has no such part: one of before they were wanted has none either.
+//! unknown to the extended figures has no such part: one of before they were wanted has none
+//! either.
 
 use crate::domain::amount::Amount;
 use crate::domain::extended::{ExtendedPane, Sides, WalletHash};
@@ -113,10 +114,7 @@ fn put_figures(
 }
 
 /// Reads what the extended figures have of a pane.
-pub(super) fn take<'a>(
-    reader: &mut Reader<'a>,
-    pane: &Pane,
-) -> Result<ExtendedAt<'a>, CodecError> {
+pub(super) fn take<'a>(reader: &mut Reader<'a>, pane: &Pane) -> Result<ExtendedAt<'a>, CodecError> {
     let flags = reader.byte()?;
     if flags & UNKNOWN_FLAGS != 0 {
         return Err(CodecError::Malformed("flags of extended figures"));

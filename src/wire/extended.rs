@@ -184,8 +184,7 @@ pub(super) fn values(
     let Extended { buyers, sellers, traders, buy_usd, tokens, high, low, first, last, .. } =
         extended;
     let amount = |units| Value::Amount(Amount::from_units(units));
-    let average =
-        |tokens: i128| ratio::as_price(sums.usd.unsigned_abs(), tokens.unsigned_abs());
+    let average = |tokens: i128| ratio::as_price(sums.usd.unsigned_abs(), tokens.unsigned_abs());
     let vwap = tokens.filter(|_| chosen.has(VWAP)).and_then(average);
     let all = [
         buyers.map(Value::Count),
@@ -204,8 +203,12 @@ pub(super) fn values(
         Some(Value::Price(*close)),
         ratio::of_counts(sums.buy.count, sums.sell.count).map(Value::Number),
     ];
-    let mut places = 0..;
-    all.map(|value| value.filter(|_| places.next().is_some_and(|place| chosen.has(place))))
+    let mut place = 0;
+    all.map(|value| {
+        let is_chosen = chosen.has(place);
+        place += 1;
+        value.filter(|_| is_chosen)
+    })
 }
 
 /// The values of [`PREVIOUS`], in its order; `None`: not chosen, or not kept.
@@ -213,8 +216,7 @@ pub(super) fn previous(
     chosen: Chosen,
     (now, extended): (&Figures, &Extended),
 ) -> Option<[Option<Value<'static>>; PREVIOUS.len()]> {
-    let Previous { trades, usd, traders } =
-        extended.previous.filter(|_| chosen.has(FIELDS - 1))?;
+    let Previous { trades, usd, traders } = extended.previous.filter(|_| chosen.has(FIELDS - 1))?;
     let change = |before: u128, now: u128| ratio::change_percent(before, now).map(Value::Number);
     let both = traders.zip(extended.traders);
     Some([

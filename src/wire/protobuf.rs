@@ -1,6 +1,6 @@
 //! A message in Protobuf, as `deploy/schemas/aggregate.proto` has it, or `aggregate-extended.proto`
-//! where any extended field is written: those that are known stand there, 0 and all. Decimals are text, as in
-//! JSON; what is empty or 0 is left out, as everyone does.
+//! where any extended field is written: those that are known stand there, 0 and all. Decimals are
+//! text, as in JSON; of the others what is empty or 0 is left out, as everyone does.
 
 use super::aggregate::{self, TokenNames, VERSION};
 use super::extended::{self, Chosen, EXTENDED, PREVIOUS};

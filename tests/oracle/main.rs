@@ -106,8 +106,7 @@ fn absorb(shard: &mut Shard, told: &Told) -> Outcome {
     let (partition, offset, index) = told.position;
     let position = Position { partition: Partition(partition), offset: Offset(offset), index };
     let value = told.json().to_string();
-    let mut elements =
-        Elements::of(value.as_bytes(), None).extended(shard.is_extended());
+    let mut elements = Elements::of(value.as_bytes(), None).extended(shard.is_extended());
     match elements.read_next(None).unwrap().unwrap() {
         Element::Trade { trade, .. } => shard.absorb(position, &trade),
         Element::Rejected { message, .. } => panic!("{message}"),

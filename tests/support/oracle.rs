@@ -55,7 +55,8 @@ impl Told {
         let at = time::OffsetDateTime::from_unix_timestamp_nanos(self.at_ns).unwrap();
         let at = at.format(&time::format_description::well_known::Rfc3339).unwrap();
         json!({
-            "Token": self.token, "Wallet": self.wallet(), "SellBuy": if self.buy { "buy" } else { "sell" },
+            "Token": self.token, "Wallet": self.wallet(),
+            "SellBuy": if self.buy { "buy" } else { "sell" },
             "NativeAmount": self.native, "TokenAmount": self.amount, "PriceUsd": self.price,
             "TransTime": at, "TxHash": "t",
         })
@@ -152,11 +153,14 @@ fn of_window(trades: &[Known], length: i64, longest: i64, end: i64, last: &BigDe
     let (bought, sold) = (usd(true), usd(false));
     let all = &bought + &sold;
     let vwap = (!tokens.is_zero()).then(|| {
-        plain(&(&all / &tokens).with_precision_round(28.try_into().unwrap(), RoundingMode::HalfEven))
+        plain(
+            &(&all / &tokens).with_precision_round(28.try_into().unwrap(), RoundingMode::HalfEven),
+        )
     });
     let count = |buy: bool| held.clone().filter(|known| known.buy == buy).count();
     let (buys, sells, trades) = (count(true), count(false), held.clone().count());
     let ratio = (sells > 0).then(|| nearest(big(buys) / big(sells)));
+    let newest = held.clone().max_by_key(|known| known.order);
     let at = |known: Option<&Known>| known.map(|known| moment(known.second));
     let volume: BigDecimal = before.clone().map(|known| &known.usd).sum();
     let traders = wallets(held.clone());
@@ -178,8 +182,8 @@ fn of_window(trades: &[Known], length: i64, longest: i64, end: i64, last: &BigDe
         "low_price": plain(held.clone().map(|known| &known.price).min().unwrap_or(last)),
         "window_start": moment(end - length + 1),
         "first_trade_at": at(held.clone().min_by_key(|known| known.order)),
-        "last_trade_at": at(held.clone().max_by_key(|known| known.order)),
-        "price_usd": plain(held.clone().max_by_key(|known| known.order).map_or(last, |it| &it.price)),
+        "last_trade_at": at(newest),
+        "price_usd": plain(newest.map_or(last, |known| &known.price)),
         "buy_sell_ratio": ratio,
         "previous": if 2 * length <= longest { previous } else { Value::Null },
     })

@@ -14,8 +14,7 @@ type Owned = (String, Second, Pane);
 type Positions = Vec<(Partition, Offset)>;
 
 fn write(positions: &Positions, [published, clock]: [Second; 2], panes: &[Owned]) -> Vec<u8> {
-    let panes =
-        panes.iter().map(|(token, second, pane)| PaneAt {
+    let panes = panes.iter().map(|(token, second, pane)| PaneAt {
         token,
         second: *second,
         pane: *pane,

@@ -28,8 +28,7 @@ fn readmes_table_is_the_list_of_extended_fields() {
     let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
     let row = |name: String, doc: &str| format!("| `{name}` | {doc} |");
     let own = EXTENDED.iter().map(|field| row(field.name.to_owned(), field.doc));
-    let before =
-        PREVIOUS.iter().map(|field| row(format!("previous.{}", field.name), field.doc));
+    let before = PREVIOUS.iter().map(|field| row(format!("previous.{}", field.name), field.doc));
     let expected: Vec<_> = own.chain(before).collect();
     assert_eq!(rows, expected, "put this there:\n{}", expected.join("\n"));
 }
@@ -39,9 +38,11 @@ fn fields_are_chosen_all_none_or_by_their_names() {
     assert_eq!(Chosen::parse("standard"), Some(Chosen::STANDARD));
     assert_eq!(Chosen::parse("extended"), Some(Chosen::ALL));
     let two = Chosen::parse(" vwap, unique_buyers ").unwrap();
-    let chosen: Vec<_> =
-        EXTENDED.iter().enumerate().filter(|(place, _)| two.has(*place)).collect();
-    assert_eq!(chosen.iter().map(|(_, field)| field.name).collect::<Vec<_>>(), ["unique_buyers", "vwap"]);
+    let chosen: Vec<_> = EXTENDED.iter().enumerate().filter(|(place, _)| two.has(*place)).collect();
+    assert_eq!(
+        chosen.iter().map(|(_, field)| field.name).collect::<Vec<_>>(),
+        ["unique_buyers", "vwap"]
+    );
     for wrong in ["", "all", "vwap,", "vwap,open_price", "standard,vwap", "VWAP"] {
         assert_eq!(Chosen::parse(wrong), None, "{wrong:?}");
     }
@@ -72,7 +73,8 @@ fn all() -> [(Figures, Extended); 3] {
         previous: Some(Previous { trades: 4, usd: 0, traders: Some(2) }),
     };
     let previous = Some(Previous { trades: 0, usd: ONE / 4, traders: None });
-    let unknown = Extended { first: whole.first, last: whole.last, previous, ..Extended::default() };
+    let unknown =
+        Extended { first: whole.first, last: whole.last, previous, ..Extended::default() };
     let empty = Extended {
         buyers: Some(0),
         sellers: Some(0),
@@ -114,7 +116,8 @@ pub(crate) fn written(chosen: Chosen) -> String {
 
 #[test]
 fn extended_messages_are_the_golden_files_bytes() {
-    let chosen = ["standard", "extended", "previous", "net_volume_usd,unique_traders,last_trade_at"];
+    let chosen =
+        ["standard", "extended", "previous", "net_volume_usd,unique_traders,last_trade_at"];
     let made = chosen.map(|chosen| written(Chosen::parse(chosen).unwrap()) + "\n");
     assert_golden("aggregates-extended.jsonl", made.concat().as_bytes());
 }
@@ -122,13 +125,18 @@ fn extended_messages_are_the_golden_files_bytes() {
 /// A message without its extended fields, in the order in which it was written.
 #[test]
 fn what_stands_before_the_extended_fields_is_the_standard_message() {
-    let standard: Map<String, Value> = serde_json::from_str(&written(Chosen::STANDARD)).unwrap();
-    for chosen in [Chosen::ALL, Chosen::parse("window_start,previous").unwrap()] {
-        let mut message: Map<String, Value> = serde_json::from_str(&written(chosen)).unwrap();
-        for window in message["aggregate_data"].as_array_mut().unwrap() {
+    let said = |chosen| -> Map<String, Value> { serde_json::from_str(&written(chosen)).unwrap() };
+    let (standard, all) = (said(Chosen::STANDARD), said(Chosen::ALL));
+    let each = EXTENDED.map(|field| Chosen::parse(field.name).unwrap());
+    let some = Chosen::parse("window_start,previous").unwrap();
+    for chosen in each.into_iter().chain([Chosen::ALL, some]) {
+        let mut message = said(chosen);
+        let windows = message["aggregate_data"].as_array_mut().unwrap();
+        for (window, all) in windows.iter_mut().zip(all["aggregate_data"].as_array().unwrap()) {
             let window = window.as_object_mut().unwrap();
             for (place, field) in EXTENDED.iter().enumerate() {
-                assert_eq!(window.remove(field.name).is_some(), chosen.has(place), "{field:?}");
+                let expected = chosen.has(place).then(|| &all[field.name]);
+                assert_eq!(window.remove(field.name).as_ref(), expected, "{}", field.name);
             }
         }
         assert_eq!(message, standard);

@@ -33,12 +33,7 @@ fn takes(scanner: &mut Scanner, value: &[u8]) -> bool {
 
 /// As `takes`, of wanted shards alone: what the others' tokens say is not looked at. `extended`:
 /// with wallets and quantities.
-fn takes_of(
-    scanner: &mut Scanner,
-    value: &[u8],
-    wanted: Option<&Cover>,
-    extended: bool,
-) -> bool {
+fn takes_of(scanner: &mut Scanner, value: &[u8], wanted: Option<&Cover>, extended: bool) -> bool {
     *scanner = scanner.clone().extended(extended);
     let mut scanned: Vec<(u32, &[u8], Trade<'_>)> = Vec::new();
     let taken = scanner.scan(value, Some(LATEST), wanted, &mut |index, bytes, trade| {

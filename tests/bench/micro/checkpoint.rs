@@ -50,8 +50,7 @@ fn restore(bencher: Bencher) {
 }
 
 fn entry(panes: &[(String, Second, Pane)]) -> Vec<u8> {
-    let panes =
-        panes.iter().map(|(token, second, pane)| PaneAt {
+    let panes = panes.iter().map(|(token, second, pane)| PaneAt {
         token,
         second: *second,
         pane: *pane,

@@ -8,13 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{BEFORE, ITEM, snake_case};
 
-pub(super) fn schema(
-    name: &str,
-    kind: &str,
-    fields: &[Field],
-    item: &[Field],
-    doc: &str,
-) -> Value {
+pub(super) fn schema(name: &str, kind: &str, fields: &[Field], item: &[Field], doc: &str) -> Value {
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": kind,
