@@ -18,6 +18,7 @@ impl Token {
         if end == NEVER {
             return;
         }
+        self.fold(context.spans);
         if self.end != NEVER && self.until > left && self.rows.second(0) <= self.until {
             self.unsettle(context);
         }
@@ -137,6 +138,7 @@ impl Token {
 
     /// Forgets panes up to `until` of a token that is not settled.
     pub(super) fn drop_loaded(&mut self, until: i64) {
+        self.recent.retain(|trade| trade.second > until);
         let mut count = 0;
         while count < self.rows.len() && self.rows.second(count) <= until {
             self.visits.drain(..self.rows.visits(count).min(self.visits.len()));
