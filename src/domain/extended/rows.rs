@@ -109,6 +109,13 @@ impl Rows {
         self.change(at, SECOND, |_| second.cast_unsigned());
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        if self.len + more > self.room {
+            self.resize(self.len + more.max(self.len / 4));
+        }
+    }
+
     /// Removes so many of the oldest rows.
     pub(super) fn pop(&mut self, count: usize) {
         let count = count.min(self.len);

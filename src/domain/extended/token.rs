@@ -148,6 +148,17 @@ impl Token {
     /// Brings the trades that are kept to their panes.
     pub(super) fn fold(&mut self, spans: &Spans) {
         let mut recent = std::mem::take(&mut self.recent);
+        let mut newest = self.panes.back().map_or(NEVER, |pane| pane.second);
+        let new = recent.iter().filter(|trade| {
+            let later = trade.second > newest;
+            newest = newest.max(trade.second);
+            later
+        });
+        let new = new.count();
+        if self.panes.capacity() - self.panes.len() < new {
+            self.panes.reserve_exact(new.max(self.panes.len() / 4));
+        }
+        self.rows.reserve(new);
         recent.drain(..).for_each(|trade| self.take(spans, trade.second, &trade.visit));
         self.recent = recent;
     }

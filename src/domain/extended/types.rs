@@ -223,13 +223,7 @@ impl ExtendedPane {
     /// A pane that was written without extended figures.
     #[must_use]
     pub fn unknown(trades: u64, usd: Amount) -> Self {
-        Self {
-            trades,
-            usd,
-            uncounted: true,
-            unknown: true,
-            ..Self::without_trade(Price::ZERO)
-        }
+        Self { trades, usd, uncounted: true, unknown: true, ..Self::without_trade(Price::ZERO) }
     }
 }
 
