@@ -1,5 +1,5 @@
-//! What will be touched, asked for in time: of a trade some trades ahead, by who adds it; of figures
-//! some slots ahead, since they are asked for slot by slot. Changes nothing.
+//! What will be touched, asked for in time: of a trade some trades ahead, by who adds it; of
+//! figures some slots ahead, since they are asked for slot by slot. Changes nothing.
 
 use super::token::Token;
 use super::{Extended, index};

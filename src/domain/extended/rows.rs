@@ -179,7 +179,10 @@ mod tests {
     proptest! {
         /// As a sorted list, wherever rows come and however many go.
         #[test]
-        fn rows_are_a_list(links in 0_usize..5, steps in prop::collection::vec((0_u8..9, 0_i64..60), 0..90)) {
+        fn rows_are_a_list(
+            links in 0_usize..5,
+            steps in prop::collection::vec((0_u8..9, 0_i64..60), 0..90),
+        ) {
             let (mut rows, mut naive) = (Rows::new(links), Vec::<(i64, u64)>::new());
             for (kind, second) in steps {
                 if kind < 2 {

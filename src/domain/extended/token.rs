@@ -170,6 +170,14 @@ impl Token {
                 newest.add(&totals);
                 newest.reach(visit.price);
             }
+            // Most often: a new second.
+            Some(newest) if newest.second < second && second > self.end => {
+                let mut pane = Pane::new(second, &newest.totals(), visit.price, visit.price);
+                pane.add(&totals);
+                grow(&mut self.panes);
+                self.panes.push_back(pane);
+                self.rows.insert(self.rows.len(), second);
+            }
             _ => self.add_elsewhere(spans, second, &totals, visit.price),
         }
         if second <= self.end && !self.is_unknown(second) {
@@ -192,13 +200,9 @@ impl Token {
 
     /// The place of the pane of a second, where there was none with this price.
     fn place(&mut self, spans: &Spans, second: i64, price: Price) -> usize {
-        let at = match self.panes.back() {
-            // Rows need not be looked at.
-            Some(newest) if newest.second < second => self.panes.len(),
-            _ => match self.rows.find(second) {
-                Ok(at) => return at,
-                Err(at) => at,
-            },
+        let at = match self.rows.find(second) {
+            Ok(at) => return at,
+            Err(at) => at,
         };
         grow(&mut self.panes);
         self.panes.insert(at, Pane::new(second, &self.totals_before(at), price, price));
