@@ -5,7 +5,6 @@
 
 use super::super::chunks::room;
 use super::rows::{LINKS, SIDES, TRADED, UNCOUNTED, UPPER};
-use super::spans::Span;
 use super::token::{Context, NEVER, Seen, Token, is_flagged};
 use super::types::Sides;
 use super::wallets::{Clock, Times};
@@ -29,37 +28,43 @@ impl Group {
     }
 }
 
-/// What is known of a wallet before a visit.
+/// What is known of a wallet before a visit; [`NEVER`] where it was not there.
 struct Known {
     place: usize,
-    bought: Option<i64>,
-    sold: Option<i64>,
+    bought: i64,
+    sold: i64,
+    /// The later one of these.
+    last: i64,
+    /// The pane of the last, where the visit is after it.
+    row: Option<usize>,
 }
 
 impl Token {
     /// Applies a visit of any second up to the end.
+    #[inline]
     pub(super) fn apply(&mut self, context: &Context<'_>, to: &Group, seen: Seen) {
         let Some(known) = self.known(context, to, seen) else { return };
-        let last = known.bought.max(known.sold);
-        match last {
-            Some(last) if last > to.second => {
-                if self.joins(to, seen) {
-                    self.changes_sides(context, to, seen, &known);
-                    return;
-                }
-                self.links_between(context, to, seen);
-            }
-            Some(last) if last == to.second => {
+        let old = known.last == to.second || (known.last > to.second && self.joins(to, seen));
+        if old {
+            let sides = known.sides_at(to.second);
+            if known.last == to.second && !sides.has(seen.sides()) {
                 self.joins(to, seen);
-                self.changes_sides(context, to, seen, &known);
-                return;
             }
-            _ => self.is_last(context, to, last),
+            self.moves(context, to, seen, &known);
+            return;
         }
-        self.changes_sides(context, to, seen, &known);
+        if known.last > to.second {
+            self.links_between(context, to, seen);
+        } else {
+            self.links_last(context, to, &known);
+        }
+        self.moves(context, to, seen, &known);
         room(&mut self.visits);
-        let at = self.visits.len().saturating_sub(to.behind);
-        self.visits.insert(at, seen);
+        if to.behind == 0 {
+            self.visits.push_back(seen);
+        } else {
+            self.visits.insert(self.visits.len().saturating_sub(to.behind), seen);
+        }
         self.rows.change(to.row, TRADED, |word| word + UPPER);
     }
 
@@ -67,18 +72,22 @@ impl Token {
     /// it was not counted.
     pub(super) fn apply_newest(&mut self, context: &Context<'_>, to: &Group, seen: Seen) -> bool {
         let Some(known) = self.known(context, to, seen) else { return false };
-        self.is_last(context, to, known.bought.max(known.sold));
-        self.changes_sides(context, to, seen, &known);
+        self.links_last(context, to, &known);
+        self.moves(context, to, seen, &known);
         true
     }
 
     /// The wallet's times so far; `None` where there is no room for a new one.
+    #[inline]
     fn known(&mut self, context: &Context<'_>, to: &Group, seen: Seen) -> Option<Known> {
         match self.wallets.find(seen.hash()) {
             Ok(place) => {
                 let Times { buy, sell } = self.wallets.times(place);
-                let (bought, sold) = (to.clock.second(buy), to.clock.second(sell));
-                Some(Known { place, bought, sold })
+                let second = |mark| to.clock.second(mark).unwrap_or(NEVER);
+                let (bought, sold) = (second(buy), second(sell));
+                let last = bought.max(sold);
+                let row = if last < to.second { self.rows.find(last).ok() } else { None };
+                Some(Known { place, bought, sold, last, row })
             }
             Err(_) if !context.budget.take() => {
                 let word = self.rows.word(to.row, TRADED);
@@ -87,64 +96,69 @@ impl Token {
                 None
             }
             Err(at) => {
-                let times = now(to, seen, Times::default(), |_| true);
+                let times = now(to, seen.sides(), Times::default());
                 let place = self.wallets.insert(at, seen.hash(), times);
-                Some(Known { place, bought: None, sold: None })
+                Some(Known { place, bought: NEVER, sold: NEVER, last: NEVER, row: None })
             }
         }
     }
 
-    /// The wallet's last buy and last sell move to this pane, where they were before it.
-    fn changes_sides(&mut self, context: &Context<'_>, to: &Group, seen: Seen, known: &Known) {
-        let sides = [(Sides::BOUGHT, known.bought, 1), (Sides::SOLD, known.sold, UPPER)];
-        for (side, last, one) in sides {
-            if !seen.sides().has(side) || last.is_some_and(|last| last >= to.second) {
+    /// The wallet's last trade, last buy and last sell move to this pane, those that were before
+    /// it; the windows that they have come into count them.
+    #[inline]
+    fn moves(&mut self, context: &Context<'_>, to: &Group, seen: Seen, known: &Known) {
+        let Known { place, bought, sold, last, row } = *known;
+        let buys = seen.sides().has(Sides::BOUGHT) && bought < to.second;
+        let sells = seen.sides().has(Sides::SOLD) && sold < to.second;
+        let trades = last < to.second;
+        for (moves, before, one) in [(buys, bought, 1), (sells, sold, UPPER)] {
+            if !moves {
                 continue;
             }
             self.rows.change(to.row, SIDES, |word| word + one);
-            if let Some(Ok(row)) = last.map(|last| self.rows.find(last)) {
-                self.rows.change(row, SIDES, |word| word - one);
-            }
-            if self.end == NEVER {
-                continue;
-            }
-            for (span, window) in context.spans.list.iter().zip(&mut self.windows) {
-                let held = last.is_some_and(|last| span.holds(last, self.end));
-                let comes = span.holds(to.second, self.end) && !held;
-                window.sides += u64::from(comes) * one;
-            }
+            let row = if before == last { row } else { self.row_of(before) };
+            row.into_iter().for_each(|row| self.rows.change(row, SIDES, |word| word - one));
         }
-        let times = self.wallets.times(known.place);
-        let before = |last: Option<i64>| last.is_none_or(|last| last < to.second);
-        let times = now(to, seen, times, |side| {
-            before(if side == Sides::BOUGHT { known.bought } else { known.sold })
-        });
-        self.wallets.set(known.place, times);
-    }
-
-    /// The wallet was here last: it moves from the pane where it was.
-    fn is_last(&mut self, context: &Context<'_>, to: &Group, last: Option<i64>) {
-        let gap = last.map_or(i64::MAX, |last| to.second - last);
-        let left = last.and_then(|last| self.rows.find(last).ok());
-        self.rows.change(to.row, TRADED, |word| word + 1);
-        left.into_iter().for_each(|left| self.rows.change(left, TRADED, |word| word - 1));
-        for (link, length) in (LINKS..).zip(&context.spans.links) {
-            let apart = gap > *length;
-            self.rows.change(to.row, link, |word| word + UPPER + u64::from(apart));
-            if let Some(left) = left.filter(|_| !apart) {
-                self.rows.change(left, link, |word| word - UPPER);
-            }
+        if trades {
+            self.rows.change(to.row, TRADED, |word| word + 1);
+            row.into_iter().for_each(|row| self.rows.change(row, TRADED, |word| word - 1));
+        }
+        if last != NEVER && (buys || sells) {
+            let moving = if buys { Sides::BOUGHT } else { Sides::default() };
+            let moving = moving.and(if sells { Sides::SOLD } else { Sides::default() });
+            let times = self.wallets.times(place);
+            self.wallets.set(place, now(to, moving, times));
         }
         if self.end == NEVER {
             return;
         }
         for (span, window) in context.spans.list.iter().zip(&mut self.windows) {
-            let held = |of: fn(&Span, i64, i64) -> bool| {
-                of(span, to.second, self.end) && !last.is_some_and(|last| of(span, last, self.end))
-            };
-            window.traders += u32::from(held(Span::holds));
-            let comes = span.link.is_some() && held(Span::held);
-            window.before += u32::from(comes);
+            let left = self.end.saturating_sub(span.seconds);
+            if to.second > left {
+                window.traders += u32::from(trades && last <= left);
+                let sides = (u64::from(buys && bought <= left), u64::from(sells && sold <= left));
+                window.sides += sides.0 + sides.1 * UPPER;
+            } else if trades && span.link.is_some() {
+                let left = left.saturating_sub(span.seconds);
+                window.before += u32::from(to.second > left && last <= left);
+            }
+        }
+    }
+
+    fn row_of(&self, second: i64) -> Option<usize> {
+        if second == NEVER { None } else { self.rows.find(second).ok() }
+    }
+
+    /// The visit is the last of its wallet.
+    #[inline]
+    fn links_last(&mut self, context: &Context<'_>, to: &Group, known: &Known) {
+        let gap = to.second.saturating_sub(known.last);
+        for (link, length) in (LINKS..).zip(&context.spans.links) {
+            let apart = gap > *length;
+            self.rows.change(to.row, link, |word| word + UPPER + u64::from(apart));
+            if let Some(row) = known.row.filter(|_| !apart) {
+                self.rows.change(row, link, |word| word - UPPER);
+            }
         }
     }
 
@@ -153,7 +167,7 @@ impl Token {
         let until = self.visits.len().saturating_sub(to.behind);
         let from = until.saturating_sub(self.rows.visits(to.row));
         let mut held = self.visits.range_mut(from..until);
-        let found = held.find(|held| held.hash() == seen.hash());
+        let found = held.rfind(|held| held.hash() == seen.hash());
         found.map(|held| *held = held.and(seen)).is_some()
     }
 
@@ -220,11 +234,18 @@ impl Token {
     }
 }
 
-/// The times of a wallet with those of this visit, on the sides that it is the last of.
-fn now(to: &Group, seen: Seen, times: Times, is_last: impl Fn(Sides) -> bool) -> Times {
-    let on = |side| seen.sides().has(side) && is_last(side);
+impl Known {
+    /// The sides on which it is known to have traded in a second.
+    fn sides_at(&self, second: i64) -> Sides {
+        let side = |last, side| if last == second { side } else { Sides::default() };
+        side(self.bought, Sides::BOUGHT).and(side(self.sold, Sides::SOLD))
+    }
+}
+
+/// The times of a wallet with this second, on these sides.
+const fn now(to: &Group, sides: Sides, times: Times) -> Times {
     Times {
-        buy: if on(Sides::BOUGHT) { to.mark } else { times.buy },
-        sell: if on(Sides::SOLD) { to.mark } else { times.sell },
+        buy: if sides.has(Sides::BOUGHT) { to.mark } else { times.buy },
+        sell: if sides.has(Sides::SOLD) { to.mark } else { times.sell },
     }
 }

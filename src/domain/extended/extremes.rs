@@ -67,6 +67,11 @@ impl Extremes {
         }
     }
 
+    /// Brings both ends near.
+    pub(super) fn prefetch(&self) {
+        self.list.front().into_iter().chain(self.list.back()).for_each(memfn::prefetch);
+    }
+
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.list.clear();

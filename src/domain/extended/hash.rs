@@ -37,3 +37,44 @@ fn fold(left: u64, right: u64) -> u64 {
 const fn low(value: u128) -> u64 {
     value as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// They stand in checkpoints.
+    #[test]
+    fn a_hash_never_changes() {
+        let texts = ["", "a", "0x0000000000000000000000000000000000000001", "0123456789abcdef"];
+        let hashes = texts.map(|text| hash(text.as_bytes()));
+        let kept = [
+            750_500_872_552_994_515,
+            11_009_035_328_603_648_589,
+            16_750_843_870_171_953_276,
+            18_336_492_779_563_918_038,
+        ];
+        assert_eq!(hashes, kept);
+    }
+
+    #[test]
+    fn texts_that_differ_in_little_have_other_hashes_and_halves() {
+        let mut texts = BTreeSet::from([Vec::new()]);
+        for length in 1..70_u8 {
+            texts.extend([0, 1, b'0'].map(|byte| vec![byte; usize::from(length)]));
+            texts.extend((0..length).flat_map(|at| {
+                (0..8).map(move |bit| {
+                    let mut text = vec![b'A'; usize::from(length)];
+                    text[usize::from(at)] ^= 1 << bit;
+                    text
+                })
+            }));
+        }
+        let hashes: BTreeSet<_> = texts.iter().map(|text| hash(text)).collect();
+        let upper: BTreeSet<_> = hashes.iter().map(|hash| hash >> 28).collect();
+        let lower: BTreeSet<_> = hashes.iter().map(|hash| hash & ((1 << 36) - 1)).collect();
+        assert_eq!((hashes.len(), lower.len()), (texts.len(), texts.len()));
+        assert_eq!(upper.len(), texts.len());
+    }
+}

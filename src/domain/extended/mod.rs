@@ -13,6 +13,7 @@
 mod apply;
 mod extremes;
 mod hash;
+mod near;
 mod pane;
 mod rows;
 mod settle;
@@ -62,6 +63,7 @@ impl Extended {
     /// A slot of which nothing is known has windows without trades.
     pub fn figures(&mut self, slot: u32, end: Second, figures: &mut Vec<Figures>) {
         figures.clear();
+        self.prefetch_next(slot);
         let (token, context) = self.token(slot);
         token.settle(&context, end);
         token.tell(&context, figures);
@@ -102,13 +104,6 @@ impl Extended {
             *place(&mut self.tokens, to) = Some(token);
         }
         self.shorten();
-    }
-
-    /// Brings near what a trade of the token in a slot will touch.
-    pub fn prefetch(&self, slot: u32) {
-        if let Some(Some(token)) = self.tokens.get(index(slot)) {
-            memfn::prefetch(&**token);
-        }
     }
 
     /// The budget that it counts its wallets in.

@@ -25,6 +25,8 @@ pub(super) struct Rows {
     words: Vec<u64>,
     /// Words in a row.
     width: usize,
+    /// Rows that there is room for.
+    room: usize,
     /// The place of the first row.
     head: usize,
     len: usize,
@@ -33,7 +35,7 @@ pub(super) struct Rows {
 impl Rows {
     /// None yet, for so many windows with a preceding one.
     pub(super) const fn new(links: usize) -> Self {
-        Self { words: Vec::new(), width: LINKS + links, head: 0, len: 0 }
+        Self { words: Vec::new(), width: LINKS + links, room: 0, head: 0, len: 0 }
     }
 
     /// How many.
@@ -92,7 +94,7 @@ impl Rows {
 
     /// A row of zeros for a second, before the one at a place.
     pub(super) fn insert(&mut self, at: usize, second: i64) {
-        if self.len * self.width >= self.words.len() {
+        if self.len == self.room {
             self.resize(self.len + self.len / 4 + 1);
         }
         self.len += 1;
@@ -107,12 +109,19 @@ impl Rows {
         self.change(at, SECOND, |_| second.cast_unsigned());
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        if self.len + more > self.room {
+            self.resize(self.len + more.max(self.len / 4));
+        }
+    }
+
     /// Removes so many of the oldest rows.
     pub(super) fn pop(&mut self, count: usize) {
         let count = count.min(self.len);
         self.head = self.row(count);
         self.len -= count;
-        if self.words.len() > (2 * self.len + SPARE) * self.width {
+        if self.room > 2 * self.len + SPARE {
             self.resize(self.len + self.len / 8);
         }
     }
@@ -143,16 +152,18 @@ impl Rows {
             words.extend_from_slice(self.words.get(from..from + self.width).unwrap_or_default());
         }
         words.resize(rows * self.width, 0);
-        (self.words, self.head) = (words, 0);
+        (self.words, self.room, self.head) = (words, rows, 0);
     }
 
-    fn index(&self, at: usize) -> usize {
+    #[inline]
+    const fn index(&self, at: usize) -> usize {
         self.row(at) * self.width
     }
 
-    fn row(&self, at: usize) -> usize {
-        let (row, rows) = (self.head + at, self.words.len() / self.width);
-        if row >= rows { row.saturating_sub(rows) } else { row }
+    #[inline]
+    const fn row(&self, at: usize) -> usize {
+        let row = self.head + at;
+        if row >= self.room { row - self.room } else { row }
     }
 }
 
@@ -168,7 +179,10 @@ mod tests {
     proptest! {
         /// As a sorted list, wherever rows come and however many go.
         #[test]
-        fn rows_are_a_list(links in 0_usize..5, steps in prop::collection::vec((0_u8..9, 0_i64..60), 0..90)) {
+        fn rows_are_a_list(
+            links in 0_usize..5,
+            steps in prop::collection::vec((0_u8..9, 0_i64..60), 0..90),
+        ) {
             let (mut rows, mut naive) = (Rows::new(links), Vec::<(i64, u64)>::new());
             for (kind, second) in steps {
                 if kind < 2 {

@@ -18,6 +18,7 @@ impl Token {
         if end == NEVER {
             return;
         }
+        self.fold(context.spans);
         if self.end != NEVER && self.until > left && self.rows.second(0) <= self.until {
             self.unsettle(context);
         }
@@ -83,8 +84,10 @@ impl Token {
 
     /// Applies the visits that wait and are not after the end; those up to `gone` are forgotten.
     fn apply_waiting(&mut self, context: &Context<'_>, clock: &Clock, gone: i64) {
-        self.sort_waiting();
         let mut waiting = std::mem::take(&mut self.waiting);
+        if !waiting.is_sorted_by_key(|waiting| waiting.second) {
+            waiting.sort_unstable_by_key(|waiting| waiting.second);
+        }
         let due = waiting.partition_point(|waiting| waiting.second <= self.end);
         let due_ones = waiting.get(..due).unwrap_or_default();
         for group in due_ones.chunk_by(|one, next| one.second == next.second) {
@@ -94,9 +97,12 @@ impl Token {
             let Ok(row) = self.rows.find(*second) else { continue };
             let behind = self.visits_behind(row);
             let to = Group::new(*second, row, behind, clock);
-            group.iter().for_each(|waiting| {
+            for (at, waiting) in group.iter().enumerate() {
+                if let Some(later) = group.get(at + AHEAD) {
+                    self.wallets.prefetch(later.seen.hash());
+                }
                 self.apply(context, &to, waiting.seen);
-            });
+            }
         }
         waiting.drain(..due);
         self.waiting = waiting;
@@ -137,6 +143,7 @@ impl Token {
 
     /// Forgets panes up to `until` of a token that is not settled.
     pub(super) fn drop_loaded(&mut self, until: i64) {
+        self.recent.retain(|trade| trade.second > until);
         let mut count = 0;
         while count < self.rows.len() && self.rows.second(count) <= until {
             self.visits.drain(..self.rows.visits(count).min(self.visits.len()));
@@ -239,6 +246,9 @@ impl Token {
         (flags & UNKNOWN != 0, flags & (UNKNOWN | UNCOUNTED) != 0)
     }
 }
+
+/// The wallet of so many visits further on is brought near.
+const AHEAD: usize = 6;
 
 pub(super) const fn place(at: u32) -> usize {
     at as usize

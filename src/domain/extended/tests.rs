@@ -10,7 +10,7 @@ use super::super::time::Second;
 use super::super::trade::Side;
 use super::super::window::{Window, Windows};
 use super::naive::Naive;
-use super::*;
+use super::{Extended, ExtendedPane, Figures, Visit, WalletBudget, WalletHash};
 
 /// What happens to a token.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,8 @@ fn any_step(wallets: u64) -> impl Strategy<Value = Step> {
         8 => (-1_i64..3, 0..wallets, any::<bool>(), any::<u8>())
             .prop_map(|(age, wallet, buy, price)| Step::Trade { age, wallet, buy, price }),
         6 => (0_i64..5).prop_map(|by| Step::Tick { by }),
-        1 => prop::sample::select(vec![20, 70, 700, 131_071, 200_000]).prop_map(|by| Step::Tick { by }),
+        1 => prop::sample::select(vec![20, 70, 700, 131_071, 200_000])
+            .prop_map(|by| Step::Tick { by }),
         2 => Just(Step::Expire),
         1 => (1_i64..12).prop_map(|more| Step::Floor { more }),
         1 => any::<bool>().prop_map(|all| Step::Restore { all }),
@@ -267,4 +268,34 @@ fn figures_that_are_not_known_are_told_again_when_their_panes_have_left() {
         stage.step(Step::Tick { by: 1 });
         stage.expire();
     }
+}
+
+/// 200,000 trades of 500 tokens by 20,000 wallets: as many as a busy hour has.
+#[test]
+fn a_pair_takes_24_bytes_and_a_token_without_one_less_than_a_thousand() {
+    let window = |seconds| Window { name: String::new(), seconds };
+    let windows = Windows::new([60, 300, 900, 1_800, 3_600].map(window).into()).unwrap();
+    let budget = Arc::new(WalletBudget::new(usize::MAX));
+    let mut extended = Extended::new(&windows, budget.clone());
+    let (mut random, mut figures) = (0x9e37_79b9_7f4a_7c15_u64, Vec::new());
+    let mut draw = |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        ((random >> 32) * below) >> 32
+    };
+    let mut panes = std::collections::BTreeSet::new();
+    for trade in 0..200_000 {
+        let (slot, second) = (u32::try_from(draw(500)).unwrap(), Second(trade / 60));
+        let visit = visit(draw(20_000), draw(2) == 0, 1);
+        extended.add(slot, second, &visit);
+        panes.insert((slot, second));
+        if trade % 1_800 == 1_799 || trade == 199_999 {
+            (0..500).for_each(|slot| extended.figures(slot, second, &mut figures));
+        }
+    }
+    let (all, of_pairs) = extended.bytes();
+    let (pairs, rest) = (budget.held(), all - of_pairs);
+    assert!(pairs > 190_000 && of_pairs <= 24 * pairs, "{of_pairs} bytes of {pairs} pairs");
+    assert!(rest <= 170 * panes.len() + 500 * 1_000, "{rest} bytes of {} panes", panes.len());
 }

@@ -1,9 +1,10 @@
 //! The extended figures of one token.
 //!
-//! A trade is added to its pane's sums at once, its wallet's visit only waits: most are of seconds
-//! after the end of the windows, where a wallet must not yet count as having been there last. When
-//! figures are asked for, the windows move to the end, and the visits up to it are applied, sorted.
-//! So a trade touches two places, and a token's wallets are touched together.
+//! A trade is only kept, until some have come or figures are asked for: then they go to their panes
+//! together. Their wallets' visits wait longer: most are of seconds after the end of the windows,
+//! where a wallet must not yet count as having been there last. When figures are asked for, the
+//! windows move to the end, and the visits up to it are applied. So a trade touches one place, and
+//! a token's panes and wallets are touched together.
 //!
 //! Invariants, where `end` is the second up to which visits are applied:
 //! - `rows` and `panes` are of the same seconds, ascending.
@@ -39,6 +40,17 @@ const MOST_BEHIND: i64 = 600;
 /// Waiting visits that there is always room for.
 const SPARE: usize = 4;
 
+/// So many trades are kept at most until they go to their panes: few enough to be looked through
+/// for a pane of the checkpoint.
+const RECENT: usize = 32;
+
+/// A trade that is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recent {
+    pub(super) second: i64,
+    pub(super) visit: Visit,
+}
+
 /// A wallet's hash above its sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Seen(u64);
@@ -57,29 +69,31 @@ pub(super) struct Context<'a> {
     pub(super) budget: &'a WalletBudget,
 }
 
-/// One token.
+/// One token. In the order in which it is touched: what each trade needs stands first.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Token {
+    pub(super) recent: Vec<Recent>,
     pub(super) panes: VecDeque<Pane>,
+    pub(super) end: i64,
     pub(super) waiting: Vec<Waiting>,
+    pub(super) rows: Rows,
+    /// As [`WAITING`] tells.
+    limit: usize,
+    /// How many panes are not after the end.
+    pub(super) settled: usize,
     /// The sums of the panes that are gone.
     pub(super) gone: Totals,
-    pub(super) end: i64,
     /// Panes that are not after this are gone, or go with the next settling.
     pub(super) until: i64,
-    pub(super) rows: Rows,
     pub(super) visits: VecDeque<Seen>,
     pub(super) wallets: Wallets,
     pub(super) high: Extremes,
     pub(super) low: Extremes,
     /// One for each window.
     pub(super) windows: Box<[Running]>,
-    /// How many panes are not after the end.
-    pub(super) settled: usize,
     /// How many panes have a flag.
     pub(super) flagged: usize,
-    /// As [`WAITING`] tells.
-    limit: usize,
 }
 
 impl Seen {
@@ -104,6 +118,7 @@ impl Seen {
 impl Token {
     pub(super) fn new(spans: &Spans) -> Self {
         Self {
+            recent: Vec::new(),
             panes: VecDeque::new(),
             waiting: Vec::new(),
             gone: Totals::default(),
@@ -124,11 +139,44 @@ impl Token {
     /// Adds a trade.
     #[inline]
     pub(super) fn add(&mut self, spans: &Spans, second: i64, visit: &Visit) {
+        if self.recent.len() == RECENT {
+            self.fold(spans);
+        }
+        self.recent.push(Recent { second, visit: *visit });
+    }
+
+    /// Brings the trades that are kept to their panes.
+    pub(super) fn fold(&mut self, spans: &Spans) {
+        let mut recent = std::mem::take(&mut self.recent);
+        let mut newest = self.panes.back().map_or(NEVER, |pane| pane.second);
+        let new = recent.iter().filter(|trade| {
+            let later = trade.second > newest;
+            newest = newest.max(trade.second);
+            later
+        });
+        let new = new.count();
+        if self.panes.capacity() - self.panes.len() < new {
+            self.panes.reserve_exact(new.max(self.panes.len() / 4));
+        }
+        self.rows.reserve(new);
+        recent.drain(..).for_each(|trade| self.take(spans, trade.second, &trade.visit));
+        self.recent = recent;
+    }
+
+    fn take(&mut self, spans: &Spans, second: i64, visit: &Visit) {
         let totals = Totals::of(visit);
         match self.panes.back_mut() {
             Some(newest) if newest.second == second => {
                 newest.add(&totals);
                 newest.reach(visit.price);
+            }
+            // Most often: a new second.
+            Some(newest) if newest.second < second && second > self.end => {
+                let mut pane = Pane::new(second, &newest.totals(), visit.price, visit.price);
+                pane.add(&totals);
+                grow(&mut self.panes);
+                self.panes.push_back(pane);
+                self.rows.insert(self.rows.len(), second);
             }
             _ => self.add_elsewhere(spans, second, &totals, visit.price),
         }
@@ -195,24 +243,32 @@ impl Token {
 
     /// All that is known of a second.
     pub(super) fn pane(&self, second: Second) -> Option<ExtendedPane> {
-        let at = self.rows.find(second.0).ok().filter(|_| second.0 > self.until)?;
+        let recent = || {
+            let kept = self.recent.iter().filter(|trade| trade.second == second.0);
+            kept.map(|trade| &trade.visit)
+        };
+        if second.0 <= self.until {
+            return None;
+        }
+        let mut pane = match self.folded_pane(second) {
+            Some(pane) => pane,
+            None => ExtendedPane::without_trade(recent().next()?.price),
+        };
+        recent().for_each(|visit| pane.add(visit));
+        pane.unite();
+        Some(pane)
+    }
+
+    /// As [`pane`](Self::pane), without the trades that are kept. Its wallets may be there twice.
+    fn folded_pane(&self, second: Second) -> Option<ExtendedPane> {
+        let at = self.rows.find(second.0).ok()?;
         let pane = self.panes.get(at)?;
         let totals = pane.totals().minus(&self.totals_before(at));
-        let behind = self.visits_behind(at);
-        let until = self.visits.len().saturating_sub(behind);
+        let until = self.visits.len().saturating_sub(self.visits_behind(at));
         let from = until.saturating_sub(self.rows.visits(at));
         let applied = self.visits.range(from..until).copied();
         let waiting = self.waiting.iter().filter(|waiting| waiting.second == second.0);
-        let mut seen: Vec<_> = applied.chain(waiting.map(|waiting| waiting.seen)).collect();
-        seen.sort_unstable();
-        let mut visits: Vec<(WalletHash, Sides)> = Vec::with_capacity(seen.len());
-        for seen in seen {
-            let wallet = WalletHash::from_bits(seen.hash());
-            match visits.last_mut() {
-                Some((last, sides)) if *last == wallet => *sides = sides.and(seen.sides()),
-                _ => visits.push((wallet, seen.sides())),
-            }
-        }
+        let seen = applied.chain(waiting.map(|waiting| waiting.seen));
         let flags = self.rows.word(at, TRADED);
         Some(ExtendedPane {
             trades: totals.trades.into(),
@@ -221,7 +277,7 @@ impl Token {
             token_volume: totals.volume(),
             high: pane.high,
             low: pane.low,
-            visits,
+            visits: seen.map(|seen| (WalletHash::from_bits(seen.hash()), seen.sides())).collect(),
             uncounted: flags & (UNCOUNTED | UNKNOWN) != 0,
             unknown: flags & UNKNOWN != 0,
         })
@@ -234,6 +290,7 @@ impl Token {
 
     /// Puts a pane in place of what is known of its second.
     pub(super) fn restore(&mut self, context: &Context<'_>, second: Second, pane: &ExtendedPane) {
+        self.fold(context.spans);
         self.unsettle(context);
         let at = self.place(context.spans, second.0, pane.high);
         let held = self.panes.get(at).map(Pane::totals).unwrap_or_default();
@@ -289,10 +346,14 @@ impl Token {
         self.visits.capacity() * size_of::<Seen>()
             + self.wallets.bytes()
             + self.waiting.capacity() * size_of::<Waiting>()
+            + self.recent.capacity() * size_of::<Recent>()
     }
 
     /// Gives back what is to spare.
     pub(super) fn tighten(&mut self) {
+        if self.recent.is_empty() {
+            self.recent = Vec::new();
+        }
         if self.waiting.capacity() > 2 * self.waiting.len() + SPARE {
             self.waiting.shrink_to(self.waiting.len().max(SPARE));
         }

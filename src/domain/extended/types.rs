@@ -1,11 +1,13 @@
 //! What goes into the extended figures and what comes out: visits, panes for the checkpoint,
 //! figures of a window; and how many wallets one process may hold.
 
+use std::cmp::Ordering;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use super::super::amount::Amount;
 use super::super::price::Price;
 use super::super::trade::Side;
+use super::extremes::order;
 
 /// Bits of a wallet's hash.
 pub(super) const HASH_BITS: u32 = 62;
@@ -166,34 +168,62 @@ impl ExtendedPane {
     /// The pane of one trade.
     #[must_use]
     pub fn of(visit: &Visit) -> Self {
-        let bought = visit.side == Side::Buy;
+        let mut pane = Self::without_trade(visit.price);
+        pane.add(visit);
+        pane
+    }
+
+    /// A pane whose first trade, of this price, is still to be added.
+    pub(super) const fn without_trade(price: Price) -> Self {
         Self {
-            trades: 1,
-            usd: visit.usd,
-            buy_usd: if bought { visit.usd } else { Amount::ZERO },
-            token_volume: Some(visit.tokens),
-            high: visit.price,
-            low: visit.price,
-            visits: vec![(visit.wallet, Sides::of(visit.side))],
+            trades: 0,
+            usd: Amount::ZERO,
+            buy_usd: Amount::ZERO,
+            token_volume: Some(Amount::ZERO),
+            high: price,
+            low: price,
+            visits: Vec::new(),
             uncounted: false,
             unknown: false,
         }
     }
 
+    /// Adds a trade; its wallet stands last then, once more where it was there.
+    pub(super) fn add(&mut self, visit: &Visit) {
+        let plus = |sum: Amount, more: Amount| sum.units().checked_add(more.units());
+        let bought = visit.side == Side::Buy;
+        self.trades += 1;
+        // The core has checked the sum of both sides.
+        self.usd = plus(self.usd, visit.usd).map_or(self.usd, Amount::from_units);
+        let buy_usd = plus(self.buy_usd, visit.usd).filter(|_| bought);
+        self.buy_usd = buy_usd.map_or(self.buy_usd, Amount::from_units);
+        let volume = self.token_volume.and_then(|volume| plus(volume, visit.tokens));
+        self.token_volume = volume.map(Amount::from_units);
+        if order(visit.price, self.high) == Ordering::Greater {
+            self.high = visit.price;
+        }
+        if order(visit.price, self.low) == Ordering::Less {
+            self.low = visit.price;
+        }
+        self.visits.push((visit.wallet, Sides::of(visit.side)));
+    }
+
+    /// Makes one of the visits of each wallet.
+    pub(super) fn unite(&mut self) {
+        self.visits.sort_unstable();
+        self.visits.dedup_by(|(later, more), (earlier, sides)| {
+            let same = later == earlier;
+            if same {
+                *sides = sides.and(*more);
+            }
+            same
+        });
+    }
+
     /// A pane that was written without extended figures.
     #[must_use]
-    pub const fn unknown(trades: u64, usd: Amount) -> Self {
-        Self {
-            trades,
-            usd,
-            buy_usd: Amount::ZERO,
-            token_volume: Some(Amount::ZERO),
-            high: Price::ZERO,
-            low: Price::ZERO,
-            visits: Vec::new(),
-            uncounted: true,
-            unknown: true,
-        }
+    pub fn unknown(trades: u64, usd: Amount) -> Self {
+        Self { trades, usd, uncounted: true, unknown: true, ..Self::without_trade(Price::ZERO) }
     }
 }
 

@@ -128,6 +128,12 @@ impl Wallets {
         }
     }
 
+    /// Brings near where a wallet is looked for.
+    pub(super) fn prefetch(&self, hash: u64) {
+        let home = home(hash, self.places.len());
+        self.places.get(home).into_iter().for_each(memfn::prefetch);
+    }
+
     /// Removes all.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
