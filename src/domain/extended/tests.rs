@@ -1,5 +1,6 @@
 //! The fast figures against their definition: whatever comes, in whatever order.
 
+#[cfg(test)]
 use std::sync::Arc;
 
 use proptest::prelude::*;
