@@ -205,6 +205,7 @@
 //!     extremes     highest and lowest prices
 //!     hash         of a wallet's text
 //!     naive        what the figures are compared with
+//!     near         what will be touched, asked for in time
 //!     pane         sums up to each pane
 //!     rows         what is counted of each pane
 //!     settle       the windows move
