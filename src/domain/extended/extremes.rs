@@ -6,10 +6,18 @@ use std::collections::VecDeque;
 
 use super::super::price::Price;
 
+/// A price with its second. Aligned as a pane is.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(8))]
+struct Best {
+    second: i64,
+    price: Price,
+}
+
 /// Seconds ascending, prices falling (rising, where the lowest is asked for).
 #[derive(Debug)]
 pub(super) struct Extremes {
-    list: VecDeque<(i64, Price)>,
+    list: VecDeque<Best>,
     /// How a price compares with one that it makes worthless.
     beats: Ordering,
 }
@@ -28,40 +36,40 @@ impl Extremes {
     /// A price of a second that is not before the last one.
     pub(super) fn push(&mut self, second: i64, price: Price) {
         let beats = self.beats;
-        while self.list.pop_back_if(|(_, last)| !is(beats, *last, price)).is_some() {}
+        while self.list.pop_back_if(|last| !is(beats, last.price, price)).is_some() {}
         grow(&mut self.list);
-        self.list.push_back((second, price));
+        self.list.push_back(Best { second, price });
     }
 
     /// A price of any second.
     pub(super) fn add(&mut self, second: i64, price: Price) {
-        let mut at = self.list.partition_point(|(held, _)| *held < second);
-        if let Some((held, best)) = self.list.get(at) {
-            if !is(self.beats, price, *best) {
+        let mut at = self.list.partition_point(|held| held.second < second);
+        if let Some(best) = self.list.get(at).copied() {
+            if !is(self.beats, price, best.price) {
                 return;
             }
-            if *held == second {
+            if best.second == second {
                 self.list.remove(at);
             }
         }
         while let Some(before) = at.checked_sub(1)
-            && self.list.get(before).is_some_and(|(_, last)| !is(self.beats, *last, price))
+            && self.list.get(before).is_some_and(|last| !is(self.beats, last.price, price))
         {
             self.list.remove(before);
             at = before;
         }
         grow(&mut self.list);
-        self.list.insert(at, (second, price));
+        self.list.insert(at, Best { second, price });
     }
 
     /// The best price after `left`.
     pub(super) fn after(&self, left: i64) -> Option<Price> {
-        self.list.iter().find(|(second, _)| *second > left).map(|(_, price)| *price)
+        self.list.iter().find(|best| best.second > left).map(|best| best.price)
     }
 
     /// Forgets seconds that are not after `left`.
     pub(super) fn expire(&mut self, left: i64) {
-        while self.list.pop_front_if(|(second, _)| *second <= left).is_some() {}
+        while self.list.pop_front_if(|best| best.second <= left).is_some() {}
         if self.list.capacity() > 2 * self.list.len() + 4 {
             self.list.shrink_to(self.list.len() + 1);
         }
@@ -79,7 +87,7 @@ impl Extremes {
 
     /// Bytes that there is memory for.
     pub(super) fn bytes(&self) -> usize {
-        self.list.capacity() * size_of::<(i64, Price)>()
+        self.list.capacity() * size_of::<Best>()
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! What it takes: 96 bytes a pane, 24 for its counts, and 8 for each window that has a preceding
 //! one; a pair of token and wallet twelve in the table, which is full to seven eighths at most, and
-//! eight for each second in which it traded.
+//! eight for each second in which it traded. A trade takes 72 while it is kept, 32 of a token at
+//! most, and 16 until the end has passed it.
 
 mod apply;
 mod extremes;

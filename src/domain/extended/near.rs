@@ -77,7 +77,7 @@ impl Token {
 
     fn prefetch_wallets(&self) {
         let waiting = self.waiting.iter().map(|waiting| waiting.seen.hash());
-        let recent = self.recent.iter().map(|trade| trade.visit.wallet.bits());
+        let recent = self.recent.iter().map(|trade| { trade.visit }.wallet.bits());
         waiting.chain(recent).take(VISITS).for_each(|hash| self.wallets.prefetch(hash));
     }
 }

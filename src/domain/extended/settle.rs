@@ -31,7 +31,9 @@ impl Token {
             self.advance(context, end);
             self.drop_settled(context, left);
         }
-        if !self.waiting.is_empty() {
+        if self.waiting.is_empty() {
+            self.waiting = Vec::new();
+        } else {
             self.apply_waiting(context, &clock, left.max(self.until));
             self.tighten();
         }
@@ -103,6 +105,9 @@ impl Token {
                 }
                 self.apply(context, &to, waiting.seen);
             }
+        }
+        if waiting.capacity() > 2 * waiting.len() {
+            waiting.shrink_to_fit();
         }
         waiting.drain(..due);
         self.waiting = waiting;

@@ -37,15 +37,16 @@ const WAITING: usize = 1_024;
 /// Panes that are gone are let go with the next figures, unless these are so many seconds behind:
 /// then the token is as if it had been loaded.
 const MOST_BEHIND: i64 = 600;
-/// Waiting visits that there is always room for.
+/// Panes to spare that are not given back.
 const SPARE: usize = 4;
 
 /// So many trades are kept at most until they go to their panes: few enough to be looked through
 /// for a pane of the checkpoint.
 const RECENT: usize = 32;
 
-/// A trade that is kept.
+/// A trade that is kept. Aligned as a pane is.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, packed(8))]
 pub(super) struct Recent {
     pub(super) second: i64,
     pub(super) visit: Visit,
@@ -159,7 +160,11 @@ impl Token {
             self.panes.reserve_exact(new.max(self.panes.len() / 4));
         }
         self.rows.reserve(new);
-        recent.drain(..).for_each(|trade| self.take(spans, trade.second, &trade.visit));
+        // Whoever trades steadily keeps its room.
+        if recent.capacity() > 2 * recent.len() {
+            recent.shrink_to_fit();
+        }
+        recent.drain(..).for_each(|trade| self.take(spans, trade.second, &{ trade.visit }));
         self.recent = recent;
     }
 
@@ -245,7 +250,7 @@ impl Token {
     pub(super) fn pane(&self, second: Second) -> Option<ExtendedPane> {
         let recent = || {
             let kept = self.recent.iter().filter(|trade| trade.second == second.0);
-            kept.map(|trade| &trade.visit)
+            kept.map(|trade| trade.visit)
         };
         if second.0 <= self.until {
             return None;
@@ -254,7 +259,7 @@ impl Token {
             Some(pane) => pane,
             None => ExtendedPane::without_trade(recent().next()?.price),
         };
-        recent().for_each(|visit| pane.add(visit));
+        recent().for_each(|visit| pane.add(&visit));
         pane.unite();
         Some(pane)
     }
@@ -338,25 +343,18 @@ impl Token {
             + size_of_val(&*self.windows)
             + self.high.bytes()
             + self.low.bytes()
+            + self.waiting.capacity() * size_of::<Waiting>()
+            + self.recent.capacity() * size_of::<Recent>()
             + self.pair_bytes()
     }
 
     /// Those of them that its wallets take.
     pub(super) fn pair_bytes(&self) -> usize {
-        self.visits.capacity() * size_of::<Seen>()
-            + self.wallets.bytes()
-            + self.waiting.capacity() * size_of::<Waiting>()
-            + self.recent.capacity() * size_of::<Recent>()
+        self.visits.capacity() * size_of::<Seen>() + self.wallets.bytes()
     }
 
     /// Gives back what is to spare.
     pub(super) fn tighten(&mut self) {
-        if self.recent.is_empty() {
-            self.recent = Vec::new();
-        }
-        if self.waiting.capacity() > 2 * self.waiting.len() + SPARE {
-            self.waiting.shrink_to(self.waiting.len().max(SPARE));
-        }
         self.limit = (2 * self.waiting.len()).max(WAITING);
         give_back(&mut self.visits);
         if self.panes.capacity() > 2 * self.panes.len() + SPARE {
