@@ -6,6 +6,7 @@
 //!   access         TLS and logins from the configuration
 //!   clock          the system's clock
 //!   connect        builds the real ports, waits for what is away
+//!   gauge          what is held, as figures
 //!   membership     who is in the group, beside the pipeline
 //!   names          reads token-info
 //!   systemd        tells systemd how the service is doing
@@ -175,10 +176,12 @@
 //!   aggregate      the message
 //!   avro           the message in Avro
 //!   checkpoint     a changelog entry
+//!   checkpoint_extended what the extended figures have of a pane
 //!   checkpoint_pane a pane in it
 //!   cursor         a place in usual JSON
 //!   dead_letter    what could not be counted
 //!   envelope       headers, and whether a tombstone follows
+//!   extended       the extended fields of a window
 //!   fields         what stands in a message, for all formats and schemas
 //!   protobuf       the message in Protobuf
 //!   registered     formats with a schema, and what stands before their messages
@@ -192,6 +195,7 @@
 //!   address        a token's address as it is kept
 //!   aggregate      what one message says
 //!   amount         sums: integers at 10⁻¹⁸
+//!   beside         a shard and its extended figures
 //!   budget         how many tokens and panes are held
 //!   changes        what changed since the last flush
 //!   chunks         lists that grow by little
@@ -200,6 +204,20 @@
 //!   decimal        decimal text in and out
 //!   digits         digits, eight at a time
 //!   emission       when ticks come, and which are of all tokens
+//!   extended/      figures of wallets, sides and prices, and of the window before
+//!     apply        one visit of a wallet
+//!     extremes     highest and lowest prices
+//!     hash         of a wallet's text
+//!     naive        what the figures are compared with
+//!     near         what will be touched, asked for in time
+//!     pane         sums up to each pane
+//!     rows         what is counted of each pane
+//!     settle       the windows move
+//!     spans        the windows
+//!     tests        figures and their definition
+//!     token        the figures of one token
+//!     types        what goes in and what comes out
+//!     wallets      the wallets of one token
 //!   held           what is held of one token
 //!   history        a token's last hour in steps
 //!   index          from a token's hash to its slot
@@ -212,6 +230,7 @@
 //!   position       partition, offset, index
 //!   price          prices as written
 //!   ranking        which tokens come first
+//!   ratio          quotients, rounded once
 //!   reject         why a trade was rejected
 //!   restore        a shard from its checkpoint
 //!   shard          tokens by hash: panes, windows, positions

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::endpoint::{Endpoint, Unanswered};
 use crate::tls::Fault;
+use crate::wire::extended::Chosen;
 use crate::wire::registered::Format;
 
 /// The registry, and what it is asked for.
@@ -17,6 +18,7 @@ pub struct Registry {
     endpoint: Endpoint,
     subject: String,
     format: Format,
+    fields: Chosen,
 }
 
 /// How the schema stands there.
@@ -81,10 +83,10 @@ struct Verdict {
 }
 
 impl Registry {
-    /// The registry at `endpoint` for messages of `topic` in `format`.
+    /// The registry at `endpoint` for messages of `topic` in `format` with these extended fields.
     #[must_use]
-    pub fn new(endpoint: Endpoint, topic: &str, format: Format) -> Self {
-        Self { endpoint, subject: format!("{topic}-value"), format }
+    pub fn new(endpoint: Endpoint, topic: &str, format: Format, fields: Chosen) -> Self {
+        Self { endpoint, subject: format!("{topic}-value"), format, fields }
     }
 
     /// The name under which the schema stands there.
@@ -134,8 +136,8 @@ impl Registry {
     }
 
     async fn ask(&self, path: &str) -> Result<(StatusCode, Bytes), RegistryError> {
-        let format = self.format;
-        let body = json!({"schemaType": format.schema_type(), "schema": format.schema()});
+        let (schema, kind) = (self.format.schema(self.fields), self.format.schema_type());
+        let body = json!({"schemaType": kind, "schema": schema});
         let answer = self.endpoint.post(path, CONTENT_TYPE, body.to_string().into_bytes()).await;
         let (status, body) = answer.map_err(|cause| self.unanswered(cause))?;
         let body = body.map_err(|cause| self.away(cause.to_string()))?;

@@ -92,6 +92,8 @@ fn all_wrong_settings_are_named_at_once_with_value_and_what_is_accepted() {
         ("AGGREGATE_CHANGED_INTERVAL", "500ms"),
         ("AGGREGATE_BATCH_SIZE", "0"),
         ("AGGREGATE_FORMAT", "xml"),
+        ("AGGREGATE_FIELDS", "unique_buyers,open_price"),
+        ("MAX_WALLETS", "0"),
         ("SCHEMA_REGISTRY_URL", "ftp://registry"),
         ("MAX_TOKENS", "many"),
         ("KAFKA_SASL_MECHANISM", "GSSAPI"),

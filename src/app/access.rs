@@ -169,7 +169,10 @@ fn registry(config: &Config, problems: &mut Vec<String>) -> Option<(Registry, Op
     let tls = if url.scheme() == "https" { Some(tls(&files, problems)?) } else { None };
     let headers = registry_login(config, &mut url).into_iter().collect();
     match Endpoint::new(url, headers, tls.as_ref().map(|(tls, _)| Arc::clone(tls))) {
-        Ok(endpoint) => Some((Registry::new(endpoint, &config.aggregate_topic, format), tls)),
+        Ok(endpoint) => {
+            let (topic, fields) = (&config.aggregate_topic, config.aggregate_fields);
+            Some((Registry::new(endpoint, topic, format, fields), tls))
+        }
         Err(problem) => {
             problems.push(format!("SCHEMA_REGISTRY_URL: {problem}"));
             None

@@ -5,6 +5,7 @@
 pub mod access;
 mod clock;
 mod connect;
+mod gauge;
 mod membership;
 mod names;
 mod systemd;
@@ -13,7 +14,6 @@ pub mod topics;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use futures::FutureExt;
@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use clock::{CLOCKS, SystemClock};
+use gauge::count;
+pub use gauge::gauge;
 use membership::Membership;
 use names::NameReader;
 use systemd::Teller;
@@ -29,8 +31,6 @@ pub use telemetry::{Adapt, Export, start_telemetry};
 
 use crate::config::{Config, ConfigError, Shown};
 use crate::domain::budget::Budget;
-use crate::domain::reject::Reason;
-use crate::gauges;
 use crate::http::{self, Everyone, Facts, HttpState, Setting};
 use crate::metrics::Metrics;
 use crate::pipeline::names::SharedNames;
@@ -41,8 +41,9 @@ use crate::pipeline::{Ended, Pipeline, Settings, Shared};
 use crate::ports::group::{Seat, seat};
 use crate::ports::{Clock, Producer, TradeLog, View};
 use crate::redis::RedisCheckpoint;
-use crate::status::{Limits, Phase, Status};
+use crate::status::{Limits, Status};
 use crate::telemetry::{Level, Telemetry};
+use crate::wire::aggregate::Form;
 use crate::wire::envelope::Envelope;
 use crate::wire::registered::Format;
 
@@ -91,7 +92,7 @@ async fn serve_and_run(
     let access = access::of(config).await?;
     let orders = Arc::<Orders>::default();
     let queries = Arc::<Queries>::default();
-    let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
+    let budget = Arc::new(budget(config));
     let (seat, served) = seat(config.shards);
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
@@ -192,7 +193,17 @@ pub fn shared(config: &Config) -> anyhow::Result<Arc<Shared>> {
     metrics.publish_interval_seconds.set(config.publish_interval.as_secs_f64());
     metrics.tokens_limit.set(count(config.max_tokens));
     metrics.panes_limit.set(count(config.max_panes));
+    if config.aggregate_fields.any() {
+        metrics.wallets_limit.set(count(config.max_wallets));
+    }
     Ok(Arc::new(Shared { clock: Arc::new(clock), metrics, status }))
+}
+
+/// What may be held, from the configuration.
+#[must_use]
+pub fn budget(config: &Config) -> Budget {
+    let budget = Budget::new(config.max_tokens, config.max_panes);
+    if config.aggregate_fields.any() { budget.with_wallets(config.max_wallets) } else { budget }
 }
 
 /// Where events say that they come from: this service, of this input.
@@ -207,6 +218,7 @@ pub fn settings(config: &Config) -> Settings {
     Settings {
         topic: config.kafka_topic.clone(),
         windows: config.windows.clone(),
+        fields: config.aggregate_fields,
         emission: config.emission(),
         checkpoint_interval: config.checkpoint_interval,
         max_future_skew: config.max_future_skew,
@@ -264,6 +276,7 @@ pub async fn serve(
         }),
         market: Arc::<Everyone>::clone(&everyone),
         everyone: Some(everyone),
+        form: Form::extended(&config.windows, config.aggregate_fields),
         windows: config.windows.clone(),
         log_level: telemetry::set_level(level),
     };
@@ -346,38 +359,3 @@ fn tell_what_is_read_and_written(config: &Config, http: Option<u16>, authorities
         "reads and writes"
     );
 }
-
-/// Sets the figures that are states, not events, once a second.
-pub async fn gauge(shared: Arc<Shared>, budget: Arc<Budget>, seat: Seat, stop: CancellationToken) {
-    let mut said_of = 0;
-    loop {
-        let refused = shared.metrics.rejected_for(Reason::Capacity);
-        if refused > said_of {
-            said_of = refused;
-            warn!(
-                refused,
-                tokens = budget.tokens(),
-                panes = budget.panes(),
-                action = "raise MAX_TOKENS or MAX_PANES as far as memory allows",
-                "MAX_TOKENS or MAX_PANES is reached: trades are rejected"
-            );
-        }
-        if shared.status.phase() == Phase::Running {
-            shared.status.note_counted(shared.clock.now(), shared.metrics.trades_counted.get());
-        }
-        shared.metrics.group_lease.set(seat.has_lease().into());
-        shared.metrics.tokens.set(count(budget.tokens()));
-        shared.metrics.panes.set(count(budget.panes()));
-        gauges::refresh(&shared.metrics, &shared.status, shared.clock.now());
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(GAUGE_INTERVAL) => {}
-        }
-    }
-}
-
-fn count(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-const GAUGE_INTERVAL: Duration = Duration::from_secs(1);

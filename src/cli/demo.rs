@@ -17,7 +17,6 @@ use crate::demo::board::Board;
 use crate::demo::market::{BLOCK, Market, PARTITIONS};
 use crate::demo::screen::Screen;
 use crate::demo::table::{self, Head};
-use crate::domain::budget::Budget;
 use crate::domain::name::TokenName;
 use crate::domain::position::Partition;
 use crate::domain::time::WallMs;
@@ -83,7 +82,7 @@ async fn serve_and_show(
 ) -> anyhow::Result<()> {
     let seed = args.seed.unwrap_or_else(rand::random);
     let started = shared.clock.now();
-    let budget = Arc::new(Budget::new(config.max_tokens, config.max_panes));
+    let budget = Arc::new(app::budget(config));
     let ended = CancellationToken::new();
     let _end_helpers = ended.clone().drop_guard();
     let orders = Arc::<Orders>::default();

@@ -13,9 +13,8 @@ use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::Serialize;
 
-use crate::app::SystemClock;
+use crate::app::{self, SystemClock};
 use crate::config::Config;
-use crate::domain::budget::Budget;
 use crate::domain::reject::Reason;
 use crate::ports::Clock;
 use crate::replay::lines::Lines;
@@ -62,10 +61,10 @@ fn play(
         Some(letters) => write_letter(letters, rejected).map_err(ReplayError::DeadLetters),
         None => Ok(()),
     };
-    let budget = Budget::new(config.max_tokens, config.max_panes);
     let messages = messages(progress);
     let (windows, emission) = (config.windows.clone(), config.emission());
-    let mut player = Player::new(windows, budget, emission, messages, reject);
+    let player = Player::new(windows, app::budget(config), emission, messages, reject);
+    let mut player = player.with(config.aggregate_fields);
     let played = play_all(Lines::new(input), &mut player, config.max_future_skew, progress);
     progress.finish_and_clear();
     let counts = *player.counts();

@@ -14,6 +14,7 @@ use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanis
 use crate::domain::position::StartFrom;
 use crate::domain::token::Shards;
 use crate::domain::window::{Window, Windows};
+use crate::wire::extended::Chosen;
 use crate::wire::registered::Format;
 
 /// Comma-separated `host:port`; blanks and empty parts are ignored, as the Go service did.
@@ -83,6 +84,11 @@ pub(super) fn windows(text: &str) -> Option<Windows> {
 /// Whole seconds from 1 s to a day.
 pub(super) fn publish_interval(text: &str) -> Option<Duration> {
     between(text, Duration::from_secs(1), DAY).and_then(whole_seconds)
+}
+
+/// Which extended fields are written.
+pub(super) fn fields(text: &str) -> Option<Chosen> {
+    Chosen::parse(text)
 }
 
 /// What a tick is of.

@@ -13,6 +13,7 @@ use super::values::{Emit, Headers, InstanceId, LogFormat, LogLevel, SaslMechanis
 use crate::domain::position::StartFrom;
 use crate::domain::token::Shards;
 use crate::domain::window::Windows;
+use crate::wire::extended::Chosen;
 use crate::wire::registered::Format;
 
 /// One setting.
@@ -130,6 +131,9 @@ settings! {
     /// In which format; all but json have their schema in a registry.
     aggregate_format: Option<Format> = "AGGREGATE_FORMAT", "json", Needed, parse::format,
         "json, json-schema, avro or protobuf";
+    /// Figures beside the standard ones: none, all, or those of these names.
+    aggregate_fields: Chosen = "AGGREGATE_FIELDS", "standard", Needed, parse::fields,
+        "standard, extended, or names of extended fields, comma-separated";
     /// Schema registry, as Confluent's clients know it; empty: none.
     schema_registry_url: Option<Secret> = "SCHEMA_REGISTRY_URL", "", Optional,
         parse::registry_url, "an http or https URL, or empty";
@@ -193,6 +197,9 @@ settings! {
         "a whole number, 1 to 4000000000";
     /// Seconds of tokens (panes) held; new tokens are rejected beyond, far beyond known ones too.
     max_panes: usize = "MAX_PANES", "30000000", Needed, parse::bound,
+        "a whole number, 1 to 4000000000";
+    /// Wallets of tokens held for extended fields; what further ones are in is null, not wrong.
+    max_wallets: usize = "MAX_WALLETS", "10000000", Needed, parse::bound,
         "a whole number, 1 to 4000000000";
     /// The Redis with the checkpoint and the query view.
     redis_addr: Secret = "REDIS_ADDR", "localhost:6379", Needed, parse::redis_address,

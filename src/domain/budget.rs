@@ -2,7 +2,10 @@
 //! of a *new* token is refused; the known ones go on into a reserve, so that what has begun is
 //! counted whole as long as there is room. Beyond the reserve no pane is added at all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::extended::WalletBudget;
 
 /// Tokens and live panes of all shards, with their bounds.
 #[derive(Debug)]
@@ -11,6 +14,7 @@ pub struct Budget {
     panes: AtomicUsize,
     max_tokens: usize,
     max_panes: usize,
+    wallets: Option<Arc<WalletBudget>>,
 }
 
 /// The reserve is this part of the panes: little beside the bound, and minutes for whoever looks
@@ -23,7 +27,20 @@ impl Budget {
     /// An empty budget.
     #[must_use]
     pub const fn new(max_tokens: usize, max_panes: usize) -> Self {
-        Self { tokens: AtomicUsize::new(0), panes: AtomicUsize::new(0), max_tokens, max_panes }
+        let (tokens, panes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { tokens, panes, max_tokens, max_panes, wallets: None }
+    }
+
+    /// The same for extended figures: with at most so many pairs of a token and a wallet.
+    #[must_use]
+    pub fn with_wallets(self, max_wallets: usize) -> Self {
+        Self { wallets: Some(Arc::new(WalletBudget::new(max_wallets))), ..self }
+    }
+
+    /// The pairs of a token and a wallet; `None` where the figures are standard.
+    #[must_use]
+    pub const fn wallets(&self) -> Option<&Arc<WalletBudget>> {
+        self.wallets.as_ref()
     }
 
     /// Tokens held now.

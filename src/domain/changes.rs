@@ -1,6 +1,7 @@
 //! What changed since the last flush: the places of panes, with their tokens' slots. A flush takes
 //! them token by token, so that each is looked up once and its entry names it once.
 
+use super::extended::ExtendedPane;
 use super::pane::Pane;
 use super::shard::Shard;
 use super::store::{PaneRef, PaneStore};
@@ -29,9 +30,13 @@ impl Shard {
     }
 
     /// The panes that changed since it was last called, whole, with their tokens and seconds: token
-    /// by token. Those that expired meanwhile are not among them.
-    pub fn take_changes(&mut self, mut each: impl FnMut(&str, Second, &Pane)) {
-        let Self { tokens, panes, changes: Changes(changes), .. } = self;
+    /// by token; and with what the extended figures have of them. Those that expired meanwhile are
+    /// not among them.
+    pub fn take_changes(
+        &mut self,
+        mut each: impl FnMut(&str, Second, &Pane, Option<ExtendedPane>),
+    ) {
+        let Self { tokens, panes, extended, changes: Changes(changes), .. } = self;
         changes.sort_unstable_by_key(|(slot, _)| *slot);
         let (mut of, mut address) = (None, "");
         for (at, (slot, place)) in changes.iter().enumerate() {
@@ -43,7 +48,9 @@ impl Shard {
             if of.replace(slot) != Some(slot) {
                 address = tokens.get(*slot).map_or("", |token| token.address.as_str());
             }
-            each(address, place.second(), &pane);
+            let second = place.second();
+            let beside = extended.as_ref().and_then(|extended| extended.pane(*slot, second));
+            each(address, second, &pane, beside);
         }
         let noted = changes.len();
         changes.clear();

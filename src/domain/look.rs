@@ -1,7 +1,9 @@
 //! What a shard says between ticks: aggregates, keys of a ranking, a token's history. All as of its
 //! windows' end, and of active tokens alone. Changes nothing: the tick still owes what it owed.
 
-use super::aggregate::{Aggregate, Figures};
+use super::aggregate::{Aggregate, Extended, Figures};
+use super::beside::beside;
+use super::extended;
 use super::held::Token;
 use super::history::History;
 use super::pane::{Running, Sums};
@@ -9,24 +11,42 @@ use super::ranking::Sort;
 use super::shard::Shard;
 use super::token::TokenHash;
 
+/// Room for the figures of one token: used again for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    figures: Vec<Figures>,
+    extended: Vec<Extended>,
+    /// As the extended figures tell them.
+    told: Vec<extended::Figures>,
+}
+
 impl Shard {
+    /// Whether it has extended figures.
+    #[must_use]
+    pub const fn is_extended(&self) -> bool {
+        self.extended.is_some()
+    }
+
     /// What a tick would publish of every active token if it came now.
-    pub fn active(&self, mut each: impl FnMut(&Aggregate<'_>)) {
-        let mut figures = Vec::with_capacity(self.windows.count());
-        for (slot, token) in self.actives() {
-            self.tell(slot, token, &mut figures, &mut each);
+    pub fn active(&mut self, mut each: impl FnMut(&Aggregate<'_>)) {
+        let mut room = Room::default();
+        for slot in 0..self.tokens.slots() {
+            let token = self.tokens.get(slot);
+            if token.is_some_and(|token| token.newest_until(self.end).is_some()) {
+                self.tell(slot, &mut room, &mut each);
+            }
         }
     }
 
     /// As [`active`](Self::active), of one token; false where it is not active.
     pub fn active_one(
-        &self,
+        &mut self,
         hash: TokenHash,
         address: &str,
         mut each: impl FnMut(&Aggregate<'_>),
     ) -> bool {
-        let found = self.active_token(hash, address);
-        found.inspect(|(slot, token)| self.tell(*slot, token, &mut Vec::new(), &mut each)).is_some()
+        let found = self.active_token(hash, address).map(|(slot, _)| slot);
+        found.inspect(|slot| self.tell(*slot, &mut Room::default(), &mut each)).is_some()
     }
 
     /// The address of every active token, and how to get its key in the window at a place.
@@ -57,14 +77,19 @@ impl Shard {
         Some(history)
     }
 
-    /// Tells a token's figures; `figures` is room for them.
+    /// Tells a token's figures.
     pub(super) fn tell(
-        &self,
+        &mut self,
         slot: u32,
-        token: &Token,
-        figures: &mut Vec<Figures>,
+        room: &mut Room,
         each: &mut impl FnMut(&Aggregate<'_>),
     ) {
+        let Room { figures, extended, told } = room;
+        extended.clear();
+        if let Some(beside) = &mut self.extended {
+            beside.figures(slot, self.end, told);
+        }
+        let Some(token) = self.tokens.get(slot) else { return };
         let (panes, end) = (&self.panes, self.end);
         let close = token.close(panes, end);
         let whole = token.longest(panes, end);
@@ -74,8 +99,12 @@ impl Shard {
             let open = oldest.unwrap_or(close);
             Figures { sums: self.sums(slot, whole, at), open, close }
         }));
+        if self.extended.is_some() {
+            let each = told.iter().zip(&self.windows);
+            extended.extend(each.map(|(told, window)| beside(token, window, end, close, told)));
+        }
         let (address, hash) = (token.address.as_str(), token.hash);
-        each(&Aggregate { token: address, hash, end, windows: figures });
+        each(&Aggregate { token: address, hash, end, windows: figures, extended });
     }
 
     /// Sums of a token's window at a place: those of the longest without what it has lost.

@@ -7,6 +7,7 @@ use num_bigint::BigUint;
 use serde::{Deserialize, Serialize};
 
 use super::decimal::{DecimalError, Scanned, show_plain, write_plain};
+use super::ratio::{nearest, nearest_big, signed};
 
 /// Significant digits that a price keeps.
 pub const PRICE_DIGITS: u32 = 28;
@@ -154,38 +155,6 @@ impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         show_plain(f, |out| self.write(out))
     }
-}
-
-fn signed(negative: bool, value: f64) -> f64 {
-    if negative { -value } else { value }
-}
-
-/// `a ÷ b`, correctly rounded: a quotient of 63 or 64 bits whose lowest bit says whether anything
-/// is left, so that the one conversion to 53 bits rounds right. `a` is below 2⁷¹, `b` in 1..2⁶⁴.
-fn nearest(a: u128, b: u128) -> f64 {
-    let (a_bits, b_bits) = (u128::BITS - a.leading_zeros(), u128::BITS - b.leading_zeros());
-    let shift = 63 + i64::from(b_bits) - i64::from(a_bits);
-    let (a, b) = match u32::try_from(shift) {
-        Ok(up) => (a << up, b),
-        Err(_) => (a, b << shift.unsigned_abs()),
-    };
-    with_sticky(u64::try_from(a / b).unwrap_or(u64::MAX), a % b != 0, shift)
-}
-
-/// As [`nearest`], of any size.
-fn nearest_big(a: &BigUint, b: &BigUint) -> f64 {
-    let bits = |value: &BigUint| i64::try_from(value.bits()).unwrap_or(i64::MAX);
-    let shift = 63 + bits(b) - bits(a);
-    let by = shift.unsigned_abs();
-    let (a, b) = if shift >= 0 { (a << by, b.clone()) } else { (a.clone(), b << by) };
-    let sticky = &a % &b != BigUint::ZERO;
-    with_sticky(u64::try_from(a / b).unwrap_or(u64::MAX), sticky, shift)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the one rounding, to nearest, that is wanted")]
-fn with_sticky(quotient: u64, sticky: bool, shift: i64) -> f64 {
-    let exponent = i32::try_from(-shift).unwrap_or(i32::MAX);
-    (quotient | u64::from(sticky)) as f64 * 2_f64.powi(exponent)
 }
 
 #[cfg(test)]

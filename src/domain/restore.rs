@@ -2,6 +2,7 @@
 //! shard that wrote them.
 
 use super::budget::Budget;
+use super::extended::ExtendedPane;
 use super::pane::{Pane, Running};
 use super::shard::Shard;
 use super::store::PaneRef;
@@ -12,7 +13,15 @@ use super::token::TokenHash;
 impl Shard {
     /// Puts a pane from the checkpoint in place of what is known of that token and second. The
     /// windows see it with the next [`open`](Self::open). A second that no trade can have is none.
-    pub fn restore(&mut self, address: &str, second: Second, pane: &Pane) {
+    /// Where nothing `extended` was written of it, the extended figures of windows that hold it are
+    /// unknown.
+    pub fn restore(
+        &mut self,
+        address: &str,
+        second: Second,
+        pane: &Pane,
+        extended: Option<ExtendedPane>,
+    ) {
         let take = |budget: &Budget| {
             budget.restore_token();
             true
@@ -31,7 +40,10 @@ impl Shard {
         } else if let Some(place) = self.panes.push(second, slot, pane, false) {
             token.insert(place);
             self.budget.restore_pane();
+        } else {
+            return;
         }
+        self.restore_beside(slot, second, &pane.sums, extended);
     }
 
     /// Begins after [`restore`](Self::restore) as the shard was when its windows ended at
@@ -67,8 +79,13 @@ impl Shard {
         self.advance(published);
         self.close_untold();
         self.acknowledge(published);
-        self.take_changes(|_, _, _| {});
+        self.forget_changes();
         true
+    }
+
+    /// What changed is in the checkpoint, or of no use to any.
+    pub fn forget_changes(&mut self) {
+        self.take_changes(|_, _, _, _| {});
     }
 
     fn close_untold(&mut self) {

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use super::aggregate::Aggregate;
 use super::budget::Budget;
 use super::changes::Changes;
+use super::extended::{Extended, ExtendedPane};
 use super::held::Token;
+use super::look::Room;
 use super::owed::Owed;
 use super::pane::{Pane, Running};
 use super::position::{Offset, Partition, Position};
@@ -53,14 +55,19 @@ pub struct Shard {
     pub(super) changes: Changes,
     /// Trades that are not after this second are late, whatever the windows hold.
     floor: Second,
+    /// The extended figures, where they are wanted.
+    pub(super) extended: Option<Extended>,
 }
 
 impl Shard {
-    /// An empty shard whose windows end at `end`; trades that are not after `floor` are late.
+    /// An empty shard whose windows end at `end`; trades that are not after `floor` are late. It
+    /// has extended figures where the budget has wallets.
     #[must_use]
     pub fn new(windows: Windows, budget: Arc<Budget>, end: Second, floor: Second) -> Self {
+        let wallets = budget.wallets().cloned();
         Self {
             tokens: TokenTable::new(&windows),
+            extended: wallets.map(|wallets| Extended::new(&windows, wallets)),
             windows,
             budget,
             end,
@@ -155,6 +162,9 @@ impl Shard {
         if let Some(place) = changed {
             self.changes.note(slot, place);
         }
+        if self.extended.is_some() {
+            self.visit(slot, trade);
+        }
         Outcome::Counted
     }
 
@@ -205,13 +215,13 @@ impl Shard {
     }
 
     fn each_due(&mut self, mut each: impl FnMut(Option<u64>, &Aggregate<'_>) -> Option<u64>) {
-        let mut figures = Vec::with_capacity(self.windows.count());
+        let mut room = Room::default();
         for slot in 0..self.tokens.slots() {
             self.prefetch_due(slot);
             let Some(token) = self.tokens.get(slot) else { continue };
             if token.closing || token.newest_until(self.end).is_some() {
                 let (before, mut mark) = (self.tokens.mark(slot), None);
-                self.tell(slot, token, &mut figures, &mut |of| mark = each(before, of));
+                self.tell(slot, &mut room, &mut |of| mark = each(before, of));
                 if let Some(mark) = mark {
                     self.tokens.set_mark(slot, mark);
                 }
@@ -228,12 +238,15 @@ impl Shard {
     }
 
     /// All that a successor needs, oldest second first: the last panes of tokens whose closing is
-    /// owed, and all live ones.
-    pub fn panes(&self) -> impl Iterator<Item = (&str, Second, Pane)> {
+    /// owed, and all live ones; with what the extended figures have of them, where there are any.
+    /// No window holds the last panes any more: nothing extended is kept of them.
+    pub fn panes(&self) -> impl Iterator<Item = (&str, Second, Pane, Option<ExtendedPane>)> {
         let live = self.panes.iter().filter_map(|(slot, second, pane)| {
-            Some((self.tokens.get(slot)?.address.as_str(), second, pane))
+            let address = self.tokens.get(slot)?.address.as_str();
+            let extended = self.extended.as_ref();
+            Some((address, second, pane, extended.and_then(|it| it.pane(slot, second))))
         });
-        self.owed.panes().chain(live)
+        self.owed.panes().map(|(address, second, pane)| (address, second, pane, None)).chain(live)
     }
 
     /// Every message of the ticks up to `published` is acknowledged: their closings are not owed.
@@ -275,6 +288,9 @@ impl Shard {
                 let Some(token) = tokens.get_mut(stored.slot()) else { return };
                 let Some(pane) = self.panes.pane(bucket.second, index, stored) else { return };
                 token.pop_oldest();
+                if let Some(extended) = &mut self.extended {
+                    extended.expire(stored.slot(), bucket.second);
+                }
                 token.total.subtract(&pane.sums);
                 token.last_price = pane.last.price;
                 token.closing = token.newest_until(self.end).is_none();
@@ -297,14 +313,16 @@ impl Shard {
         token.closing = false;
         if token.is_empty() {
             self.tokens.remove(slot);
+            self.extended.iter_mut().for_each(|extended| extended.forget(slot));
             self.budget.release_token();
         }
     }
 
     pub(super) fn compact(&mut self) {
-        let (panes, mut any) = (&mut self.panes, false);
-        self.tokens.compact(|token, slot| {
+        let (panes, extended, mut any) = (&mut self.panes, &mut self.extended, false);
+        self.tokens.compact(|token, from, slot| {
             token.panes().for_each(|place| panes.set_slot(place, slot));
+            extended.iter_mut().for_each(|extended| extended.moved(from, slot));
             any = true;
         });
         if any {
@@ -343,6 +361,7 @@ mod tests {
                     usd: Amount::from_units(1),
                     price: Price::ZERO,
                     at: EventTime { second: Second(second), nanos: 0 },
+                    more: None,
                 };
                 assert_eq!(shard.absorb(Position::default(), &trade), Outcome::Counted);
             }

@@ -95,8 +95,9 @@ impl TokenTable {
     }
 
     /// Moves the tokens together where fewer than half of the slots are in use; `moved` is told
-    /// their new slots. So each token moves once at most for each that was removed.
-    pub(crate) fn compact(&mut self, mut moved: impl FnMut(&Token, u32)) {
+    /// their old slots and their new ones. So each token moves once at most for each that was
+    /// removed.
+    pub(crate) fn compact(&mut self, mut moved: impl FnMut(&Token, u32, u32)) {
         let held = self.count();
         if self.slots.len() <= 2 * held + CHUNK {
             return;
@@ -112,7 +113,7 @@ impl TokenTable {
             let Some(to) = free.pop() else { break };
             let token = self.slots.get_mut(index(from)).and_then(Option::take);
             if let Some(token) = &token {
-                moved(token, to);
+                moved(token, from, to);
                 self.index.change(token.hash, from, to);
             }
             self.put(to, token);

@@ -1,6 +1,7 @@
 //! A trade as the windows need it: validated, in exact units, its token's hash computed once.
 
 use super::amount::Amount;
+use super::extended::WalletHash;
 use super::price::Price;
 use super::time::EventTime;
 use super::token::TokenHash;
@@ -34,4 +35,16 @@ pub struct Trade<'a> {
     pub price: Price,
     /// `TransTime` in full.
     pub at: EventTime,
+    /// What only the extended figures need, where it was read.
+    pub more: Option<More>,
+}
+
+/// What only the extended figures need of a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct More {
+    /// Hash of the wallet; of its spelling where it holds half of a surrogate pair, and so is no
+    /// text.
+    pub wallet: WalletHash,
+    /// `TokenAmount`.
+    pub quantity: Amount,
 }

@@ -47,6 +47,7 @@ use crate::domain::window::Windows;
 use crate::metrics::Metrics;
 use crate::ports::{Market, NotPublished, Published, Wanted};
 use crate::status::{Phase, Status};
+use crate::wire::aggregate::Form;
 
 /// What the pages are made of.
 pub struct HttpState {
@@ -68,6 +69,8 @@ pub struct HttpState {
     pub everyone: Option<Arc<Everyone>>,
     /// The windows that its figures are of.
     pub windows: Windows,
+    /// How messages are written.
+    pub form: Form,
     /// Changes what is logged.
     pub log_level: SetLevel,
 }

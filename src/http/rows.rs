@@ -149,6 +149,41 @@ struct WindowAggregate {
     /// The end of the window.
     #[schema(format = DateTime)]
     timestamp: String,
+    /// Wallets, each once; this and what follows as `AGGREGATE_FIELDS` says, null while unknown.
+    unique_buyers: Option<u64>,
+    unique_sellers: Option<u64>,
+    unique_traders: Option<u64>,
+    buy_volume_usd: Option<String>,
+    sell_volume_usd: Option<String>,
+    /// Below 0 where more was sold.
+    net_volume_usd: Option<String>,
+    token_volume: Option<String>,
+    /// In USD, as the other prices.
+    vwap: Option<String>,
+    high_price: Option<String>,
+    low_price: Option<String>,
+    /// The first second of the window.
+    #[schema(format = DateTime)]
+    window_start: Option<String>,
+    #[schema(format = DateTime)]
+    first_trade_at: Option<String>,
+    #[schema(format = DateTime)]
+    last_trade_at: Option<String>,
+    price_usd: Option<String>,
+    buy_sell_ratio: Option<f64>,
+    previous: Option<PreviousWindow>,
+}
+
+/// The preceding window of the same length; changes in percent.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what is written as text")]
+struct PreviousWindow {
+    trades: u64,
+    volume_usd: String,
+    traders: Option<u64>,
+    trades_change: Option<f64>,
+    volume_usd_change: Option<f64>,
+    traders_change: Option<f64>,
 }
 
 impl<'a> TokensJson<'a> {
@@ -240,12 +275,12 @@ impl<'a> HistoryJson<'a> {
 }
 
 /// A row as the message that a tick would publish.
-pub(super) fn message(row: &Row, windows: &Windows, now: WallMs) -> Vec<u8> {
-    let Row { token, symbol, name, end, windows: figures } = row;
+pub(super) fn message(row: &Row, form: &Form, now: WallMs) -> Vec<u8> {
+    let Row { token, symbol, name, end, windows, extended } = row;
     let hash = TokenHash::of(token);
-    let aggregate = Aggregate { token, hash, end: *end, windows: figures };
+    let aggregate = Aggregate { token, hash, end: *end, windows, extended };
     let mut text = Vec::new();
-    Form::new(windows).write(&mut text, &aggregate, TokenNames { symbol, name }, now);
+    form.write(&mut text, &aggregate, TokenNames { symbol, name }, now);
     text
 }
 

@@ -62,7 +62,7 @@ async fn token(
 ) -> Result<Response, Failure> {
     Parameters::read(&uri, &[])?;
     let row = open(&state)?.token(text(address)?).await?.ok_or_else(inactive)?;
-    let message = message(&row, &state.windows, state.now());
+    let message = message(&row, &state.form, state.now());
     Ok(([(CONTENT_TYPE, "application/json")], message).into_response())
 }
 

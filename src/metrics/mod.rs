@@ -144,6 +144,12 @@ metrics! {
     panes: IntGauge = "panes";
     /// Live panes that may be held, but for a reserve: MAX_PANES.
     panes_limit: IntGauge = "panes_limit";
+    /// Wallets of tokens held for extended fields.
+    wallets: IntGauge = "wallets";
+    /// Wallets of tokens that may be held: MAX_WALLETS; 0 where the figures are standard.
+    wallets_limit: IntGauge = "wallets_limit";
+    /// Times that a wallet of a token found no room: what it is in has no figures of wallets.
+    wallets_uncounted: IntCounter = "wallets_uncounted_total";
     /// Messages that ticks left out: they would have said the same as the token's last one.
     messages_unchanged: IntCounter = "messages_unchanged_total";
     /// AGGREGATE_PUBLISH_INTERVAL: time between ticks, but for those of what has changed.

@@ -25,10 +25,10 @@ use crate::domain::position::{Offset, Partition, Position};
 use crate::domain::price::Price;
 use crate::domain::time::{EventTime, Second, WallMs};
 use crate::domain::token::TokenHash;
-use crate::domain::trade::{Side, Trade};
+use crate::domain::trade::{More, Side, Trade};
 use crate::pool::{Pooled, Reusable};
-use crate::ports::Records;
 use crate::ports::records::Place;
+use crate::ports::{RecordView, Records};
 
 /// So many trades ahead a token's text is brought near: another core has read it from the fetch.
 const TEXTS_AHEAD: usize = 8;
@@ -54,6 +54,8 @@ pub struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct List {
     pub(super) trades: Vec<RoutedTrade>,
+    /// What the extended figures need of each; empty where nobody asks for them.
+    pub(super) more: Vec<More>,
     /// Tokens that are written with escapes, as they read. A place counts on into it, behind the
     /// records.
     pub(super) escaped: String,
@@ -101,12 +103,44 @@ impl Batch {
         if let Some(text) = ahead.and_then(|later| self.records.bytes(later.token)) {
             text.first().into_iter().chain(text.last()).for_each(memfn::prefetch);
         }
+        let more = self.list.more.get(at).copied();
         let &RoutedTrade { record, index, hash, side, native, usd, price, at, .. } = routed;
         let record = self.records.get(usize::try_from(record).ok()?)?;
         let position = Position { partition: self.partition, offset: record.offset(), index };
         let token = self.token(routed.token)?;
-        let trade = Trade { token, hash, side, native, usd, price, at };
+        let trade = Trade { token, hash, side, native, usd, price, at, more };
         Some((position, record.timestamp(), trade))
+    }
+
+    /// Adds a trade of a record, of which `number` is the place in the fetch and `value` what it
+    /// holds: the trade's place there, its bytes, what it says.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        number: u32,
+        record: RecordView<'_>,
+        value: &[u8],
+        (index, element, trade): (u32, &[u8], &Trade<'_>),
+    ) {
+        let Trade { token, hash, side, native, usd, price, at, more } = *trade;
+        let Self { records, list, .. } = self;
+        let token = part_of(value, token.as_bytes(), record.place()).unwrap_or_else(|| {
+            let start = records.end() + list.escaped.len();
+            list.escaped.push_str(token);
+            Place::at(start, token.len())
+        });
+        let element = part_of(value, element, record.place()).unwrap_or_default();
+        list.more.extend(more);
+        let record = number;
+        let one = RoutedTrade { token, element, record, index, hash, side, native, usd, price, at };
+        list.trades.push(one);
+    }
+
+    /// Takes back what was read of a record, the last one.
+    pub(super) fn forget(&mut self, record: u32) {
+        let List { trades, more, .. } = &mut *self.list;
+        while trades.pop_if(|trade| trade.record == record).is_some() {}
+        more.truncate(trades.len());
     }
 
     fn token(&self, place: Place) -> Option<&str> {
@@ -117,13 +151,23 @@ impl Batch {
     }
 }
 
+/// The place of `part` where it is a slice of `whole`, which stands at `place`.
+fn part_of(whole: &[u8], part: &[u8], place: Place) -> Option<Place> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let within = start + part.len() <= whole.len();
+    within.then(|| Place::at(usize::try_from(place.start).unwrap_or(0) + start, part.len()))
+}
+
 impl Reusable for List {
     fn bytes(&self) -> usize {
-        self.trades.capacity() * size_of::<RoutedTrade>() + self.escaped.capacity()
+        self.trades.capacity() * size_of::<RoutedTrade>()
+            + self.more.capacity() * size_of::<More>()
+            + self.escaped.capacity()
     }
 
     fn clear(&mut self) {
         self.trades.clear();
+        self.more.clear();
         self.escaped.clear();
     }
 }

@@ -239,16 +239,17 @@ impl Engine {
 
     /// As [`due`](Self::due), of the tokens that are active at the windows' end; takes nothing from
     /// the tick.
-    pub fn active(&self, at: usize, each: impl FnMut(&Aggregate<'_>)) {
-        if let Some(shard) = self.open_at(at) {
+    pub fn active(&mut self, at: usize, each: impl FnMut(&Aggregate<'_>)) {
+        if let Some(shard) = self.open_at_mut(at) {
             shard.active(each);
         }
     }
 
     /// As [`active`](Self::active), of one token; false where it is not active, or not here.
-    pub fn active_one(&self, token: &str, each: impl FnMut(&Aggregate<'_>)) -> bool {
+    pub fn active_one(&mut self, token: &str, each: impl FnMut(&Aggregate<'_>)) -> bool {
         let hash = TokenHash::of(token);
-        self.open_of(hash).is_some_and(|shard| shard.active_one(hash, token, each))
+        let shard = self.place(self.all.of(hash)).and_then(|at| self.open_at_mut(at));
+        shard.is_some_and(|shard| shard.active_one(hash, token, each))
     }
 
     /// As [`Shard::keys`], of the shard at a place below [`count`](Self::count).
@@ -300,6 +301,11 @@ impl Engine {
         held.map(|held| &held.shard)
     }
 
+    fn open_at_mut(&mut self, at: usize) -> Option<&mut Shard> {
+        let held = self.held.get_mut(at)?.as_mut().filter(|held| held.is_open() && held.stays());
+        held.map(|held| &mut held.shard)
+    }
+
     /// The shard that keeps a token, if it is here, open, and not about to go.
     fn open_of(&self, hash: TokenHash) -> Option<&Shard> {
         self.place(self.all.of(hash)).and_then(|at| self.open_at(at))
@@ -323,7 +329,7 @@ impl Engine {
     /// What a checkpoint would need is forgotten: for whoever writes none.
     pub fn clear_changes(&mut self) {
         for shard in self.shards_mut() {
-            shard.take_changes(|_, _, _| {});
+            shard.forget_changes();
             shard.acknowledge(shard.end());
         }
     }

@@ -3,10 +3,9 @@
 use bytes::Bytes;
 
 use super::engine::Engine;
-use crate::domain::pane::Pane;
 use crate::domain::time::Second;
 use crate::sabotage::Bug;
-use crate::wire::checkpoint::{self, PaneAt, Writer};
+use crate::wire::checkpoint::Writer;
 
 /// A snapshot is written in parts of this many panes, up to 400 kB each: the first page of a load,
 /// 16 entries of unknown size, is then some megabytes.
@@ -35,13 +34,13 @@ impl Engine {
         let (panes, tokens) = (shard.noted_changes(), shard.tokens());
         let mut entry = Writer::new(&positions, published, latest, panes, tokens);
         let (mut newest, mut number) = (published, 0_u32);
-        shard.take_changes(|token, second, pane| {
+        shard.take_changes(|token, second, pane, extended| {
             number += 1;
             if number % 2 == 1 && Bug::PositionsBeforePanes.on() {
                 return;
             }
             newest = newest.max(second);
-            entry.put(token, second, pane);
+            entry.put(token, second, pane, extended.as_ref());
         });
         Some(Encoded { blobs: vec![entry.finish().into()], newest })
     }
@@ -54,28 +53,26 @@ impl Engine {
         latest: Second,
     ) -> Option<Encoded> {
         let shard = self.shard_mut(at)?;
-        shard.take_changes(|_, _, _| {});
+        shard.forget_changes();
         let positions: Vec<_> = shard.positions().collect();
         let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
-        let mut panes = shard.panes().take(half.unwrap_or(usize::MAX)).map(pane_at);
+        let mut panes = shard.panes().take(half.unwrap_or(usize::MAX));
         let (mut blobs, mut newest) = (Vec::new(), published);
         loop {
             let mut taken = 0;
-            let part = panes.by_ref().take(SNAPSHOT_PANES).inspect(|pane| {
-                newest = newest.max(pane.second);
+            let most = SNAPSHOT_PANES;
+            let mut entry = Writer::new(&positions, published, latest, most, most);
+            for (token, second, pane, extended) in panes.by_ref().take(SNAPSHOT_PANES) {
+                newest = newest.max(second);
                 taken += 1;
-            });
-            let blob = checkpoint::encode(&positions, published, latest, part);
+                entry.put(token, second, &pane, extended.as_ref());
+            }
             if taken > 0 || blobs.is_empty() {
-                blobs.push(blob.into());
+                blobs.push(entry.finish().into());
             }
             if taken < SNAPSHOT_PANES {
                 return Some(Encoded { blobs, newest });
             }
         }
     }
-}
-
-fn pane_at<'a>((token, second, pane): (&'a str, Second, Pane)) -> PaneAt<'a> {
-    PaneAt { token, second, pane }
 }

@@ -33,7 +33,10 @@ where
             // An error ends the load, and what was restored goes with the shard.
             let entry = checkpoint::decode(blob, |pane| {
                 if !skipped {
-                    shard.restore(pane.token, pane.second, &pane.pane);
+                    // Decoded where it is wanted alone.
+                    let extended = pane.extended.filter(|_| shard.is_extended());
+                    let extended = extended.map(|it| it.pane(&pane.pane.sums));
+                    shard.restore(pane.token, pane.second, &pane.pane, extended);
                 }
             });
             let Entry { positions, published, latest } =
@@ -57,8 +60,8 @@ where
 
 fn unreadable(shard: ShardId, cause: CodecError) -> CheckpointError {
     match cause {
-        CodecError::UnknownVersion(found) if found > checkpoint::VERSION => {
-            let known = u32::from(checkpoint::VERSION);
+        CodecError::UnknownVersion(found) if found > checkpoint::NEWEST => {
+            let known = u32::from(checkpoint::NEWEST);
             CheckpointError::NewerFormat { shard, found: u32::from(found), known }
         }
         CodecError::UnknownVersion(_)

@@ -67,7 +67,7 @@ impl Making<'_> {
     pub fn mark(&self, aggregate: &Aggregate<'_>) -> u64 {
         let known = self.names.get(aggregate.token);
         let names = known.map(|known| (&known.symbol, &known.name));
-        self.marks.hash_one((aggregate.windows, names))
+        self.marks.hash_one((aggregate.windows, aggregate.extended, names))
     }
 
     /// The message of an aggregate.

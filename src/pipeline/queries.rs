@@ -169,7 +169,7 @@ impl Queries {
 
 impl Query {
     /// Says what the engine knows. Whoever asked may have given up.
-    pub(super) async fn answer(self, engine: &Engine, names: &SharedNames) {
+    pub(super) async fn answer(self, engine: &mut Engine, names: &SharedNames) {
         let shards = engine.open_shards().collect();
         match self.question {
             Question::Places(ranking, done) => {
@@ -219,6 +219,7 @@ fn row(aggregate: &Aggregate<'_>, names: &SharedNames) -> Row {
         name: name.to_owned(),
         end: aggregate.end,
         windows: aggregate.windows.to_vec(),
+        extended: aggregate.extended.to_vec(),
     })
 }
 

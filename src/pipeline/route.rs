@@ -39,7 +39,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use super::batch::Batch;
-use super::batch::{List, RoutedTrade};
+use super::batch::List;
 use super::dead_letters;
 use crate::domain::cover::Cover;
 use crate::domain::position::{Offset, Partition};
@@ -48,7 +48,6 @@ use crate::domain::time::{EventTime, WallMs};
 use crate::domain::token::{Shards, TokenHash};
 use crate::domain::trade::Trade;
 use crate::pool::Pool;
-use crate::ports::records::Place;
 use crate::ports::{Message, Record, RecordView, Records};
 use crate::sabotage::Bug;
 use crate::wire::dead_letter::DeadLetter;
@@ -69,6 +68,7 @@ pub struct Router {
     shards: Shards,
     workers: u16,
     max_future_skew: std::time::Duration,
+    extended: bool,
     lists: Arc<Pool<List>>,
 }
 
@@ -126,7 +126,15 @@ impl Router {
         max_future_skew: std::time::Duration,
     ) -> Self {
         let lists = Pool::new(KEPT_BYTES);
-        Self { topic, shards, workers: workers.max(1), max_future_skew, lists }
+        let workers = workers.max(1);
+        Self { topic, shards, workers, max_future_skew, extended: false, lists }
+    }
+
+    /// Whether trades are read with what the extended figures need.
+    #[must_use]
+    pub const fn extended(mut self, extended: bool) -> Self {
+        self.extended = extended;
+        self
     }
 
     /// The topic that is read.
@@ -175,7 +183,7 @@ impl Router {
             records,
             next: 0,
             open: None,
-            scanner: Scanner::new(),
+            scanner: Scanner::new().extended(self.extended),
             routed: Routed { batches, elements: 0, silent: None },
             wanted: (!cover.is_all()).then(|| cover.clone()),
             answers: cover.answers_for(partition),
@@ -318,7 +326,7 @@ impl Routing<'_> {
         if self.scan(at, record, value, latest) {
             return Some(None);
         }
-        let elements = Elements::of(value, Some(latest));
+        let elements = Elements::of(value, Some(latest)).extended(router.extended);
         self.open = Some(Open { at, record, value, elements, head: None });
         Some(None)
     }
@@ -351,7 +359,7 @@ impl Routed {
     /// Takes back what was read of a record, the last one.
     fn forget(&mut self, record: u32) {
         for batch in &mut self.batches {
-            while batch.list.trades.pop_if(|trade| trade.record == record).is_some() {}
+            batch.forget(record);
         }
     }
 
@@ -362,36 +370,11 @@ impl Routed {
         number: u32,
         record: RecordView<'_>,
         value: &[u8],
-        (index, element, trade): (u32, &[u8], &Trade<'_>),
+        one: (u32, &[u8], &Trade<'_>),
     ) {
-        let Trade { token, hash, side, native, usd, price, at } = *trade;
-        self.elements += u64::from(!self.is_silent(hash));
-        let Some(Batch { records, list, .. }) = self.batches.get_mut(worker) else { return };
-        let token = part_of(value, token.as_bytes(), record.place()).unwrap_or_else(|| {
-            let start = records.end() + list.escaped.len();
-            list.escaped.push_str(token);
-            Place::at(start, token.len())
-        });
-        let element = part_of(value, element, record.place()).unwrap_or_default();
-        let (record, trades) = (number, &mut list.trades);
-        trades.push(RoutedTrade {
-            token,
-            element,
-            record,
-            index,
-            hash,
-            side,
-            native,
-            usd,
-            price,
-            at,
-        });
+        self.elements += u64::from(!self.is_silent(one.2.hash));
+        if let Some(batch) = self.batches.get_mut(worker) {
+            batch.push(number, record, value, one);
+        }
     }
-}
-
-/// The place of `part` where it is a slice of `whole`, which stands at `place`.
-fn part_of(whole: &[u8], part: &[u8], place: Place) -> Option<Place> {
-    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
-    let within = start + part.len() <= whole.len();
-    within.then(|| Place::at(usize::try_from(place.start).unwrap_or(0) + start, part.len()))
 }

@@ -25,6 +25,7 @@ use crate::ports::group::Seat;
 use crate::ports::{Checkpoint, CheckpointError, Producer, TradeLog, View};
 use crate::status::Phase;
 use crate::wire::envelope::Envelope;
+use crate::wire::extended::Chosen;
 
 /// What the pipeline is told.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Settings {
     pub topic: String,
     /// The windows.
     pub windows: Windows,
+    /// The extended fields that are written; with any, the budget has wallets.
+    pub fields: Chosen,
     /// When ticks come.
     pub emission: Emission,
     /// Time between flushes.

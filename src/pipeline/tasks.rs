@@ -29,6 +29,7 @@ use super::view_queue::ViewQueue;
 use super::worker::{Halted, Worker};
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::{Second, WallMs};
+use crate::domain::token::Shards;
 use crate::ports::{Checkpoint, PartitionRange, Producer, Target, TradeLog, View};
 use crate::sabotage::Bug;
 use crate::wire::aggregate::Form;
@@ -71,12 +72,7 @@ impl Tasks {
         let crew = Crew {
             mailbox: mailbox(settings, &**producer, shared),
             dead_letters: dead_letters.clone(),
-            router: Arc::new(Router::new(
-                settings.topic.as_str().into(),
-                pipeline.seat.shards,
-                settings.workers,
-                settings.max_future_skew,
-            )),
+            router: Arc::new(router(settings, pipeline.seat.shards)),
             custody,
             settings,
             names: &pipeline.names,
@@ -156,7 +152,8 @@ impl Crew<'_> {
     }
 
     fn worker<C: Checkpoint>(&self, me: u16, engine: Engine, checkpoint: Arc<C>) -> Worker<C> {
-        let Settings { windows, checkpoint_interval, envelope, emission, .. } = self.settings;
+        let Settings { windows, checkpoint_interval, envelope, emission, fields, .. } =
+            self.settings;
         Worker {
             engine,
             flusher: Flusher::new(
@@ -168,8 +165,8 @@ impl Crew<'_> {
                 *checkpoint_interval,
             ),
             messages: Messages {
-                form: Form::new(windows),
-                writer: envelope.registered.map(|it| Writer::new(it, windows)),
+                form: Form::extended(windows, *fields),
+                writer: envelope.registered.map(|it| Writer::new(it, windows, *fields)),
                 names: Arc::clone(self.names),
                 envelope: envelope.clone(),
                 marks: DefaultHashBuilder::default(),
@@ -190,6 +187,12 @@ impl Crew<'_> {
             shared: Arc::clone(self.shared),
         }
     }
+}
+
+fn router(settings: &Settings, shards: Shards) -> Router {
+    let Settings { topic, workers, max_future_skew, fields, .. } = settings;
+    let router = Router::new(topic.as_str().into(), shards, *workers, *max_future_skew);
+    router.extended(fields.any())
 }
 
 fn mailbox<P: Producer>(settings: &Settings, producer: &P, shared: &Shared) -> Arc<Mailbox> {

@@ -289,7 +289,7 @@ impl<C: Checkpoint> Worker<C> {
     async fn answer(&mut self, query: Query, now: WallMs) {
         if self.custody.is_ready() {
             self.engine.advance(now.second());
-            query.answer(&self.engine, &self.messages.names).await;
+            query.answer(&mut self.engine, &self.messages.names).await;
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::domain::aggregate::{Aggregate, Figures};
+use crate::domain::aggregate::{Aggregate, Extended, Figures};
 use crate::domain::emission::Emission;
 use crate::domain::time::Second;
 use crate::domain::token::TokenHash;
@@ -19,6 +19,7 @@ pub struct Due {
     rows: Vec<Row>,
     tokens: String,
     figures: Vec<Figures>,
+    extended: Vec<Extended>,
     marks: DefaultHashBuilder,
 }
 
@@ -27,6 +28,7 @@ struct Row {
     token: Range<usize>,
     hash: TokenHash,
     figures: Range<usize>,
+    extended: Range<usize>,
 }
 
 impl Due {
@@ -35,13 +37,14 @@ impl Due {
         self.rows.clear();
         self.tokens.clear();
         self.figures.clear();
+        self.extended.clear();
         for shard in 0..engine.count() {
             if emission.is_always_whole() {
                 engine.due(shard, tick, |aggregate| self.push(aggregate));
                 continue;
             }
             engine.due_marked(shard, tick, |before, aggregate| {
-                let mark = self.marks.hash_one(aggregate.windows);
+                let mark = self.marks.hash_one((aggregate.windows, aggregate.extended));
                 if emission.is_whole(tick) || before != Some(mark) {
                     self.push(aggregate);
                 }
@@ -60,6 +63,7 @@ impl Due {
                 hash: row.hash,
                 end: self.end,
                 windows: self.figures.get(row.figures.clone())?,
+                extended: self.extended.get(row.extended.clone())?,
             })
         })
     }
@@ -67,12 +71,15 @@ impl Due {
     fn push(&mut self, aggregate: &Aggregate<'_>) {
         self.end = aggregate.end;
         let (token, figures) = (self.tokens.len(), self.figures.len());
+        let extended = self.extended.len();
         self.tokens.push_str(aggregate.token);
         self.figures.extend_from_slice(aggregate.windows);
+        self.extended.extend_from_slice(aggregate.extended);
         self.rows.push(Row {
             token: token..self.tokens.len(),
             hash: aggregate.hash,
             figures: figures..self.figures.len(),
+            extended: extended..self.extended.len(),
         });
     }
 }

@@ -29,7 +29,8 @@ use crate::pipeline::engine::Engine;
 use crate::pipeline::route::MAX_VALUE_BYTES;
 use crate::pipeline::worker::refusal;
 use crate::wire::aggregate::{Form, TokenNames};
-use crate::wire::trade::{Element, decode};
+use crate::wire::extended::Chosen;
+use crate::wire::trade::{Element, Elements};
 
 /// Something that cannot count.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,8 @@ pub struct Player<M, R> {
     engine: Engine,
     budget: Arc<Budget>,
     form: Form,
+    windows: Windows,
+    fields: Chosen,
     emission: Emission,
     /// The tick that fires next; `None` before the first trade.
     next_tick: Option<Second>,
@@ -97,6 +100,8 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
             engine,
             budget,
             form: Form::new(&windows),
+            windows,
+            fields: Chosen::STANDARD,
             emission,
             next_tick: None,
             counts: Counts::default(),
@@ -105,6 +110,14 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
             due: Due::default(),
             message: Vec::new(),
         }
+    }
+
+    /// The same with these extended fields; with any, its budget has wallets.
+    #[must_use]
+    pub fn with(mut self, fields: Chosen) -> Self {
+        self.fields = fields;
+        self.form = Form::extended(&self.windows, fields);
+        self
     }
 
     /// What was met so far.
@@ -122,13 +135,12 @@ impl<M: Write, R: FnMut(&Rejected<'_>) -> Result<(), ReplayError>> Player<M, R> 
         match line {
             Line::Text(text) if text.trim_ascii().is_empty() => Ok(()),
             Line::Text(text) => {
-                let mut played = Ok(());
-                decode(text, Some(latest), &mut |element| {
-                    if played.is_ok() {
-                        played = self.element(number, &element);
-                    }
-                });
-                played
+                let elements = Elements::of(text, Some(latest));
+                let mut elements = elements.extended(self.fields.any());
+                while let Some(element) = elements.read_next(None) {
+                    element.map_or(Ok(()), |element| self.element(number, &element))?;
+                }
+                Ok(())
             }
             Line::TooLong(bytes) => self.rejected(&Rejected {
                 line: number,

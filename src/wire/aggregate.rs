@@ -7,12 +7,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::domain::aggregate::{Aggregate, Figures};
+use crate::domain::aggregate::{Aggregate, Extended, Figures};
 use crate::domain::amount::Amount;
 use crate::domain::price::Price;
-use crate::domain::time::WallMs;
+use crate::domain::time::{Second, WallMs};
 use crate::domain::window::{Window, Windows};
 
+use super::extended::{self, Chosen, EXTENDED, PREVIOUS};
+use super::fields::{Field, Value};
 use super::time::Rfc3339;
 
 /// The format's version, in every message and its headers.
@@ -30,14 +32,25 @@ pub struct TokenNames<'a> {
     pub name: &'a str,
 }
 
-/// How messages of the configured windows are written: what an item begins with, for each window.
+/// How messages of the configured windows are written: what an item begins with, for each window,
+/// and which extended fields it ends with.
 #[derive(Clone, Debug)]
-pub struct Form(Box<[Vec<u8>]>);
+pub struct Form {
+    heads: Box<[Vec<u8>]>,
+    windows: Windows,
+    chosen: Chosen,
+}
 
 impl Form {
-    /// The form of these windows.
+    /// The form of these windows, without extended fields.
     #[must_use]
     pub fn new(windows: &Windows) -> Self {
+        Self::extended(windows, Chosen::STANDARD)
+    }
+
+    /// The form of these windows with these extended fields.
+    #[must_use]
+    pub fn extended(windows: &Windows, chosen: Chosen) -> Self {
         let head = |(place, window): (usize, &Window)| {
             let mut head = Vec::new();
             head.extend_from_slice(if place == 0 { b"" } else { b"," });
@@ -46,7 +59,8 @@ impl Form {
             head.extend_from_slice(br#","sell_count":"#);
             head
         };
-        Self(windows.iter().enumerate().map(head).collect())
+        let heads = windows.iter().enumerate().map(head).collect();
+        Self { heads, windows: windows.clone(), chosen }
     }
 
     /// Appends the message of an aggregate of those windows. A window that says the same as the
@@ -58,7 +72,7 @@ impl Form {
         names: TokenNames<'_>,
         generated_at: WallMs,
     ) {
-        debug_assert_eq!(aggregate.windows.len(), self.0.len());
+        debug_assert_eq!(aggregate.windows.len(), self.heads.len());
         let end = Rfc3339(aggregate.end).text();
         out.extend_from_slice(br#"{"token":"#);
         text(out, aggregate.token);
@@ -68,7 +82,8 @@ impl Form {
         text(out, names.name);
         out.extend_from_slice(br#","aggregate_data":["#);
         let mut before: Option<(&Figures, Range<usize>)> = None;
-        for (head, figures) in self.0.iter().zip(aggregate.windows) {
+        let mut extended = aggregate.extended.iter().zip(&self.windows);
+        for (head, figures) in self.heads.iter().zip(aggregate.windows) {
             out.extend_from_slice(head);
             let from = out.len();
             match before {
@@ -76,6 +91,12 @@ impl Form {
                 _ => item(out, figures, &end),
             }
             before = Some((figures, from..out.len()));
+            if self.chosen.any()
+                && let Some((more, window)) = extended.next()
+            {
+                fields(out, self.chosen, window, (figures, more), aggregate.end);
+            }
+            out.push(b'}');
         }
         out.extend_from_slice(br#"],"generated_at":""#);
         out.extend_from_slice(&Rfc3339(generated_at.second()).text());
@@ -121,8 +142,70 @@ fn item(out: &mut Vec<u8>, figures: &Figures, end: &[u8]) {
     close.write(out);
     out.extend_from_slice(br#"","timestamp":""#);
     out.extend_from_slice(end);
-    out.extend_from_slice(br#""}"#);
+    out.push(b'"');
 }
+
+/// The chosen extended fields.
+fn fields(
+    out: &mut Vec<u8>,
+    chosen: Chosen,
+    window: &Window,
+    both: (&Figures, &Extended),
+    end: Second,
+) {
+    let values = extended::values(chosen, window, both, end);
+    for (place, (field, value)) in EXTENDED.iter().zip(values).enumerate() {
+        if chosen.has(place) {
+            name(out, b",\"", field);
+            value_or_null(out, value);
+        }
+    }
+    let [.., last] = &EXTENDED;
+    if chosen.has(EXTENDED.len() - 1) {
+        name(out, b",\"", last);
+        let Some(previous) = extended::previous(chosen, both) else {
+            return out.extend_from_slice(NULL);
+        };
+        for (place, (field, value)) in PREVIOUS.iter().zip(previous).enumerate() {
+            name(out, if place == 0 { b"{\"" } else { b",\"" }, field);
+            value_or_null(out, value);
+        }
+        out.push(b'}');
+    }
+}
+
+fn name(out: &mut Vec<u8>, before: &[u8], field: &Field) {
+    out.extend_from_slice(before);
+    out.extend_from_slice(field.name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn value_or_null(out: &mut Vec<u8>, value: Option<Value<'_>>) {
+    let Some(value) = value else { return out.extend_from_slice(NULL) };
+    match value {
+        Value::Text(of) => text(out, of),
+        Value::Count(of) => count(out, of),
+        Value::Number(of) => number(out, of),
+        Value::Amount(of) => quoted(out, |out| of.write(out)),
+        Value::Net(of) => quoted(out, |out| net(out, of)),
+        Value::Price(of) => quoted(out, |out| of.write(out)),
+        Value::Time(of) => quoted(out, |out| out.extend_from_slice(&Rfc3339(of).text())),
+    }
+}
+
+/// An amount that may be below 0, in units of 10⁻¹⁸.
+pub(super) fn net(out: &mut Vec<u8>, units: i128) {
+    out.extend_from_slice(if units < 0 { b"-" } else { b"" });
+    Amount::from_units(units).write(out);
+}
+
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
+}
+
+const NULL: &[u8] = b"null";
 
 fn text(out: &mut Vec<u8>, text: &str) {
     let written = serde_json::to_writer(out, text);

@@ -1,9 +1,11 @@
-//! A message in Avro, as `deploy/schemas/aggregate.avsc` has it. Decimals are `bytes`: sums at the
-//! 18 fractional digits that they are held with, in up to 39 digits (128 bits); prices at 255, as
-//! many as a price can have, and the 16 before the point that the largest has. So every value has
-//! one scale and loses nothing.
+//! A message in Avro, as `deploy/schemas/aggregate.avsc` has it, or `aggregate-extended.avsc` where
+//! any extended field is written: there each of them is a union with null. Decimals are `bytes`:
+//! sums at the 18 fractional digits that they are held with, in up to 39 digits (128 bits); prices
+//! at 255, as many as a price can have, and the 16 before the point that the largest has. So every
+//! value has one scale and loses nothing.
 
 use super::aggregate::{TokenNames, VERSION};
+use super::extended::{self, Chosen};
 use super::fields::{Value, values};
 use super::varint::put_signed;
 use crate::domain::aggregate::Aggregate;
@@ -14,19 +16,41 @@ use crate::domain::window::Windows;
 /// Appends the message of an aggregate of those windows.
 pub(super) fn write(
     out: &mut Vec<u8>,
-    windows: &Windows,
+    (windows, chosen): (&Windows, Chosen),
     aggregate: &Aggregate<'_>,
     names: TokenNames<'_>,
     generated_at: WallMs,
 ) {
     [aggregate.token, names.symbol, names.name].iter().for_each(|it| bytes(out, it.as_bytes()));
     length(out, windows.count());
+    let mut extended = aggregate.extended.iter();
     for (window, figures) in windows.iter().zip(aggregate.windows) {
         values(window, figures, aggregate.end).iter().for_each(|value| put(out, value));
+        if chosen.any()
+            && let Some(more) = extended.next()
+        {
+            let both = (figures, more);
+            let values = extended::values(chosen, window, both, aggregate.end);
+            values.iter().for_each(|value| put_union(out, value.as_ref()));
+            let previous = extended::previous(chosen, both);
+            length(out, usize::from(previous.is_some()));
+            for (value, field) in previous.iter().flatten().zip(&extended::PREVIOUS) {
+                match value {
+                    Some(value) if !field.optional => put(out, value),
+                    value => put_union(out, value.as_ref()),
+                }
+            }
+        }
     }
     length(out, 0);
     time(out, generated_at.second());
     bytes(out, VERSION.as_bytes());
+}
+
+/// A union of null and what the value is.
+fn put_union(out: &mut Vec<u8>, value: Option<&Value<'_>>) {
+    length(out, usize::from(value.is_some()));
+    value.into_iter().for_each(|value| put(out, value));
 }
 
 fn put(out: &mut Vec<u8>, value: &Value<'_>) {
@@ -34,6 +58,7 @@ fn put(out: &mut Vec<u8>, value: &Value<'_>) {
         Value::Text(text) => bytes(out, text.as_bytes()),
         Value::Count(count) => put_signed(out, i64::try_from(*count).unwrap_or(i64::MAX)),
         Value::Amount(amount) => bytes(out, shortest(&amount.units().to_be_bytes())),
+        Value::Net(units) => bytes(out, shortest(&units.to_be_bytes())),
         Value::Price(price) => self::price(out, *price),
         Value::Number(number) => out.extend_from_slice(&number.to_le_bytes()),
         Value::Time(second) => time(out, *second),
@@ -75,10 +100,10 @@ fn low(value: u128) -> u64 {
     u64::try_from(value & u128::from(u64::MAX)).unwrap_or_default()
 }
 
-/// A number of two's complement that is not below 0, without the bytes in front that say nothing.
+/// A number of two's complement without the bytes in front that say nothing.
 fn shortest(mut bytes: &[u8]) -> &[u8] {
-    while let [0, rest @ ..] = bytes
-        && rest.first().is_some_and(|next| *next < 0x80)
+    while let [0 | 0xff, rest @ ..] = bytes
+        && rest.first().is_some_and(|next| (*next < 0x80) == (bytes.first() == Some(&0)))
     {
         bytes = rest;
     }
@@ -137,9 +162,14 @@ mod tests {
 
     #[test]
     fn sums_of_128_bits_are_exact() {
-        for units in [0, 1, 127, 128, 255, 256, 32_767, 32_768, 1 << 64, i128::MAX] {
+        let below = [-1, -127, -128, -129, -256, -32_768, -32_769, -(1 << 64), i128::MIN];
+        let above = [0, 1, 127, 128, 255, 256, 32_767, 32_768, 1 << 64, i128::MAX];
+        for units in above.into_iter().chain(below) {
             let mut out = Vec::new();
-            put(&mut out, &Value::Amount(Amount::from_units(units)));
+            put(&mut out, &Value::Net(units));
+            let mut amount = Vec::new();
+            put(&mut amount, &Value::Amount(Amount::from_units(units)));
+            assert_eq!(out, amount);
             let (length, number) = out.split_first().unwrap();
             assert_eq!(usize::from(*length), 2 * number.len());
             assert_eq!(BigInt::from_signed_bytes_be(number), BigInt::from(units));

@@ -3,6 +3,8 @@
 //! `checkpoint_pane`). Written and read here, stored by `redis`. An entry is read in one pass that
 //! checks it to the last byte: panes are handed out before the ones behind them have been seen, so
 //! whoever takes them drops them again where the end says that it was no entry.
+//! An entry is of the standard version unless a pane in it has what the extended figures add
+//! (`checkpoint_extended`): so whoever never asked for those can go back to an older program.
 //!
 //! ```text
 //! entry = version:u8 count (partition offset)* published (latest − published) pane* crc32:u32le
@@ -11,16 +13,21 @@
 //! Every version begins with its number and ends with the checksum of what stands before: a
 //! damaged entry is never taken for one of another version.
 
+use crate::domain::extended::ExtendedPane;
 use crate::domain::pane::Pane;
 use crate::domain::position::{Offset, Partition};
 use crate::domain::time::Second;
 
+use super::checkpoint_extended as extended;
+pub use super::checkpoint_extended::ExtendedAt;
 pub use super::checkpoint_pane::PaneAt;
 use super::checkpoint_pane::{Before, Written, take_pane, take_partition};
 use super::varint::{Reader, put_length, put_signed};
 
-/// The version byte of the layout that is written, and the only one that is read.
+/// The version byte of the layout without extended figures.
 pub const VERSION: u8 = 2;
+/// The version byte of the layout with them; both are read.
+pub const NEWEST: u8 = 3;
 /// Partitions with a position are numbered below this: far more than a topic has, and few enough
 /// that a shard can keep a place for each.
 pub const MAX_PARTITIONS: i32 = 1 << 20;
@@ -47,7 +54,7 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     /// Written by a later program, or by an earlier one.
-    #[error("checkpoint entry of version {0}, only version {VERSION} can be read")]
+    #[error("checkpoint entry of version {0}, only {VERSION} and {NEWEST} can be read")]
     UnknownVersion(u8),
     /// Not the bytes that were written.
     #[error("checkpoint entry with a wrong checksum")]
@@ -90,10 +97,32 @@ impl Writer {
         Self { out, before: Written::new(published) }
     }
 
-    /// Adds a pane.
+    /// Adds a pane, with what the extended figures have of it, unless that is unknown.
     #[inline]
-    pub fn put(&mut self, token: &str, second: Second, pane: &Pane) {
-        self.before.put_pane(&mut self.out, token, second, pane);
+    pub fn put(
+        &mut self,
+        token: &str,
+        second: Second,
+        pane: &Pane,
+        extended: Option<&ExtendedPane>,
+    ) {
+        let known = extended.filter(|extended| !extended.unknown);
+        let write = known.map(|it| move |out: &mut Vec<u8>| extended::put(out, pane, it));
+        self.put_with(token, second, pane, write);
+    }
+
+    #[inline]
+    fn put_with(
+        &mut self,
+        token: &str,
+        second: Second,
+        pane: &Pane,
+        extended: Option<impl FnOnce(&mut Vec<u8>)>,
+    ) {
+        if extended.is_some() {
+            self.out.first_mut().into_iter().for_each(|version| *version = NEWEST);
+        }
+        self.before.put_pane(&mut self.out, token, second, pane, extended);
     }
 
     /// The whole entry.
@@ -115,7 +144,10 @@ pub fn encode<'a>(
 ) -> Vec<u8> {
     let most = panes.size_hint().1.unwrap_or_default();
     let mut writer = Writer::new(positions, published, latest, most, most);
-    panes.for_each(|at| writer.put(at.token, at.second, &at.pane));
+    for PaneAt { token, second, pane, extended } in panes {
+        let write = extended.map(|it| move |out: &mut Vec<u8>| it.put(out, &pane));
+        writer.put_with(token, second, &pane, write);
+    }
     writer.finish()
 }
 
@@ -130,7 +162,7 @@ pub fn decode<'a>(bytes: &'a [u8], mut each: impl FnMut(&PaneAt<'a>)) -> Result<
     }
     let mut reader = Reader(body);
     let version = reader.byte()?;
-    if version != VERSION {
+    if !(VERSION..=NEWEST).contains(&version) {
         return Err(CodecError::UnknownVersion(version));
     }
     let count: usize = reader.number("number of positions")?;
@@ -145,7 +177,7 @@ pub fn decode<'a>(bytes: &'a [u8], mut each: impl FnMut(&PaneAt<'a>)) -> Result<
     }
     let published = Second(reader.signed("published second")?);
     let latest = Second(published.0.wrapping_add(reader.signed("latest second")?));
-    let mut before = Before::new(published);
+    let mut before = Before::new(published, version == NEWEST);
     while !reader.is_empty() {
         each(&take_pane(&mut reader, &mut before)?);
     }

@@ -1,7 +1,7 @@
 //! One pane inside a checkpoint entry, in few bytes.
 //!
 //! ```text
-//! pane  = flags:u8 [token] second [sell] [buy] [usd] first [last]
+//! pane  = flags:u8 [token] second [sell] [buy] [usd] first [last] [extended]
 //! token = length bytes
 //! sell, buy = count volume
 //! first, last = nanos partition offset index [scale:u8 mantissa]
@@ -20,6 +20,7 @@ use crate::domain::time::Second;
 use crate::domain::trade::MAX_TOKEN_BYTES;
 
 use super::checkpoint::CodecError;
+use super::checkpoint_extended::{self, ExtendedAt};
 use super::varint::{Reader, put, put_length, put_signed, put_wide};
 
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
@@ -38,7 +39,8 @@ const COARSE: u8 = 1 << 4;
 const ONE_MARK: u8 = 1 << 5;
 /// Both marks have the same price.
 const ONE_PRICE: u8 = 1 << 6;
-const UNKNOWN_FLAGS: u8 = 1 << 7;
+/// What the extended figures have of it follows: in entries of the version that may have that.
+const EXTENDED: u8 = 1 << 7;
 
 /// One pane of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct PaneAt<'a> {
     pub second: Second,
     /// Its absolute values.
     pub pane: Pane,
+    /// What the extended figures have of it, where that was written.
+    pub extended: Option<ExtendedAt<'a>>,
 }
 
 /// What the next pane is written relative to.
@@ -65,14 +69,21 @@ impl Written {
         Self { token: 0..0, second: published, offset: 0 }
     }
 
-    /// Writes a pane.
+    /// Writes a pane, and behind it what `extended` writes.
     #[inline]
-    pub(super) fn put_pane(&mut self, out: &mut Vec<u8>, token: &str, second: Second, pane: &Pane) {
+    pub(super) fn put_pane(
+        &mut self,
+        out: &mut Vec<u8>,
+        token: &str,
+        second: Second,
+        pane: &Pane,
+        extended: Option<impl FnOnce(&mut Vec<u8>)>,
+    ) {
         let Pane { sums, first, last } = pane;
         let coarse = coarse(sums.sell).zip(coarse(sums.buy));
         let same = out.get(self.token.clone()) == Some(token.as_bytes());
         let flags = flags(pane, same, coarse.is_some());
-        out.push(flags);
+        out.push(flags | if extended.is_some() { EXTENDED } else { 0 });
         if !same {
             put_length(out, token.len());
             self.token = out.len()..out.len() + token.len();
@@ -97,6 +108,7 @@ impl Written {
         if flags & ONE_MARK == 0 {
             self.put_mark(out, last, flags & ONE_PRICE == 0);
         }
+        extended.into_iter().for_each(|write| write(out));
     }
 
     #[inline]
@@ -120,11 +132,14 @@ pub(super) struct Before<'a> {
     token: &'a str,
     second: Second,
     offset: i64,
+    /// Flags that nobody writes.
+    unknown: u8,
 }
 
 impl Before<'_> {
-    pub(super) const fn new(published: Second) -> Self {
-        Self { token: "", second: published, offset: 0 }
+    pub(super) const fn new(published: Second, extended: bool) -> Self {
+        let unknown = if extended { 0 } else { EXTENDED };
+        Self { token: "", second: published, offset: 0, unknown }
     }
 }
 
@@ -182,7 +197,7 @@ struct PaneReader<'r, 'a> {
 impl<'a> PaneReader<'_, 'a> {
     fn pane(&mut self) -> Result<PaneAt<'a>, CodecError> {
         let flags = self.reader.byte()?;
-        if flags & UNKNOWN_FLAGS != 0 {
+        if flags & self.before.unknown != 0 {
             return Err(CodecError::Malformed("flags"));
         }
         if flags & SAME_TOKEN == 0 {
@@ -202,11 +217,11 @@ impl<'a> PaneReader<'_, 'a> {
             ONE_PRICE => self.mark(Some(first.price))?,
             _ => first,
         };
-        Ok(PaneAt {
-            token: self.before.token,
-            second: self.before.second,
-            pane: Pane { sums: Sums { sell, buy, usd }, first, last },
-        })
+        let pane = Pane { sums: Sums { sell, buy, usd }, first, last };
+        let extended = (flags & EXTENDED != 0)
+            .then(|| checkpoint_extended::take(self.reader, &pane))
+            .transpose()?;
+        Ok(PaneAt { token: self.before.token, second: self.before.second, pane, extended })
     }
 
     fn token(&mut self) -> Result<&'a str, CodecError> {

@@ -35,6 +35,8 @@ pub enum Kind {
     Count,
     /// An exact sum, at 10⁻¹⁸.
     Amount,
+    /// As [`Amount`](Self::Amount), below 0 too.
+    Net,
     /// A price as written.
     Price,
     /// A number of 64 bits.
@@ -43,6 +45,8 @@ pub enum Kind {
     Time,
     /// One [`WINDOW`] for each configured window.
     Windows,
+    /// A [`PREVIOUS`](super::extended::PREVIOUS).
+    Previous,
     /// `buy` or `sell`, as collectors write it.
     Side,
     /// A decimal from 0, as producers write it.
@@ -61,6 +65,8 @@ pub(super) enum Value<'a> {
     Text(&'a str),
     Count(u64),
     Amount(Amount),
+    /// In units of 10⁻¹⁸.
+    Net(i128),
     Price(Price),
     Number(f64),
     Time(Second),

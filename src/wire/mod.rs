@@ -4,10 +4,12 @@
 pub mod aggregate;
 mod avro;
 pub mod checkpoint;
+mod checkpoint_extended;
 mod checkpoint_pane;
 mod cursor;
 pub mod dead_letter;
 pub mod envelope;
+pub mod extended;
 pub mod fields;
 mod protobuf;
 pub mod registered;

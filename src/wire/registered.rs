@@ -2,6 +2,7 @@
 //! Confluent's clients write and read them: a byte 0, the schema's id, then the message.
 
 use super::aggregate::TokenNames;
+use super::extended::Chosen;
 use super::{avro, protobuf};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::time::WallMs;
@@ -32,6 +33,7 @@ pub struct Registered {
 pub struct Writer {
     registered: Registered,
     windows: Windows,
+    chosen: Chosen,
 }
 
 impl Format {
@@ -55,13 +57,19 @@ impl Format {
         }
     }
 
-    /// The schema of `AGGREGATE_TOPIC`.
+    /// The schema of `AGGREGATE_TOPIC`, where these extended fields are written. That without any
+    /// stays as it was.
     #[must_use]
-    pub const fn schema(self) -> &'static str {
-        match self {
-            Self::JsonSchema => include_str!("../../deploy/schemas/aggregate.json"),
-            Self::Avro => include_str!("../../deploy/schemas/aggregate.avsc"),
-            Self::Protobuf => include_str!("../../deploy/schemas/aggregate.proto"),
+    pub const fn schema(self, chosen: Chosen) -> &'static str {
+        match (self, chosen.any()) {
+            (Self::JsonSchema, false) => include_str!("../../deploy/schemas/aggregate.json"),
+            (Self::Avro, false) => include_str!("../../deploy/schemas/aggregate.avsc"),
+            (Self::Protobuf, false) => include_str!("../../deploy/schemas/aggregate.proto"),
+            (Self::JsonSchema, true) => {
+                include_str!("../../deploy/schemas/aggregate-extended.json")
+            }
+            (Self::Avro, true) => include_str!("../../deploy/schemas/aggregate-extended.avsc"),
+            (Self::Protobuf, true) => include_str!("../../deploy/schemas/aggregate-extended.proto"),
         }
     }
 
@@ -77,10 +85,10 @@ impl Format {
 }
 
 impl Writer {
-    /// The writer of these windows.
+    /// The writer of these windows, with these extended fields.
     #[must_use]
-    pub fn new(registered: Registered, windows: &Windows) -> Self {
-        Self { registered, windows: windows.clone() }
+    pub fn new(registered: Registered, windows: &Windows, chosen: Chosen) -> Self {
+        Self { registered, windows: windows.clone(), chosen }
     }
 
     /// The format.
@@ -116,7 +124,7 @@ impl Writer {
             Format::Protobuf => protobuf::write,
         };
         self.head(out);
-        write(out, &self.windows, aggregate, names, generated_at);
+        write(out, (&self.windows, self.chosen), aggregate, names, generated_at);
     }
 }
 

@@ -48,6 +48,7 @@ pub enum Element<'a> {
 pub struct Elements<'a> {
     value: &'a [u8],
     latest: Option<EventTime>,
+    extended: bool,
     rest: Rest<'a>,
     /// Where a token with escapes is written out.
     token: String,
@@ -76,9 +77,17 @@ impl<'a> Elements<'a> {
         Self {
             value,
             latest,
+            extended: false,
             rest: parse(value).unwrap_or_else(Rest::NotJson),
             token: String::new(),
         }
+    }
+
+    /// Whether trades come with what the extended figures need.
+    #[must_use]
+    pub const fn extended(mut self, extended: bool) -> Self {
+        self.extended = extended;
+        self
     }
 
     /// The next one; nothing where it has a token of a shard that is not `wanted`, whatever else it
@@ -102,7 +111,8 @@ impl<'a> Elements<'a> {
         index: Option<u32>,
         wanted: Option<&Cover>,
     ) -> Option<Element<'s>> {
-        match element(raw.get(), self.latest, wanted, &mut self.token) {
+        let how = (self.latest, self.extended);
+        match element(raw.get(), how, wanted, &mut self.token) {
             Ok(trade) => {
                 trade.map(|trade| Element::Trade { index: index.unwrap_or(0), bytes, trade })
             }

@@ -10,11 +10,12 @@ use serde_json::value::RawValue;
 
 use crate::domain::amount::{Amount, DecimalError};
 use crate::domain::cover::Cover;
+use crate::domain::extended::WalletHash;
 use crate::domain::price::Price;
 use crate::domain::reject::Reason;
 use crate::domain::time::EventTime;
 use crate::domain::token::TokenHash;
-use crate::domain::trade::{MAX_TOKEN_BYTES, Side, Trade};
+use crate::domain::trade::{MAX_TOKEN_BYTES, More, Side, Trade};
 
 use super::time::{self, Rfc3339};
 
@@ -36,9 +37,10 @@ pub(super) struct Rejection {
 
 /// Reads one element; nothing where its token is of a shard that is not `wanted`. `json` is valid
 /// JSON; a trade after `latest` is rejected; a token with escapes is written out into `scratch`.
+/// `extended`: with what the extended figures need.
 pub(super) fn element<'a>(
     json: &'a str,
-    latest: Option<EventTime>,
+    (latest, extended): (Option<EventTime>, bool),
     wanted: Option<&Cover>,
     scratch: &'a mut String,
 ) -> Result<Option<Trade<'a>>, Rejection> {
@@ -52,7 +54,7 @@ pub(super) fn element<'a>(
     if wanted.is_some_and(|wanted| !wanted.has(hash)) {
         return Ok(None);
     }
-    let trade = fields.trade(token, hash, latest);
+    let trade = fields.trade(token, hash, latest, extended);
     trade.map(Some).map_err(|rejection| Rejection { hash: Some(hash), ..rejection })
 }
 
@@ -97,6 +99,7 @@ impl<'a> Fields<'a> {
         token: &'t str,
         hash: TokenHash,
         latest: Option<EventTime>,
+        extended: bool,
     ) -> Result<Trade<'t>, Rejection> {
         self.wallet.non_empty_text()?;
         let side = self.sell_buy.side()?;
@@ -111,7 +114,8 @@ impl<'a> Fields<'a> {
             let expected = format_args!("{} at the latest", Rfc3339(latest.second));
             return Err(self.trans_time.rejection(Reason::Future, expected));
         }
-        Ok(Trade { token, hash, side, native, usd, price, at })
+        let more = extended.then(|| More { wallet: self.wallet.wallet(), quantity });
+        Ok(Trade { token, hash, side, native, usd, price, at, more })
     }
 
     /// The field of this name, in either spelling.
@@ -164,13 +168,18 @@ impl<'a> Field<'a> {
         Ok(token)
     }
 
-    /// What it says is never used: that it is there is enough.
+    /// What it says is not looked at: that it is there is enough.
     fn non_empty_text(&self) -> Result<(), Rejection> {
         if self.present()?.starts_with('"') {
             Ok(())
         } else {
             Err(self.wrong(Reason::MissingField))
         }
+    }
+
+    fn wallet(&self) -> WalletHash {
+        let text = self.text().ok().flatten();
+        WalletHash::of(&text.unwrap_or(Cow::Borrowed(self.raw.unwrap_or_default())))
     }
 
     fn side(&self) -> Result<Side, Rejection> {

@@ -17,10 +17,11 @@
 use crate::domain::amount::Amount;
 use crate::domain::cover::Cover;
 use crate::domain::decimal::Scanned;
+use crate::domain::extended::WalletHash;
 use crate::domain::price::Price;
 use crate::domain::time::EventTime;
 use crate::domain::token::TokenHash;
-use crate::domain::trade::{MAX_TOKEN_BYTES, Trade};
+use crate::domain::trade::{MAX_TOKEN_BYTES, More, Trade};
 
 use super::cursor::Cursor;
 use super::trade_fields::{MAX_QUANTITY, MAX_VALUE, side};
@@ -29,6 +30,7 @@ use super::trade_fields::{MAX_QUANTITY, MAX_VALUE, side};
 #[derive(Clone, Debug)]
 pub struct Scanner {
     order: [Name; FIELDS],
+    extended: bool,
 }
 
 impl Scanner {
@@ -36,7 +38,15 @@ impl Scanner {
     #[must_use]
     pub const fn new() -> Self {
         let [token, wallet, side, native, quantity, price, at, hash, ..] = NAMES;
-        Self { order: [token, wallet, side, native, quantity, price, at, hash] }
+        let order = [token, wallet, side, native, quantity, price, at, hash];
+        Self { order, extended: false }
+    }
+
+    /// Whether trades come with what the extended figures need.
+    #[must_use]
+    pub const fn extended(mut self, extended: bool) -> Self {
+        self.extended = extended;
+        self
     }
 
     /// Hands every trade of `value` to `each`: its place in the array (0 for a single object), its
@@ -147,7 +157,7 @@ impl Scanner {
             before = b',';
         }
         cursor.expect(b'}')?;
-        fields.trade(hash)
+        fields.trade(hash, self.extended)
     }
 }
 
@@ -178,9 +188,10 @@ enum Field {
 
 const TOKEN: Field = Field::Text(0);
 const SIDE: Field = Field::Text(1);
-// Of these two it is enough that they are there.
+/// Of it is enough that it is there, unless the figures are extended.
 const WALLET: Field = Field::Text(2);
-const HASH: Field = Field::Text(2);
+/// Of it is enough that it is there.
+const HASH: Field = Field::Text(3);
 const NATIVE: Field = Field::Decimal(0);
 const QUANTITY: Field = Field::Decimal(1);
 const PRICE: Field = Field::Decimal(2);
@@ -250,7 +261,7 @@ const NAMES: [Name; 2 * FIELDS] = [
 struct Fields<'v> {
     /// Bits of the names.
     seen: u8,
-    texts: [Option<&'v [u8]>; 3],
+    texts: [Option<&'v [u8]>; 4],
     decimals: [Scanned; 3],
     at: EventTime,
 }
@@ -272,8 +283,8 @@ impl<'v> Fields<'v> {
     /// The trade, if each field was there once: as many were read as there are fields. Its token's
     /// hash may be known.
     #[inline(always)]
-    fn trade(self, hash: Option<TokenHash>) -> Option<Trade<'v>> {
-        let Self { seen, texts: [token_text, side_text, _], decimals, at } = self;
+    fn trade(self, hash: Option<TokenHash>, extended: bool) -> Option<Trade<'v>> {
+        let Self { seen, texts: [token_text, side_text, wallet_text, _], decimals, at } = self;
         let token = token(token_text.filter(|_| seen == u8::MAX)?)?;
         let side = side(side_text?)?;
         let [native, quantity, price] = decimals;
@@ -282,7 +293,11 @@ impl<'v> Fields<'v> {
         let price = Price::scanned(price, MAX_VALUE).ok()?;
         let usd = quantity.times(price, MAX_VALUE).ok()?;
         let hash = hash.unwrap_or_else(|| TokenHash::of(token));
-        Some(Trade { token, hash, side, native, usd, price, at })
+        let more = match extended {
+            true => Some(More { wallet: WalletHash::of(memfn::text(wallet_text?)?), quantity }),
+            false => None,
+        };
+        Some(Trade { token, hash, side, native, usd, price, at, more })
     }
 }
 

@@ -117,7 +117,7 @@ fn fill(redis: &RedisServer, topic: &str, everything: bool, panes: usize) {
             let second = end.plus(-i64::try_from(SECONDS - place / panes).unwrap());
             let tokens: &Vec<String> = &tokens[shard];
             let pane = pane(u32::try_from(place).unwrap());
-            PaneAt { token: &tokens[place % tokens.len()], second, pane }
+            PaneAt { token: &tokens[place % tokens.len()], second, pane, extended: None }
         };
         let entry = |shard: usize, places: std::ops::Range<usize>| {
             let positions = [(Partition(0), Offset(0))];

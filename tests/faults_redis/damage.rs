@@ -1,6 +1,6 @@
 //! A checkpoint that somebody tampered with, or that a later program wrote.
 
-use aggregator_service::wire::checkpoint::VERSION;
+use aggregator_service::wire::checkpoint::NEWEST;
 
 use crate::operator::{REWRITES, lines, verdicts};
 use crate::service::{PATIENCE, Service};
@@ -53,7 +53,7 @@ fn a_checkpoint_of_a_newer_version_refuses_the_start_in_one_clear_line() {
         }
     };
     rewrite(&redis, &log, version(1));
-    let newer = format!("has format {}, newer than {VERSION}", VERSION + 1);
+    let newer = format!("has format {}, newer than {NEWEST}", NEWEST + 1);
     refused(&stage.start(), &format!("the checkpoint of shard 3 {newer}"));
     rewrite(&redis, &log, version(-1));
     let meta = "aggregator:{newer-trades:newer-trades:4}:meta";

@@ -16,6 +16,7 @@ use aggregator_service::pipeline::queries::Queries;
 use aggregator_service::ports::group::seat;
 use aggregator_service::ports::{NotPublished, Published, Wanted};
 use aggregator_service::status::Status;
+use aggregator_service::wire::aggregate::Form;
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,6 +76,7 @@ impl Server {
             }),
             market: Arc::new(everyone),
             everyone: None,
+            form: Form::new(&windows),
             windows,
             log_level: Arc::new(|name| match name {
                 "DEBUG" => Ok(LevelSet { level: "DEBUG", before: "INFO" }),

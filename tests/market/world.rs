@@ -25,7 +25,9 @@ use aggregator_service::pipeline::{Pipeline, Settings, Shared};
 use aggregator_service::ports::group::Seat;
 use aggregator_service::ports::{Clock, Record, Wanted};
 use aggregator_service::status::{Phase, Status};
+use aggregator_service::wire::aggregate::Form;
 use aggregator_service::wire::envelope::Envelope;
+use aggregator_service::wire::extended::Chosen;
 use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -153,6 +155,7 @@ impl World {
             settings: Settings {
                 topic: "trade-info".to_owned(),
                 windows: self.windows.clone(),
+                fields: Chosen::STANDARD,
                 emission: Emission::all(Duration::from_secs(interval)),
                 checkpoint_interval: Duration::from_millis(250),
                 max_future_skew: Duration::from_secs(300),
@@ -262,6 +265,7 @@ impl World {
             }),
             market: Arc::<Everyone>::clone(&self.market),
             everyone: Some(Arc::clone(&self.market)),
+            form: Form::new(&self.windows),
             windows: self.windows.clone(),
             log_level: Arc::new(|name| Err(format!("level: {name}"))),
         };

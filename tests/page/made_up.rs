@@ -17,6 +17,7 @@ use aggregator_service::pipeline::queries::Queries;
 use aggregator_service::ports::group::{Seat, seat};
 use aggregator_service::ports::{Listing, Market, NotAnswered, Published, Row};
 use aggregator_service::status::{Phase, Status};
+use aggregator_service::wire::aggregate::Form;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use tokio::net::TcpListener;
@@ -52,6 +53,7 @@ pub(crate) async fn server_in(seat: Seat, rows: Vec<Row>) -> (String, DropGuard)
         publish: Arc::new(|_| ready(Ok(Published::default())).boxed()),
         market: Arc::new(MadeUp(rows)),
         everyone: Some(Arc::new(everyone)),
+        form: Form::new(&windows),
         windows,
         log_level: Arc::new(|name| Err(format!("level: {name}"))),
     };
@@ -66,7 +68,8 @@ pub(crate) fn row(token: &str, symbol: &str, name: &str, price: &str, open: &str
     let empty = Figures { sums: Sums::default(), open: price, close: price };
     let hour = Figures { sums: Sums::default(), open, close: price };
     let [token, symbol, name] = [token, symbol, name].map(str::to_owned);
-    Row { token, symbol, name, end: Second(START_MS / 1_000), windows: vec![empty, hour] }
+    let (end, windows) = (Second(START_MS / 1_000), vec![empty, hour]);
+    Row { token, symbol, name, end, windows, extended: Vec::new() }
 }
 
 /// The same tokens in the same order whatever is asked for.

@@ -253,7 +253,9 @@ impl Court<'_> {
                     assert!(messages.is_empty(), "{token} is silent at {end}");
                     continue;
                 }
-                let expected = Value::Array(oracle::windows(trades, &SPANS, end));
+                let extended = self.world.extended;
+                let oracle = if extended { oracle::windows_extended } else { oracle::windows };
+                let expected = Value::Array(oracle(trades, &SPANS, end));
                 assert_eq!(messages.len(), 1, "one message of {token} at {end}");
                 let data = messages[0];
                 assert!(

@@ -16,6 +16,7 @@ use aggregator_service::ports::Clock;
 use aggregator_service::ports::group::Seat;
 use aggregator_service::status::{Phase, Status};
 use aggregator_service::wire::envelope::Envelope;
+use aggregator_service::wire::extended::Chosen;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +51,9 @@ impl Process {
         let gate = Arc::new(Gate::new(Arc::clone(world), number, seed));
         let status = Arc::new(Status::new(world.now()));
         let metrics = Arc::new(Metrics::new().unwrap());
-        let budget = Arc::new(Budget::new(world.max_tokens, 1_000_000));
+        let budget = Budget::new(world.max_tokens, 1_000_000);
+        let budget = if world.extended { budget.with_wallets(1_000_000) } else { budget };
+        let budget = Arc::new(budget);
         let shared = Arc::new(Shared {
             clock: world.clone(),
             metrics: Arc::clone(&metrics),
@@ -150,6 +153,7 @@ fn settings(world: &World) -> Settings {
     Settings {
         topic: "trade-info".to_owned(),
         windows: Windows::new(SPANS.map(window).to_vec()).unwrap(),
+        fields: if world.extended { Chosen::ALL } else { Chosen::STANDARD },
         emission: Emission::all(Duration::from_secs(TICK.unsigned_abs())),
         checkpoint_interval: Duration::from_millis(250),
         max_future_skew: world.max_future_skew,

@@ -64,6 +64,8 @@ pub(crate) struct World {
     /// How far ahead of its record a trade may be.
     pub(crate) max_future_skew: Duration,
     pub(crate) shards: Shards,
+    /// Its processes tell extended figures: in each third world.
+    pub(crate) extended: bool,
     /// That trade all the time.
     pub(crate) tokens: u32,
     /// Input partitions now.
@@ -109,6 +111,7 @@ impl World {
             grouped: false,
             max_future_skew: Duration::from_secs(if plan.sets_back() { 300 } else { 8 }),
             shards: plan.shards,
+            extended: plan.seed.is_multiple_of(3),
             partitions: AtomicI32::new(partitions),
             tokens,
             first_steps: AtomicU64::new(0),

@@ -3,6 +3,7 @@
 
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 /// A trade as it stood in the log.
@@ -32,16 +33,49 @@ impl Told {
         (self.at_ns, self.position)
     }
 
+    /// Who traded: it follows from what the trade says. Half of the trades are of few wallets.
+    pub fn wallet(&self) -> String {
+        let text = format!("{}|{}|{}", self.at_ns, self.native, self.amount);
+        let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, mix) >> 20;
+        let wallets = if hash.is_multiple_of(2) { 30 } else { WALLETS };
+        format!("wallet-{}", hash / 2 % wallets)
+    }
+
+    /// What the extended figures need of it.
+    pub fn known(&self) -> Known {
+        let amount = amount(&self.amount);
+        let usd = rounded(&amount * price(self));
+        let (second, order, buy) = (self.second(), self.order(), self.buy);
+        Known { second, order, buy, usd, amount, price: price(self), wallet: self.wallet() }
+    }
+
     /// The trade as producers write it.
     pub fn json(&self) -> Value {
         let at = time::OffsetDateTime::from_unix_timestamp_nanos(self.at_ns).unwrap();
         let at = at.format(&time::format_description::well_known::Rfc3339).unwrap();
         json!({
-            "Token": self.token, "Wallet": "w", "SellBuy": if self.buy { "buy" } else { "sell" },
+            "Token": self.token, "Wallet": self.wallet(),
+            "SellBuy": if self.buy { "buy" } else { "sell" },
             "NativeAmount": self.native, "TokenAmount": self.amount, "PriceUsd": self.price,
             "TransTime": at, "TxHash": "t",
         })
     }
+}
+
+/// Different wallets of all trades.
+pub const WALLETS: u64 = 20_000;
+
+/// What the extended figures need of a trade.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub second: i64,
+    pub order: (i128, (i32, i64, u32)),
+    pub buy: bool,
+    pub usd: BigDecimal,
+    pub amount: BigDecimal,
+    pub price: BigDecimal,
+    pub wallet: String,
 }
 
 /// Whether a token has a trade in the longest window that ends at `end`.
@@ -85,6 +119,93 @@ pub fn windows(trades: &[&Told], spans: &[Span], end: i64) -> Vec<Value> {
         .collect()
 }
 
+/// As [`windows`], with the extended figures.
+pub fn windows_extended(trades: &[&Told], spans: &[Span], end: i64) -> Vec<Value> {
+    let known: Vec<Known> = trades.iter().map(|told| told.known()).collect();
+    let mut windows = windows(trades, spans, end);
+    for (window, extended) in windows.iter_mut().zip(extended(&known, spans, end)) {
+        let Value::Object(extended) = extended else { panic!("an object") };
+        window.as_object_mut().unwrap().extend(extended);
+    }
+    windows
+}
+
+/// The extended figures of one token's trades, an object for each window that ends at `end`.
+pub fn extended(trades: &[Known], spans: &[Span], end: i64) -> Vec<Value> {
+    let longest = spans.iter().map(|(_, length)| *length).max().unwrap();
+    let until = trades.iter().filter(|known| known.second <= end);
+    let last = until.max_by_key(|known| known.order).map(|known| known.price.clone());
+    let last = last.unwrap_or_default();
+    spans.iter().map(|(_, length)| of_window(trades, *length, longest, end, &last)).collect()
+}
+
+fn within(trades: &[Known], after: i64, until: i64) -> impl Iterator<Item = &Known> + Clone {
+    trades.iter().filter(move |known| after < known.second && known.second <= until)
+}
+
+fn of_window(trades: &[Known], length: i64, longest: i64, end: i64, last: &BigDecimal) -> Value {
+    let held = within(trades, end - length, end);
+    let before = within(trades, end - 2 * length, end - length);
+    let usd = |buy: bool| -> BigDecimal {
+        held.clone().filter(|known| known.buy == buy).map(|known| &known.usd).sum()
+    };
+    let tokens: BigDecimal = held.clone().map(|known| &known.amount).sum();
+    let (bought, sold) = (usd(true), usd(false));
+    let all = &bought + &sold;
+    let vwap = (!tokens.is_zero()).then(|| {
+        plain(
+            &(&all / &tokens).with_precision_round(28.try_into().unwrap(), RoundingMode::HalfEven),
+        )
+    });
+    let count = |buy: bool| held.clone().filter(|known| known.buy == buy).count();
+    let (buys, sells, trades) = (count(true), count(false), held.clone().count());
+    let ratio = (sells > 0).then(|| nearest(big(buys) / big(sells)));
+    let newest = held.clone().max_by_key(|known| known.order);
+    let at = |known: Option<&Known>| known.map(|known| moment(known.second));
+    let volume: BigDecimal = before.clone().map(|known| &known.usd).sum();
+    let traders = wallets(held.clone());
+    let previous = json!({
+        "trades": before.clone().count(), "volume_usd": plain(&volume),
+        "traders": wallets(before.clone()),
+        "trades_change": percent(&big(before.clone().count()), &big(trades)),
+        "volume_usd_change": percent(&volume, &all),
+        "traders_change": percent(&big(wallets(before)), &big(traders)),
+    });
+    json!({
+        "unique_buyers": wallets(held.clone().filter(|known| known.buy)),
+        "unique_sellers": wallets(held.clone().filter(|known| !known.buy)),
+        "unique_traders": traders,
+        "buy_volume_usd": plain(&bought), "sell_volume_usd": plain(&sold),
+        "net_volume_usd": plain(&(&bought - &sold)),
+        "token_volume": plain(&tokens), "vwap": vwap,
+        "high_price": plain(held.clone().map(|known| &known.price).max().unwrap_or(last)),
+        "low_price": plain(held.clone().map(|known| &known.price).min().unwrap_or(last)),
+        "window_start": moment(end - length + 1),
+        "first_trade_at": at(held.clone().min_by_key(|known| known.order)),
+        "last_trade_at": at(newest),
+        "price_usd": plain(newest.map_or(last, |known| &known.price)),
+        "buy_sell_ratio": ratio,
+        "previous": if 2 * length <= longest { previous } else { Value::Null },
+    })
+}
+
+fn wallets<'a>(trades: impl Iterator<Item = &'a Known>) -> usize {
+    trades.map(|known| known.wallet.as_str()).collect::<BTreeSet<_>>().len()
+}
+
+fn big(count: usize) -> BigDecimal {
+    BigDecimal::from(u64::try_from(count).unwrap())
+}
+
+fn percent(before: &BigDecimal, now: &BigDecimal) -> Option<f64> {
+    (!before.is_zero()).then(|| change(before, now))
+}
+
+fn moment(second: i64) -> String {
+    let at = time::OffsetDateTime::from_unix_timestamp(second).unwrap();
+    at.format(&time::format_description::well_known::Rfc3339).unwrap()
+}
+
 /// Whether two `aggregate_data` say the same. Numbers compare by value: `0` is `0.0`.
 pub fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
@@ -124,8 +245,12 @@ pub fn change(open: &BigDecimal, close: &BigDecimal) -> f64 {
     if open.is_zero() {
         return 0.0;
     }
-    let percent = (close - open) * BigDecimal::from(100) / open;
-    percent.with_prec(40).to_string().parse().unwrap()
+    nearest((close - open) * BigDecimal::from(100) / open)
+}
+
+/// The nearest number of 64 bits.
+pub fn nearest(exact: BigDecimal) -> f64 {
+    exact.with_prec(40).to_string().parse().unwrap()
 }
 
 /// Plain notation, at least 6 fractional digits.

@@ -24,6 +24,7 @@ use aggregator_service::ports::{
 };
 use aggregator_service::status::Status;
 use aggregator_service::wire::envelope::Envelope;
+use aggregator_service::wire::extended::Chosen;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -119,6 +120,7 @@ impl World {
             settings: Settings {
                 topic: "trade-info".to_owned(),
                 windows: Windows::new([("10s", 10), ("20s", 20)].map(window).to_vec()).unwrap(),
+                fields: Chosen::STANDARD,
                 emission,
                 checkpoint_interval: Duration::from_millis(250),
                 max_future_skew: Duration::from_secs(300),

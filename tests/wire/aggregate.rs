@@ -42,7 +42,8 @@ fn message(
     figures: &[Figures],
     names: TokenNames<'_>,
 ) -> String {
-    let aggregate = Aggregate { token, hash: TokenHash::of(token), end, windows: figures };
+    let hash = TokenHash::of(token);
+    let aggregate = Aggregate { token, hash, end, windows: figures, extended: &[] };
     let mut out = Vec::new();
     Form::new(windows).write(&mut out, &aggregate, names, GENERATED_AT);
     String::from_utf8(out).expect("UTF-8")

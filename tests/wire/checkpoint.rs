@@ -6,7 +6,7 @@ use aggregator_service::domain::position::{Offset, Partition, Position};
 use aggregator_service::domain::price::Price;
 use aggregator_service::domain::time::Second;
 use aggregator_service::wire::checkpoint::{
-    self, CodecError, Entry, MAX_PARTITIONS, PaneAt, VERSION, encode,
+    self, CodecError, Entry, MAX_PARTITIONS, NEWEST, PaneAt, VERSION, encode,
 };
 use proptest::prelude::*;
 
@@ -14,8 +14,12 @@ type Owned = (String, Second, Pane);
 type Positions = Vec<(Partition, Offset)>;
 
 fn write(positions: &Positions, [published, clock]: [Second; 2], panes: &[Owned]) -> Vec<u8> {
-    let panes =
-        panes.iter().map(|(token, second, pane)| PaneAt { token, second: *second, pane: *pane });
+    let panes = panes.iter().map(|(token, second, pane)| PaneAt {
+        token,
+        second: *second,
+        pane: *pane,
+        extended: None,
+    });
     encode(positions, published, clock, panes)
 }
 
@@ -146,7 +150,7 @@ fn error(bytes: &[u8]) -> Option<CodecError> {
 fn what_is_no_entry_has_a_name() {
     assert_eq!(error(&[]), Some(CodecError::Truncated));
     assert_eq!(error(&[VERSION, 0, 0]), Some(CodecError::Truncated));
-    for other in [VERSION - 1, VERSION + 1] {
+    for other in [VERSION - 1, NEWEST + 1] {
         let bytes = sealed(vec![other, 0, 0, 0]);
         assert_eq!(error(&bytes), Some(CodecError::UnknownVersion(other)));
     }

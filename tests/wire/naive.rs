@@ -115,7 +115,8 @@ proptest! {
             time(generated_at.div_euclid(1_000)),
         );
         let hash = TokenHash::of(&token);
-        let aggregate = Aggregate { token: &token, hash, end: Second(end), windows: &all };
+        let (token, end) = (&*token, Second(end));
+        let aggregate = Aggregate { token, hash, end, windows: &all, extended: &[] };
         let mut made = Vec::new();
         let names = TokenNames { symbol: &symbol, name: &name };
         Form::new(&windows).write(&mut made, &aggregate, names, WallMs(generated_at));

@@ -5,7 +5,7 @@ use aggregator_service::domain::cover::Cover;
 use aggregator_service::domain::time::{EventTime, Second};
 use aggregator_service::domain::token::{ShardId, Shards, TokenHash};
 use aggregator_service::domain::trade::Trade;
-use aggregator_service::wire::trade::{Element, decode};
+use aggregator_service::wire::trade::{Element, Elements};
 use aggregator_service::wire::trade_scan::Scanner;
 use proptest::prelude::*;
 
@@ -18,20 +18,23 @@ const LATEST: EventTime = EventTime { second: Second(1_736_332_500), nanos: 500_
 /// Whether `scanner` takes the value. Panics where it takes it for something else than the general
 /// reader does: trades, places and bytes. Of two members that share the shards each takes it too.
 fn takes(scanner: &mut Scanner, value: &[u8]) -> bool {
-    let taken = takes_of(scanner, value, None);
+    let taken = takes_of(scanner, value, None, false);
+    assert_eq!(taken, takes_of(scanner, value, None, true), "{}", String::from_utf8_lossy(value));
     for member in 0..2 {
         let half = Cover::of(
             Shards::DEFAULT,
             (0..Shards::DEFAULT.count()).filter(|id| id % 2 == member).map(ShardId),
         );
-        let taken_of_half = takes_of(scanner, value, Some(&half));
+        let taken_of_half = takes_of(scanner, value, Some(&half), member == 0);
         assert!(taken_of_half || !taken, "{}", String::from_utf8_lossy(value));
     }
     taken
 }
 
-/// As `takes`, of wanted shards alone: what the others' tokens say is not looked at.
-fn takes_of(scanner: &mut Scanner, value: &[u8], wanted: Option<&Cover>) -> bool {
+/// As `takes`, of wanted shards alone: what the others' tokens say is not looked at. `extended`:
+/// with wallets and quantities.
+fn takes_of(scanner: &mut Scanner, value: &[u8], wanted: Option<&Cover>, extended: bool) -> bool {
+    *scanner = scanner.clone().extended(extended);
     let mut scanned: Vec<(u32, &[u8], Trade<'_>)> = Vec::new();
     let taken = scanner.scan(value, Some(LATEST), wanted, &mut |index, bytes, trade| {
         scanned.push((index, bytes, trade));
@@ -40,7 +43,9 @@ fn takes_of(scanner: &mut Scanner, value: &[u8], wanted: Option<&Cover>) -> bool
         let is_wanted =
             |hash: TokenHash| wanted.is_none_or(|cover| cover.contains(Shards::DEFAULT.of(hash)));
         let mut scanned = scanned.into_iter();
-        decode(value, Some(LATEST), &mut |element| match element {
+        assert!(scanned.clone().all(|(_, _, trade)| trade.more.is_some() == extended));
+        let mut elements = Elements::of(value, Some(LATEST)).extended(extended);
+        let mut each = |element: Element<'_>| match element {
             Element::Trade { trade, .. } if !is_wanted(trade.hash) => {}
             Element::Rejected { hash: Some(hash), .. } if !is_wanted(hash) => {}
             Element::Trade { index, bytes, trade } => {
@@ -51,7 +56,10 @@ fn takes_of(scanner: &mut Scanner, value: &[u8], wanted: Option<&Cover>) -> bool
             Element::Rejected { .. } => {
                 panic!("{}: taken, and {element:?}", String::from_utf8_lossy(value))
             }
-        });
+        };
+        while let Some(element) = elements.read_next(None) {
+            element.map(&mut each);
+        }
         assert_eq!(scanned.next(), None, "no more trades");
     }
     taken

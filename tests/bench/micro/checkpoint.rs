@@ -43,15 +43,19 @@ fn restore(bencher: Bencher) {
     bencher.counter(ItemsCount::new(PANES)).bench(|| {
         let budget = Arc::new(Budget::new(TOKENS, PANES));
         let mut shard = Shard::new(windows.clone(), budget, PUBLISHED, PUBLISHED);
-        decode(&entry, |at| shard.restore(at.token, at.second, &at.pane)).unwrap();
+        decode(&entry, |at| shard.restore(at.token, at.second, &at.pane, None)).unwrap();
         shard.open(PUBLISHED);
         shard
     });
 }
 
 fn entry(panes: &[(String, Second, Pane)]) -> Vec<u8> {
-    let panes =
-        panes.iter().map(|(token, second, pane)| PaneAt { token, second: *second, pane: *pane });
+    let panes = panes.iter().map(|(token, second, pane)| PaneAt {
+        token,
+        second: *second,
+        pane: *pane,
+        extended: None,
+    });
     encode(&[(Partition(0), Offset(1_234_567_890))], PUBLISHED, PUBLISHED, panes)
 }
 

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod checkpoint;
+mod extended;
 mod fetch;
 mod held;
 mod memory;

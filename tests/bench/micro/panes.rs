@@ -131,7 +131,9 @@ impl Market {
             let positions: Vec<_> = shard.positions().collect();
             let (end, panes) = (shard.end(), shard.noted_changes());
             let mut entry = Writer::new(&positions, end, end, panes, panes);
-            shard.take_changes(|token, second, pane| entry.put(token, second, pane));
+            shard.take_changes(|token, second, pane, beside| {
+                entry.put(token, second, pane, beside.as_ref());
+            });
             entry.finish().len()
         };
         self.shards.iter_mut().map(flush).sum()
@@ -167,6 +169,7 @@ fn trade(token: &str, hash: TokenHash, at: EventTime) -> Trade<'_> {
         usd: Amount::from_units(241_234_567_890_123_456_789),
         price: Price::from_parts(123_456_789_012, 17).unwrap(),
         at,
+        more: None,
     }
 }
 
@@ -246,7 +249,7 @@ fn restore(bencher: Bencher, tokens: u32) {
         |shards| {
             for (address, second, pane) in &held {
                 let id = usize::from(Shards::DEFAULT.of_token(address).0);
-                shards[id].restore(address, *second, pane);
+                shards[id].restore(address, *second, pane, None);
             }
             shards.iter_mut().for_each(|shard| shard.open(Second(START + 99)));
         },
@@ -254,7 +257,7 @@ fn restore(bencher: Bencher, tokens: u32) {
 }
 
 fn saved(shard: &Shard) -> Vec<(String, Second, Pane)> {
-    let owned = shard.panes().map(|(address, second, pane)| {
+    let owned = shard.panes().map(|(address, second, pane, _)| {
         let pane: &Pane = std::borrow::Borrow::borrow(&pane);
         (address.to_owned(), second, *pane)
     });

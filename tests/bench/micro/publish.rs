@@ -18,6 +18,7 @@ use aggregator_service::pipeline::outgoing::{Cause, Outgoing};
 use aggregator_service::ports::Message;
 use aggregator_service::wire::aggregate::{Form, TokenNames};
 use aggregator_service::wire::envelope::Envelope;
+use aggregator_service::wire::extended::Chosen;
 use aggregator_service::wire::registered::{Format, Registered, Writer};
 use divan::{Bencher, black_box, counter::ItemsCount};
 use hashbrown::DefaultHashBuilder;
@@ -57,7 +58,7 @@ fn message(bencher: Bencher, kinds: u64) {
 fn format(bencher: Bencher, name: &str) {
     let formats = [Format::JsonSchema, Format::Avro, Format::Protobuf];
     let format = formats.into_iter().find(|format| format.name() == name).unwrap();
-    let writer = Writer::new(Registered { format, id: 7 }, &windows());
+    let writer = Writer::new(Registered { format, id: 7 }, &windows(), Chosen::STANDARD);
     let messages = Messages { writer: Some(writer), ..messages() };
     let tokens = tokens(BATCH, 5);
     let length = |one: &Outgoing| one.message.value.as_ref().unwrap().len();
@@ -113,7 +114,8 @@ fn made(messages: &Messages, tokens: &[(String, Vec<Figures>)]) -> Vec<Outgoing>
 }
 
 fn aggregate<'a>(token: &'a str, windows: &'a [Figures]) -> Aggregate<'a> {
-    Aggregate { token, hash: TokenHash::of(token), end: Second(1_736_332_200), windows }
+    let (hash, end) = (TokenHash::of(token), Second(1_736_332_200));
+    Aggregate { token, hash, end, windows, extended: &[] }
 }
 
 fn windows() -> Windows {

@@ -1,5 +1,6 @@
 //! AsyncAPI 3.0: the three topics under their default names, what is in them, and who sends it.
 
+use aggregator_service::wire::extended::Chosen;
 use aggregator_service::wire::registered::Format;
 use serde_json::{Value, json};
 
@@ -18,7 +19,8 @@ pub(super) fn document() -> Value {
             "aggregates": channel(
                 "aggregate-info",
                 "AGGREGATE_TOPIC: every AGGREGATE_PUBLISH_INTERVAL a message for each active \
-                 token, in AGGREGATE_FORMAT. With AGGREGATE_TOMBSTONES a record without a value \
+                 token, in AGGREGATE_FORMAT. With AGGREGATE_FIELDS they are as the files \
+                 aggregate-extended say. With AGGREGATE_TOMBSTONES a record without a value \
                  follows each closing one.",
                 &["aggregate", "aggregateJsonSchema", "aggregateAvro", "aggregateProtobuf"],
             ),
@@ -85,7 +87,7 @@ fn aggregate(name: &str, format: Option<Format>) -> Value {
         // A reference leads to JSON or YAML alone.
         Some(format @ Format::Protobuf) => json!({
             "schemaFormat": "application/vnd.google.protobuf;version=3",
-            "schema": format.schema(),
+            "schema": format.schema(Chosen::STANDARD),
         }),
     };
     let front = match format {

@@ -3,24 +3,25 @@
 use aggregator_service::wire::fields::{Field, Kind};
 use serde_json::{Value, json};
 
-use super::ITEM;
+use super::{BEFORE, ITEM};
 
 /// Names are unique in it.
 const NAMESPACE: &str = "aggregator";
 
-pub(super) fn schema(kind: &str, fields: &[Field], doc: &str) -> Value {
-    let mut schema = record(kind, fields, doc);
+pub(super) fn schema(kind: &str, fields: &[Field], item: &[Field], doc: &str) -> Value {
+    let mut schema = record(kind, fields, item, doc);
     schema["namespace"] = json!(NAMESPACE);
     schema
 }
 
-fn record(kind: &str, fields: &[Field], doc: &str) -> Value {
-    let fields: Vec<_> = fields.iter().map(field).collect();
+fn record(kind: &str, fields: &[Field], item: &[Field], doc: &str) -> Value {
+    let fields: Vec<_> = fields.iter().map(|one| field(one, item)).collect();
     json!({"type": "record", "name": kind, "doc": doc, "fields": fields})
 }
 
-fn field(field: &Field) -> Value {
-    let mut made = json!({"name": field.name, "doc": field.doc, "type": type_of(field.kind)});
+fn field(field: &Field, item: &[Field]) -> Value {
+    let kind = type_of(field.kind, item);
+    let mut made = json!({"name": field.name, "doc": field.doc, "type": kind});
     if field.optional {
         made["type"] = json!(["null", made["type"]]);
         made["default"] = Value::Null;
@@ -28,7 +29,7 @@ fn field(field: &Field) -> Value {
     made
 }
 
-fn type_of(kind: Kind) -> Value {
+fn type_of(kind: Kind, item: &[Field]) -> Value {
     let decimal = |precision: u32, scale: u32| {
         json!({
             "type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale,
@@ -37,12 +38,13 @@ fn type_of(kind: Kind) -> Value {
     match kind {
         Kind::Count => json!("long"),
         // A sum has 128 bits.
-        Kind::Amount => decimal(39, 18),
+        Kind::Amount | Kind::Net => decimal(39, 18),
         // Up to 10^15, and as fine as a price can be.
         Kind::Price => decimal(16 + 255, 255),
         Kind::Number => json!("double"),
         Kind::Time => json!({"type": "long", "logicalType": "timestamp-millis"}),
-        Kind::Windows => json!({"type": "array", "items": record(ITEM.0, ITEM.1, ITEM.2)}),
+        Kind::Windows => json!({"type": "array", "items": record(ITEM.0, item, &[], ITEM.1)}),
+        Kind::Previous => record(BEFORE.0, BEFORE.1, &[], BEFORE.2),
         Kind::Text
         | Kind::Filled
         | Kind::Token

@@ -1,16 +1,21 @@
 //! The examples, made by what makes messages, and schemas that judge as the service does.
 
+use std::sync::Arc;
+
 use aggregator_service::domain::aggregate::{Aggregate, Figures};
+use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::pane::Sums;
-use aggregator_service::domain::position::{Offset, Partition};
+use aggregator_service::domain::position::{Offset, Partition, Position};
 use aggregator_service::domain::reject::Reason;
+use aggregator_service::domain::shard::Shard;
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::ports::{Message, Record};
 use aggregator_service::wire::aggregate::{Form, TokenNames};
 use aggregator_service::wire::dead_letter::DeadLetter;
+use aggregator_service::wire::extended::Chosen;
 use aggregator_service::wire::fields::TRADE;
-use aggregator_service::wire::trade::{Element, decode};
+use aggregator_service::wire::trade::{Element, Elements, decode};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
@@ -24,15 +29,18 @@ const NOW: WallMs = WallMs(1_736_332_215_250);
 
 /// Every example's file.
 pub(super) fn all() -> Vec<(String, String)> {
-    let names = ["trade.json", "aggregate.json", "dead-letter.json"];
-    names.map(|name| (format!("examples/{name}"), pretty(&of(name)))).into()
+    EXAMPLES.map(|name| (format!("examples/{name}"), pretty(&of(name)))).into()
 }
+
+const EXAMPLES: [&str; 4] =
+    ["trade.json", "aggregate.json", "aggregate-extended.json", "dead-letter.json"];
 
 /// The example of this name.
 pub(super) fn of(name: &str) -> Value {
     match name {
         "trade.json" => json!([trade()]),
         "aggregate.json" => aggregate(),
+        "aggregate-extended.json" => aggregate_extended(),
         _ => dead_letter(),
     }
 }
@@ -60,9 +68,29 @@ fn aggregate() -> Value {
         let one = Figures { sums: Sums::of(&trade), open: trade.price, close: trade.price };
         let figures = [one; 2];
         let (token, hash, end) = (trade.token, trade.hash, NOW.second());
-        let aggregate = Aggregate { token, hash, end, windows: &figures };
+        let aggregate = Aggregate { token, hash, end, windows: &figures, extended: &[] };
         let names = TokenNames { symbol: "SOL", name: "Wrapped SOL" };
         Form::new(&windows).write(&mut made, &aggregate, names, NOW);
+    });
+    serde_json::from_slice(&made).unwrap()
+}
+
+/// The same with `AGGREGATE_FIELDS=extended`.
+fn aggregate_extended() -> Value {
+    let window = |(name, seconds): (&str, u32)| Window { name: name.to_owned(), seconds };
+    let windows = Windows::new([("1min", 60), ("1hour", 3_600)].map(window).into()).unwrap();
+    let (value, budget) = (trade().to_string(), Budget::new(1, 1).with_wallets(1));
+    let (end, floor) = (NOW.second(), NOW.second().plus(-3_600));
+    let mut shard = Shard::new(windows.clone(), Arc::new(budget), end, floor);
+    let mut elements = Elements::of(value.as_bytes(), None).extended(true);
+    match elements.read_next(None).unwrap().unwrap() {
+        Element::Trade { trade, .. } => drop(shard.absorb(Position::default(), &trade)),
+        rejected @ Element::Rejected { .. } => panic!("{rejected:?}"),
+    }
+    let mut made = Vec::new();
+    shard.due(|aggregate| {
+        let names = TokenNames { symbol: "SOL", name: "Wrapped SOL" };
+        Form::extended(&windows, Chosen::ALL).write(&mut made, aggregate, names, NOW);
     });
     serde_json::from_slice(&made).unwrap()
 }
@@ -108,7 +136,7 @@ fn validator(name: &str) -> Validator {
 
 /// Examples are valid, and so is what lies at the edge of what is read; what is rejected is not.
 pub(crate) fn valid() {
-    for name in ["trade.json", "aggregate.json", "dead-letter.json"] {
+    for name in EXAMPLES {
         let example = serde_json::from_str(&file(&format!("examples/{name}"))).unwrap();
         assert_valid(&validator(name), &example);
     }

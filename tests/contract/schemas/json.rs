@@ -6,9 +6,9 @@ use aggregator_service::domain::trade::MAX_TOKEN_BYTES;
 use aggregator_service::wire::fields::{Field, Kind};
 use serde_json::{Map, Value, json};
 
-use super::{ITEM, snake_case};
+use super::{BEFORE, ITEM, snake_case};
 
-pub(super) fn schema(name: &str, kind: &str, fields: &[Field], doc: &str) -> Value {
+pub(super) fn schema(name: &str, kind: &str, fields: &[Field], item: &[Field], doc: &str) -> Value {
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": kind,
@@ -23,10 +23,15 @@ pub(super) fn schema(name: &str, kind: &str, fields: &[Field], doc: &str) -> Val
         "dead-letter" => merge(&mut schema, headers(fields)),
         _ => {
             merge(&mut schema, object(fields, ""));
-            let (item, fields, doc) = ITEM;
-            let mut described = json!({"description": doc});
-            merge(&mut described, object(fields, ""));
-            schema["definitions"] = json!({item: described});
+            let described = |fields: &[Field], doc: &str| {
+                let mut described = json!({"description": doc});
+                merge(&mut described, object(fields, ""));
+                described
+            };
+            schema["definitions"] = json!({ITEM.0: described(item, ITEM.1)});
+            if item.iter().any(|field| field.kind == Kind::Previous) {
+                schema["definitions"][BEFORE.0] = described(BEFORE.1, BEFORE.2);
+            }
         }
     }
     schema
@@ -66,9 +71,19 @@ fn trade(fields: &[Field]) -> Value {
     json!({"type": "object", "properties": properties, "allOf": each})
 }
 
+/// A figure that may be missing is null where it is unknown; a header is left out.
 fn property(field: &Field) -> Value {
     let mut property = json!({"description": field.doc});
-    merge(&mut property, kind(field.kind));
+    let of_kind = kind(field.kind);
+    match field.kind {
+        Kind::Previous => property["oneOf"] = json!([of_kind, {"type": "null"}]),
+        kind if field.optional && kind != Kind::Digits => {
+            let known = of_kind["type"].clone();
+            merge(&mut property, of_kind);
+            property["type"] = json!([known, "null"]);
+        }
+        _ => merge(&mut property, of_kind),
+    }
     property
 }
 
@@ -79,6 +94,7 @@ fn kind(kind: Kind) -> Value {
         Kind::Token => json!({"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_BYTES}),
         Kind::Count => json!({"type": "integer", "minimum": 0}),
         Kind::Amount => json!({"type": "string", "pattern": "^[0-9]+\\.[0-9]{6,18}$"}),
+        Kind::Net => json!({"type": "string", "pattern": "^-?[0-9]+\\.[0-9]{6,18}$"}),
         Kind::Price => json!({"type": "string", "pattern": "^[0-9]+\\.[0-9]{6,255}$"}),
         Kind::Number => json!({"type": "number"}),
         Kind::Time => json!({
@@ -91,6 +107,7 @@ fn kind(kind: Kind) -> Value {
             "items": {"$ref": format!("#/definitions/{}", ITEM.0)},
             "minItems": 1,
         }),
+        Kind::Previous => json!({"$ref": format!("#/definitions/{}", BEFORE.0)}),
         Kind::Side => json!({
             "type": "string",
             "pattern": "^([bB][uU][yY]|[sS][eE][lL][lL])(_.*)?$",

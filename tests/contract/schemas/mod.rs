@@ -10,15 +10,22 @@ mod protobuf;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use aggregator_service::wire::extended::{EXTENDED, PREVIOUS};
 use aggregator_service::wire::fields::{AGGREGATE, DEAD_LETTER, Field, TRADE, WINDOW};
 use serde_json::Value;
 
 pub(crate) use examples::{judged, valid};
 
 /// What is described, with the name of its files, its type, and what it is.
-const RECORDS: [(&str, &str, &[Field], &str); 3] = [
+const RECORDS: [(&str, &str, &[Field], &str); 4] = [
     ("trade", "Trade", &TRADE, "One trade: a record of KAFKA_TOPIC is one, or an array of them."),
     ("aggregate", "Aggregate", &AGGREGATE, "A message of AGGREGATE_TOPIC: one token's windows."),
+    (
+        "aggregate-extended",
+        "Aggregate",
+        &AGGREGATE,
+        "A message of AGGREGATE_TOPIC with AGGREGATE_FIELDS: one token's windows.",
+    ),
     (
         "dead-letter",
         "DeadLetter",
@@ -28,8 +35,18 @@ const RECORDS: [(&str, &str, &[Field], &str); 3] = [
     ),
 ];
 
-/// The type of an aggregate's items.
-const ITEM: (&str, &[Field], &str) = ("Window", &WINDOW, "The figures of one window.");
+/// The type of an aggregate's items, and what it is.
+const ITEM: (&str, &str) = ("Window", "The figures of one window.");
+
+/// The type of a preceding window, its fields, and what it is.
+const BEFORE: (&str, &[Field], &str) =
+    ("PreviousWindow", &PREVIOUS, "The figures of the preceding window of the same length.");
+
+/// The fields of an aggregate's items.
+fn item(name: &str) -> Vec<Field> {
+    let extended: &[Field] = if name.ends_with("-extended") { &EXTENDED } else { &[] };
+    [&WINDOW, extended].concat()
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/schemas")
@@ -60,9 +77,10 @@ fn pretty(value: &Value) -> String {
 pub(crate) fn files() {
     let mut made = examples::all();
     for (name, kind, fields, doc) in RECORDS {
-        made.push((format!("{name}.json"), pretty(&json::schema(name, kind, fields, doc))));
-        made.push((format!("{name}.avsc"), pretty(&avro::schema(kind, fields, doc))));
-        made.push((format!("{name}.proto"), protobuf::schema(kind, fields, doc)));
+        let (file, item) = (|kind| format!("{name}.{kind}"), item(name));
+        made.push((file("json"), pretty(&json::schema(name, kind, fields, &item, doc))));
+        made.push((file("avsc"), pretty(&avro::schema(kind, fields, &item, doc))));
+        made.push((file("proto"), protobuf::schema(kind, fields, &item, doc)));
     }
     made.push(("asyncapi.json".to_owned(), pretty(&asyncapi::document())));
     let wrong = |(name, text): &&(String, String)| {

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use aggregator_service::wire::fields::{Field, Kind};
 
-use super::{ITEM, snake_case};
+use super::{BEFORE, ITEM, snake_case};
 
-pub(super) fn schema(kind: &str, fields: &[Field], doc: &str) -> String {
+pub(super) fn schema(kind: &str, fields: &[Field], item: &[Field], doc: &str) -> String {
     let windows = fields.iter().any(|field| field.kind == Kind::Windows);
     let timed = fields.iter().any(|field| field.kind == Kind::Time);
     let mut text = "syntax = \"proto3\";\n\npackage aggregator.v1;\n".to_owned();
@@ -15,7 +15,10 @@ pub(super) fn schema(kind: &str, fields: &[Field], doc: &str) -> String {
     }
     message(&mut text, kind, fields, doc);
     if windows {
-        message(&mut text, ITEM.0, ITEM.1, ITEM.2);
+        message(&mut text, ITEM.0, item, ITEM.1);
+    }
+    if item.iter().any(|field| field.kind == Kind::Previous) {
+        message(&mut text, BEFORE.0, BEFORE.1, BEFORE.2);
     }
     text
 }
@@ -52,7 +55,9 @@ fn type_of(kind: Kind) -> String {
         Kind::Number => "double",
         Kind::Time => "google.protobuf.Timestamp",
         Kind::Windows => return format!("repeated {}", ITEM.0),
+        Kind::Previous => BEFORE.0,
         Kind::Amount
+        | Kind::Net
         | Kind::Price
         | Kind::Text
         | Kind::Filled

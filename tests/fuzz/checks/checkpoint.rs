@@ -6,7 +6,7 @@ use aggregator_service::domain::price::Price;
 use aggregator_service::domain::time::Second;
 use aggregator_service::domain::trade::MAX_TOKEN_BYTES;
 use aggregator_service::wire::checkpoint::{
-    self, CodecError, Entry, MAX_PARTITIONS, PaneAt, VERSION, encode,
+    self, CodecError, Entry, MAX_PARTITIONS, NEWEST, PaneAt, VERSION, encode,
 };
 
 /// As they came, the bytes are an entry only where a checksum says so. Behind a version and before
@@ -45,8 +45,8 @@ fn decode(bytes: &[u8]) -> Result<(Entry, Vec<PaneAt<'_>>), CodecError> {
 
 /// Every bit counts, and another version is one only with a right checksum.
 fn changed(mut entry: Vec<u8>) {
-    let other = sealed_as(VERSION + 1, &entry[1..entry.len() - 4]);
-    assert_eq!(decode(&other).err(), Some(CodecError::UnknownVersion(VERSION + 1)));
+    let other = sealed_as(NEWEST + 1, &entry[1..entry.len() - 4]);
+    assert_eq!(decode(&other).err(), Some(CodecError::UnknownVersion(NEWEST + 1)));
     let place = entry.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
     let (byte, bit) = (place % entry.len(), place % 8);
     entry[byte] ^= 1 << bit;
@@ -100,7 +100,7 @@ fn plain(body: &[u8]) -> Option<(Entry, Vec<PaneAt<'_>>)> {
             plain.mark(&mut offset, flag(6).then_some(first.price))?
         };
         let pane = Pane { sums: Sums { sell, buy, usd }, first, last };
-        panes.push(PaneAt { token, second: Second(second), pane });
+        panes.push(PaneAt { token, second: Second(second), pane, extended: None });
     }
     Some((Entry { positions, published, latest }, panes))
 }

@@ -14,6 +14,7 @@ use aggregator_service::pipeline::queries::Queries;
 use aggregator_service::ports::group::seat;
 use aggregator_service::ports::{Published, Wanted};
 use aggregator_service::status::Status;
+use aggregator_service::wire::aggregate::Form;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -94,6 +95,7 @@ fn start() -> (Runtime, SocketAddr) {
         }),
         market: Arc::<Everyone>::clone(&everyone),
         everyone: Some(everyone),
+        form: Form::new(&windows),
         windows,
         log_level: Arc::new(|name| Err(format!("level: {name:?}"))),
     };

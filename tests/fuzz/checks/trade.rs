@@ -66,7 +66,8 @@ fn alone(element: &[u8], together: &Said) {
 fn seen<'a>(element: &Element<'a>) -> (Option<u32>, &'a [u8], Said) {
     match element {
         Element::Trade { index, bytes, trade } => {
-            let Trade { token, hash, side, native, usd, price, at } = *trade;
+            let Trade { token, hash, side, native, usd, price, at, more } = *trade;
+            assert_eq!(more, None, "nobody asked");
             assert_eq!(hash, TokenHash::of(token));
             (Some(*index), bytes, Ok((token.to_owned(), Facts { side, native, usd, price, at })))
         }

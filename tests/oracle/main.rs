@@ -1,7 +1,10 @@
 //! Shards against the naive definition: whatever the trades, the windows, the order of arrival and
-//! the moments of looking, every figure of every message is the oracle's.
+//! the moments of looking, every figure of every message is the oracle's: standard or extended.
 #![cfg(test)]
 
+mod bounds;
+mod many;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,13 +12,13 @@ use std::sync::Arc;
 
 use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::position::{Offset, Partition, Position};
-use aggregator_service::domain::reject::Reason;
 use aggregator_service::domain::shard::{Outcome, Shard};
 use aggregator_service::domain::time::{Second, WallMs};
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::wire::aggregate::{Form, TokenNames};
 use aggregator_service::wire::checkpoint::{self, PaneAt, Writer};
-use aggregator_service::wire::trade::{Element, decode};
+use aggregator_service::wire::extended::Chosen;
+use aggregator_service::wire::trade::{Element, Elements};
 use proptest::prelude::*;
 use serde_json::Value;
 use support::oracle::{self, Span, Told};
@@ -27,6 +30,7 @@ const ALWAYS: Second = Second(i64::MIN);
 struct Pair {
     shard: Shard,
     windows: Windows,
+    extended: bool,
     spans: Vec<Span>,
     told: Vec<Told>,
     /// Each token's newest second that a closing message has told of.
@@ -34,14 +38,15 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(spans: &[Span]) -> Self {
+    fn new(spans: &[Span], extended: bool) -> Self {
         let list = spans.iter().map(|(name, seconds)| Window {
             name: (*name).to_owned(),
             seconds: u32::try_from(*seconds).unwrap(),
         });
         let windows = Windows::new(list.collect()).unwrap();
-        let shard = Shard::new(windows.clone(), budget(), Second(START), ALWAYS);
-        Self { shard, windows, spans: spans.to_vec(), told: Vec::new(), closed: BTreeMap::new() }
+        let shard = Shard::new(windows.clone(), budget(extended), Second(START), ALWAYS);
+        let (spans, told, closed) = (spans.to_vec(), Vec::new(), BTreeMap::new());
+        Self { shard, windows, extended, spans, told, closed }
     }
 
     fn longest(&self) -> i64 {
@@ -76,7 +81,8 @@ impl Pair {
             let active = newest > end - self.longest();
             let closed = self.closed.get(token).is_some_and(|closed| *closed == newest);
             if active || !closed {
-                let data = Value::Array(oracle::windows(&trades, &self.spans, end));
+                let oracle = if self.extended { oracle::windows_extended } else { oracle::windows };
+                let data = Value::Array(oracle(&trades, &self.spans, end));
                 expected.insert(token.to_owned(), data);
             }
             if !active {
@@ -91,26 +97,29 @@ impl Pair {
     }
 }
 
-fn budget() -> Arc<Budget> {
-    Arc::new(Budget::new(1_000, 1_000_000))
+fn budget(extended: bool) -> Arc<Budget> {
+    let budget = Budget::new(1_000, 1_000_000);
+    Arc::new(if extended { budget.with_wallets(1_000_000) } else { budget })
 }
 
 fn absorb(shard: &mut Shard, told: &Told) -> Outcome {
     let (partition, offset, index) = told.position;
     let position = Position { partition: Partition(partition), offset: Offset(offset), index };
-    let mut outcome = None;
-    decode(told.json().to_string().as_bytes(), None, &mut |element| match element {
-        Element::Trade { trade, .. } => outcome = Some(shard.absorb(position, &trade)),
+    let value = told.json().to_string();
+    let mut elements = Elements::of(value.as_bytes(), None).extended(shard.is_extended());
+    match elements.read_next(None).unwrap().unwrap() {
+        Element::Trade { trade, .. } => shard.absorb(position, &trade),
         Element::Rejected { message, .. } => panic!("{message}"),
-    });
-    outcome.unwrap()
+    }
 }
 
 fn published(shard: &mut Shard, windows: &Windows) -> BTreeMap<String, Value> {
     let mut messages = BTreeMap::new();
+    let chosen = if shard.is_extended() { Chosen::ALL } else { Chosen::STANDARD };
+    let form = Form::extended(windows, chosen);
     shard.due(|aggregate| {
         let mut out = Vec::new();
-        Form::new(windows).write(&mut out, aggregate, TokenNames::default(), WallMs(0));
+        form.write(&mut out, aggregate, TokenNames::default(), WallMs(0));
         let mut message: Value = serde_json::from_slice(&out).unwrap();
         messages.insert(aggregate.token.to_owned(), message["aggregate_data"].take());
     });
@@ -177,8 +186,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_figure_of_every_tick_is_the_oracles(spans in spans(), steps in steps()) {
-        let mut pair = Pair::new(&spans);
+    fn every_figure_of_every_tick_is_the_oracles(
+        spans in spans(), steps in steps(), extended: bool,
+    ) {
+        let mut pair = Pair::new(&spans, extended);
         let mut end = START;
         for step in distinct(steps) {
             match step {
@@ -201,9 +212,9 @@ proptest! {
 
     #[test]
     fn a_checkpoint_taken_at_any_moment_continues_as_if_nothing_had_happened(
-        spans in spans(), before in steps(), after in steps(),
+        spans in spans(), before in steps(), after in steps(), extended: bool,
     ) {
-        let mut pair = Pair::new(&spans);
+        let mut pair = Pair::new(&spans, extended);
         let mut blobs = Vec::new();
         let mut end = START;
         let mut published = START;
@@ -212,7 +223,7 @@ proptest! {
         for (at, step) in steps.into_iter().enumerate() {
             if at == half {
                 blobs.push(changes(&mut pair.shard, published));
-                pair.shard = restored(&pair.windows, &blobs);
+                pair.shard = restored(&pair.windows, &blobs, extended);
             }
             match step {
                 Step::Trade(told) => { pair.absorb(&told); }
@@ -231,7 +242,7 @@ proptest! {
     fn a_trade_below_the_expected_position_changes_nothing(
         trades in proptest::collection::vec(told(), 1..20),
     ) {
-        let mut pair = Pair::new(&[("1min", 60), ("5s", 5)]);
+        let mut pair = Pair::new(&[("1min", 60), ("5s", 5)], true);
         let trades = distinct(trades.into_iter().map(Step::Trade).collect());
         let all = || trades.iter().filter_map(|step| match step {
             Step::Trade(told) => Some(told),
@@ -253,15 +264,20 @@ proptest! {
 fn changes(shard: &mut Shard, published: i64) -> Vec<u8> {
     let positions: Vec<_> = shard.positions().collect();
     let mut entry = Writer::new(&positions, Second(published), Second(published), 0, 0);
-    shard.take_changes(|token, second, pane| entry.put(token, second, pane));
+    shard.take_changes(|token, second, pane, beside| {
+        entry.put(token, second, pane, beside.as_ref());
+    });
     entry.finish()
 }
 
-fn restored(windows: &Windows, blobs: &[Vec<u8>]) -> Shard {
-    let mut shard = Shard::new(windows.clone(), budget(), Second(START), ALWAYS);
+fn restored(windows: &Windows, blobs: &[Vec<u8>], extended: bool) -> Shard {
+    let mut shard = Shard::new(windows.clone(), budget(extended), Second(START), ALWAYS);
     let mut published = Second(START);
     for blob in blobs {
-        let restore = |at: &PaneAt<'_>| shard.restore(at.token, at.second, &at.pane);
+        let restore = |at: &PaneAt<'_>| {
+            let beside = at.extended.map(|beside| beside.pane(&at.pane.sums));
+            shard.restore(at.token, at.second, &at.pane, beside);
+        };
         published = checkpoint::decode(blob, restore).unwrap().published;
     }
     shard.open(published);
@@ -288,7 +304,7 @@ fn five_trades_round_a_windows_edge_give_the_same_in_every_order_of_arrival() {
     ];
     for order in orders(&[0, 1, 2, 3, 4]) {
         for ticks_before in 0..=5 {
-            let mut pair = Pair::new(&[("5s", 5), ("1s", 1), ("1min", 60)]);
+            let mut pair = Pair::new(&[("5s", 5), ("1s", 1), ("1min", 60)], ticks_before % 2 == 0);
             for (at, trade) in order.iter().enumerate() {
                 if at == ticks_before {
                     pair.tick(START);
@@ -317,84 +333,4 @@ fn orders(of: &[usize]) -> Vec<Vec<usize>> {
             .collect::<Vec<_>>()
     };
     of.iter().flat_map(first).collect()
-}
-
-#[test]
-fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {
-    let budget = Arc::new(Budget::new(1, 16));
-    let mut shard = Shard::new(a_minute(), Arc::clone(&budget), Second(START), ALWAYS);
-    assert_eq!(absorb(&mut shard, &simple("a", 1)), Outcome::Counted);
-    assert!(matches!(absorb(&mut shard, &simple("b", 1)), Outcome::Refused(_)));
-    for second in 2..=18 {
-        assert_eq!(absorb(&mut shard, &simple("a", second)), Outcome::Counted);
-    }
-    assert_eq!((budget.tokens(), budget.panes()), (1, 18));
-    shard.advance(Second(START + 100));
-    shard.due(|_| {});
-    assert_eq!((budget.tokens(), budget.panes()), (0, 0));
-    assert_eq!(absorb(&mut shard, &simple("b", 90)), Outcome::Counted);
-}
-
-#[test]
-fn beyond_the_reserve_a_known_token_has_no_new_second_and_its_old_ones_count_on() {
-    let day = Windows::new(vec![Window { name: "1day".to_owned(), seconds: 86_400 }]).unwrap();
-    let budget = Arc::new(Budget::new(16, 16));
-    let mut shard = Shard::new(day.clone(), budget, Second(START), ALWAYS);
-    let mut take = |token: &str, second| absorb(&mut shard, &simple(token, second));
-    for at in 0..16 * 6_251 {
-        assert_eq!(take(&(at % 16).to_string(), at / 16 + 1), Outcome::Counted);
-    }
-    assert_eq!(take("0", 6_252), Outcome::Refused(Reason::Capacity));
-    assert_eq!(take("0", 6_251), Outcome::Counted);
-    shard.advance(Second(START + 6_253));
-    let data = published(&mut shard, &day).remove("0").unwrap();
-    assert_eq!(data[0]["total_trades"], 6_252, "what was refused is in no sum");
-}
-
-#[test]
-fn changes_that_no_checkpoint_takes_do_not_outnumber_the_live_panes_for_long() {
-    let budget = Arc::new(Budget::new(10, 1_000));
-    let mut shard = Shard::new(a_minute(), budget, Second(START), ALWAYS);
-    for second in 1..50_000 {
-        assert_eq!(absorb(&mut shard, &simple("a", second)), Outcome::Counted);
-        shard.advance(Second(START + second));
-        assert!(shard.noted_changes() < 2_000, "{} at {second}", shard.noted_changes());
-    }
-    let mut changes = 0;
-    shard.take_changes(|_, _, _| changes += 1);
-    assert_eq!(changes, 60, "all that lives, once each");
-}
-
-fn a_minute() -> Windows {
-    Windows::new(vec![Window { name: "1min".to_owned(), seconds: 60 }]).unwrap()
-}
-
-/// A trade of `token`, so many seconds after the start.
-fn simple(token: &str, second: i64) -> Told {
-    Told {
-        token: token.to_owned(),
-        buy: true,
-        native: "1".to_owned(),
-        amount: "1".to_owned(),
-        price: "1".to_owned(),
-        at_ns: i128::from(START + second) * 1_000_000_000,
-        position: (0, second, 0),
-    }
-}
-
-#[test]
-fn a_sum_that_would_leave_128_bits_is_refused_and_nothing_wraps() {
-    let mut shard = Shard::new(a_minute(), budget(), Second(START), ALWAYS);
-    let trade = |offset: i64| Told {
-        token: "a".to_owned(),
-        buy: offset % 2 == 0,
-        native: "1e15".to_owned(),
-        amount: "1".to_owned(),
-        price: "1".to_owned(),
-        at_ns: i128::from(START) * 1_000_000_000,
-        position: (0, offset, 0),
-    };
-    let counted =
-        (0..).take_while(|at| absorb(&mut shard, &trade(*at)) == Outcome::Counted).count();
-    assert_eq!(counted, 170_141, "2^127 / 10^33");
 }

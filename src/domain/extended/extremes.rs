@@ -1,0 +1,188 @@
+//! The highest (or lowest) price of every window at once: of each second those prices that no later
+//! one has reached. What is first of them in a window is the window's.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use super::super::price::Price;
+
+/// A price with its second. Aligned as a pane is.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(8))]
+struct Best {
+    second: i64,
+    price: Price,
+}
+
+/// Seconds ascending, prices falling (rising, where the lowest is asked for).
+#[derive(Debug)]
+pub(super) struct Extremes {
+    list: VecDeque<Best>,
+    /// How a price compares with one that it makes worthless.
+    beats: Ordering,
+}
+
+impl Extremes {
+    /// Of highest prices.
+    pub(super) const fn highest() -> Self {
+        Self { list: VecDeque::new(), beats: Ordering::Greater }
+    }
+
+    /// Of lowest prices.
+    pub(super) const fn lowest() -> Self {
+        Self { list: VecDeque::new(), beats: Ordering::Less }
+    }
+
+    /// A price of a second that is not before the last one.
+    pub(super) fn push(&mut self, second: i64, price: Price) {
+        let beats = self.beats;
+        while self.list.pop_back_if(|last| !is(beats, last.price, price)).is_some() {}
+        grow(&mut self.list);
+        self.list.push_back(Best { second, price });
+    }
+
+    /// A price of any second.
+    pub(super) fn add(&mut self, second: i64, price: Price) {
+        let mut at = self.list.partition_point(|held| held.second < second);
+        if let Some(best) = self.list.get(at).copied() {
+            if !is(self.beats, price, best.price) {
+                return;
+            }
+            if best.second == second {
+                self.list.remove(at);
+            }
+        }
+        while let Some(before) = at.checked_sub(1)
+            && self.list.get(before).is_some_and(|last| !is(self.beats, last.price, price))
+        {
+            self.list.remove(before);
+            at = before;
+        }
+        grow(&mut self.list);
+        self.list.insert(at, Best { second, price });
+    }
+
+    /// The best price after `left`.
+    pub(super) fn after(&self, left: i64) -> Option<Price> {
+        self.list.iter().find(|best| best.second > left).map(|best| best.price)
+    }
+
+    /// Forgets seconds that are not after `left`.
+    pub(super) fn expire(&mut self, left: i64) {
+        while self.list.pop_front_if(|best| best.second <= left).is_some() {}
+        if self.list.capacity() > 2 * self.list.len() + 4 {
+            self.list.shrink_to(self.list.len() + 1);
+        }
+    }
+
+    /// Brings both ends near.
+    pub(super) fn prefetch(&self) {
+        self.list.front().into_iter().chain(self.list.back()).for_each(memfn::prefetch);
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// Bytes that there is memory for.
+    pub(super) fn bytes(&self) -> usize {
+        self.list.capacity() * size_of::<Best>()
+    }
+}
+
+/// Makes room for one more: a fourth of what is held, one at least.
+pub(super) fn grow<T>(ring: &mut VecDeque<T>) {
+    if ring.len() == ring.capacity() {
+        ring.reserve_exact(ring.len() / 4 + 1);
+    }
+}
+
+fn is(beats: Ordering, one: Price, other: Price) -> bool {
+    order(one, other) == beats
+}
+
+/// Which of two prices is higher. Most have few digits and scales that are near each other.
+pub(super) fn order(one: Price, other: Price) -> Ordering {
+    let (digits, others) = (one.mantissa(), other.mantissa());
+    if one.scale() == other.scale() {
+        return digits.cmp(&others);
+    }
+    let few = (u64::try_from(digits), u64::try_from(others));
+    match (few, POWERS.get(usize::from(one.scale().abs_diff(other.scale())))) {
+        ((Ok(digits), Ok(others)), Some(power)) => {
+            let (digits, others, power) = (digits.into(), others.into(), u128::from(*power));
+            if one.scale() < other.scale() {
+                u128::cmp(&(digits * power), &others)
+            } else {
+                u128::cmp(&digits, &(others * power))
+            }
+        }
+        _ => one.rank().cmp(&other.rank()),
+    }
+}
+
+/// The powers of ten in 64 bits.
+#[expect(clippy::indexing_slicing, reason = "out of bounds, a constant does not compile")]
+const POWERS: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_price() -> impl Strategy<Value = Price> {
+        let digits = prop_oneof![0_u128..30, any::<u64>().prop_map(u128::from), 0..10_u128.pow(28)];
+        (digits, prop_oneof![0_u8..6, 0_u8..=255])
+            .prop_map(|(digits, scale)| Price::from_parts(digits, scale).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn prices_are_in_the_order_of_their_ranks(one in any_price(), other in any_price()) {
+            prop_assert_eq!(order(one, other), one.rank().cmp(&other.rank()));
+        }
+
+        #[test]
+        fn the_best_price_after_any_second_is_known(
+            steps in prop::collection::vec((0_i64..30, 0_u8..2, 1_u128..40, 0_u8..2), 0..60),
+        ) {
+            let (mut high, mut low) = (Extremes::highest(), Extremes::lowest());
+            let (mut naive, mut newest, mut left) = (Vec::new(), 0, -1);
+            for (second, kind, digits, scale) in steps {
+                let price = Price::from_parts(digits, scale).unwrap();
+                if kind == 0 && second >= newest {
+                    high.push(second, price);
+                    low.push(second, price);
+                } else if second > left {
+                    high.add(second, price);
+                    low.add(second, price);
+                }
+                if second > left {
+                    newest = newest.max(second);
+                    naive.push((second, price));
+                }
+                if digits == 1 {
+                    left = left.max(second - 10);
+                    high.expire(left);
+                    low.expire(left);
+                }
+                for after in left..30 {
+                    let held = || naive.iter().filter(|(second, _)| *second > after);
+                    let ranks = || held().map(|(_, price)| price.rank());
+                    prop_assert_eq!(high.after(after).map(Price::rank), ranks().max());
+                    prop_assert_eq!(low.after(after).map(Price::rank), ranks().min());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What is summed of a token's panes, up to each: what a window holds is the difference of two. So
+//! a window that moves on need not touch what it passes, and a late trade is added to its pane and
+//! to all behind it.
+
+use std::cmp::Ordering;
+
+use super::super::amount::Amount;
+use super::super::price::Price;
+use super::super::trade::Side;
+use super::extremes::order;
+use super::types::{ExtendedPane, Visit};
+
+/// Sums, modulo a power of two: right as a difference, since what a window holds is less.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) usd: i128,
+    pub(super) buy_usd: i128,
+    tokens: u128,
+    tokens_above: u32,
+    pub(super) trades: u32,
+}
+
+/// A pane: the sums up to its end, and its own prices. Not aligned more than a word is: allocators
+/// take longer, and more, for what is.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(8))]
+pub(super) struct Pane {
+    usd: i128,
+    buy_usd: i128,
+    tokens: u128,
+    tokens_above: u32,
+    trades: u32,
+    pub(super) second: i64,
+    pub(super) high: Price,
+    pub(super) low: Price,
+}
+
+impl Totals {
+    /// Of one trade.
+    pub(super) fn of(visit: &Visit) -> Self {
+        let usd = visit.usd.units();
+        Self {
+            usd,
+            buy_usd: if visit.side == Side::Buy { usd } else { 0 },
+            tokens: visit.tokens.units().unsigned_abs(),
+            tokens_above: 0,
+            trades: 1,
+        }
+    }
+
+    /// Of a pane from the checkpoint.
+    pub(super) fn of_pane(pane: &ExtendedPane) -> Self {
+        Self {
+            usd: pane.usd.units(),
+            buy_usd: pane.buy_usd.units(),
+            tokens: pane.token_volume.unwrap_or_default().units().unsigned_abs(),
+            // What has left 128 bits stays out of them in every window that holds it.
+            tokens_above: u32::from(pane.token_volume.is_none()),
+            trades: u32::try_from(pane.trades).unwrap_or(u32::MAX),
+        }
+    }
+
+    #[inline]
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        let (tokens, carry) = self.tokens.overflowing_add(other.tokens);
+        let above = self.tokens_above.wrapping_add(other.tokens_above);
+        Self {
+            usd: self.usd.wrapping_add(other.usd),
+            buy_usd: self.buy_usd.wrapping_add(other.buy_usd),
+            tokens,
+            tokens_above: above.wrapping_add(u32::from(carry)),
+            trades: self.trades.wrapping_add(other.trades),
+        }
+    }
+
+    pub(super) fn minus(&self, other: &Self) -> Self {
+        let (tokens, borrow) = self.tokens.overflowing_sub(other.tokens);
+        let above = self.tokens_above.wrapping_sub(other.tokens_above);
+        Self {
+            usd: self.usd.wrapping_sub(other.usd),
+            buy_usd: self.buy_usd.wrapping_sub(other.buy_usd),
+            tokens,
+            tokens_above: above.wrapping_sub(u32::from(borrow)),
+            trades: self.trades.wrapping_sub(other.trades),
+        }
+    }
+
+    /// The quantity of the token, where it fits 128 bits.
+    pub(super) fn volume(&self) -> Option<Amount> {
+        let units = i128::try_from(self.tokens).ok().filter(|_| self.tokens_above == 0);
+        units.map(Amount::from_units)
+    }
+}
+
+impl Pane {
+    /// A pane with the sums of those before it, and the price of its first trade.
+    pub(super) const fn new(second: i64, before: &Totals, high: Price, low: Price) -> Self {
+        let Totals { usd, buy_usd, tokens, tokens_above, trades } = *before;
+        Self { usd, buy_usd, tokens, tokens_above, trades, second, high, low }
+    }
+
+    /// The sums up to its end.
+    #[inline]
+    pub(super) const fn totals(&self) -> Totals {
+        let Self { usd, buy_usd, tokens, tokens_above, trades, .. } = *self;
+        Totals { usd, buy_usd, tokens, tokens_above, trades }
+    }
+
+    /// Adds to the sums.
+    #[inline]
+    pub(super) fn add(&mut self, more: &Totals) {
+        *self = Self::new(self.second, &self.totals().plus(more), self.high, self.low);
+    }
+
+    /// A trade of this price has come.
+    #[inline]
+    pub(super) fn reach(&mut self, price: Price) {
+        if order(price, self.high) == Ordering::Greater {
+            self.high = price;
+        }
+        if order(price, self.low) == Ordering::Less {
+            self.low = price;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pane_takes_96_bytes() {
+        assert_eq!((size_of::<Pane>(), align_of::<Pane>()), (96, 8));
+    }
+}

@@ -1,0 +1,213 @@
+//! What is counted of each pane of a token, in a ring of rows of words: as many words as there are
+//! windows with a preceding one, and three. Rows are in the order of their seconds. A window that
+//! moves on reads them and nothing else of a pane.
+
+/// Buyers whose last buy is in this pane; above them, by 32 bits, the same of sellers.
+pub(super) const SIDES: usize = 0;
+/// Wallets whose last trade is in this pane; above them how many visits it has, and two flags.
+pub(super) const TRADED: usize = 1;
+/// The pane's second.
+const SECOND: usize = 2;
+/// One word for each window with a preceding one: the visits whose wallet has none so shortly
+/// before; above them those whose wallet has none so shortly after.
+pub(super) const LINKS: usize = 3;
+
+/// One in the upper half of a word.
+pub(super) const UPPER: u64 = 1 << 32;
+/// A wallet was not counted in this pane.
+pub(super) const UNCOUNTED: u64 = 1 << 62;
+/// Of this pane's trades only count and volume are known.
+pub(super) const UNKNOWN: u64 = 1 << 63;
+
+/// A ring of rows.
+#[derive(Debug)]
+pub(super) struct Rows {
+    words: Vec<u64>,
+    /// Words in a row.
+    width: usize,
+    /// Rows that there is room for.
+    room: usize,
+    /// The place of the first row.
+    head: usize,
+    len: usize,
+}
+
+impl Rows {
+    /// None yet, for so many windows with a preceding one.
+    pub(super) const fn new(links: usize) -> Self {
+        Self { words: Vec::new(), width: LINKS + links, room: 0, head: 0, len: 0 }
+    }
+
+    /// How many.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A word of a row; 0 where there is none.
+    #[inline]
+    pub(super) fn word(&self, at: usize, word: usize) -> u64 {
+        self.words.get(self.index(at) + word).copied().unwrap_or(0)
+    }
+
+    /// A word of a row, to be changed.
+    #[inline]
+    pub(super) fn change(&mut self, at: usize, word: usize, change: impl FnOnce(u64) -> u64) {
+        let index = self.index(at) + word;
+        if let Some(place) = self.words.get_mut(index) {
+            *place = change(*place);
+        }
+    }
+
+    /// The second of a row; later than any where there is none.
+    #[inline]
+    pub(super) fn second(&self, at: usize) -> i64 {
+        if at < self.len { self.word(at, SECOND).cast_signed() } else { i64::MAX }
+    }
+
+    /// How many visits the pane of a row has.
+    pub(super) fn visits(&self, at: usize) -> usize {
+        let visits = (self.word(at, TRADED) & !(UNCOUNTED | UNKNOWN)) >> 32;
+        usize::try_from(visits).unwrap_or(usize::MAX)
+    }
+
+    /// The row of a second, or where it would stand. Most are among the newest, and no two have the
+    /// same second: so it is not further from the newest than their seconds are apart.
+    #[inline]
+    pub(super) fn find(&self, second: i64) -> Result<usize, usize> {
+        let Some(last) = self.len.checked_sub(1) else { return Err(0) };
+        let newest = self.second(last);
+        if newest <= second {
+            return if newest == second { Ok(last) } else { Err(self.len) };
+        }
+        let apart = usize::try_from(newest.abs_diff(second)).unwrap_or(usize::MAX);
+        let (mut from, mut until) = (last.saturating_sub(apart), last);
+        while from < until {
+            let middle = usize::midpoint(from, until);
+            if self.second(middle) < second {
+                from = middle + 1;
+            } else {
+                until = middle;
+            }
+        }
+        if self.second(from) == second { Ok(from) } else { Err(from) }
+    }
+
+    /// A row of zeros for a second, before the one at a place.
+    pub(super) fn insert(&mut self, at: usize, second: i64) {
+        if self.len == self.room {
+            self.resize(self.len + self.len / 4 + 1);
+        }
+        self.len += 1;
+        for row in (at + 1..self.len).rev() {
+            let (from, to) = (self.index(row - 1), self.index(row));
+            self.words.copy_within(from..from + self.width, to);
+        }
+        let index = self.index(at);
+        if let Some(row) = self.words.get_mut(index..index + self.width) {
+            row.fill(0);
+        }
+        self.change(at, SECOND, |_| second.cast_unsigned());
+    }
+
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        if self.len + more > self.room {
+            self.resize(self.len + more.max(self.len / 4));
+        }
+    }
+
+    /// Removes so many of the oldest rows.
+    pub(super) fn pop(&mut self, count: usize) {
+        let count = count.min(self.len);
+        self.head = self.row(count);
+        self.len -= count;
+        if self.room > 2 * self.len + SPARE {
+            self.resize(self.len + self.len / 8);
+        }
+    }
+
+    /// Puts 0 in every word but for seconds, visits and flags.
+    pub(super) fn forget(&mut self) {
+        for at in 0..self.len {
+            self.change(at, SIDES, |_| 0);
+            self.change(at, TRADED, |word| word & !(UPPER - 1));
+            (LINKS..self.width).for_each(|word| self.change(at, word, |_| 0));
+        }
+    }
+
+    /// Brings a row near.
+    pub(super) fn prefetch(&self, at: usize) {
+        self.words.get(self.index(at)).into_iter().for_each(memfn::prefetch);
+    }
+
+    /// Bytes that there is memory for.
+    pub(super) const fn bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
+    }
+
+    fn resize(&mut self, rows: usize) {
+        let mut words = Vec::with_capacity(rows * self.width);
+        for at in 0..self.len {
+            let from = self.index(at);
+            words.extend_from_slice(self.words.get(from..from + self.width).unwrap_or_default());
+        }
+        words.resize(rows * self.width, 0);
+        (self.words, self.room, self.head) = (words, rows, 0);
+    }
+
+    #[inline]
+    const fn index(&self, at: usize) -> usize {
+        self.row(at) * self.width
+    }
+
+    #[inline]
+    const fn row(&self, at: usize) -> usize {
+        let row = self.head + at;
+        if row >= self.room { row - self.room } else { row }
+    }
+}
+
+/// Rows to spare that are not given back.
+const SPARE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// As a sorted list, wherever rows come and however many go.
+        #[test]
+        fn rows_are_a_list(
+            links in 0_usize..5,
+            steps in prop::collection::vec((0_u8..9, 0_i64..60), 0..90),
+        ) {
+            let (mut rows, mut naive) = (Rows::new(links), Vec::<(i64, u64)>::new());
+            for (kind, second) in steps {
+                if kind < 2 {
+                    let count = naive.len().min(usize::from(kind) + 1);
+                    rows.pop(count);
+                    naive.drain(..count);
+                } else if let Err(at) = naive.binary_search_by_key(&second, |(second, _)| *second) {
+                    prop_assert_eq!(rows.find(second), Err(at));
+                    rows.insert(at, second);
+                    rows.change(at, LINKS + links - 1, |word| word + u64::from(kind));
+                    let only_second = links == 0;
+                    naive.insert(at, (second, if only_second { 0 } else { kind.into() }));
+                    if only_second {
+                        rows.change(at, LINKS - 1, |word| word - u64::from(kind));
+                    }
+                }
+                prop_assert_eq!(rows.len(), naive.len());
+                prop_assert!(rows.bytes() <= (2 * naive.len() + SPARE + 1) * rows.width * 8);
+                for (at, (second, word)) in naive.iter().enumerate() {
+                    prop_assert_eq!((rows.second(at), rows.find(*second)), (*second, Ok(at)));
+                    if links > 0 {
+                        prop_assert_eq!(rows.word(at, LINKS + links - 1), *word);
+                    }
+                }
+            }
+        }
+    }
+}
