@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::support::oracle::{self, Known, Span, Told};
 use super::{ALWAYS, START, absorb, budget, changes, published, restored};
 
-const TRADES: usize = 200_000;
+const TRADES: i64 = 200_000;
 const TOKENS: usize = 500;
 /// How long they trade, in seconds.
 const DURING: i64 = 7_200;
@@ -32,10 +32,14 @@ fn windows() -> Windows {
     Windows::new(list.into()).unwrap()
 }
 
+/// The second after the begin in which a trade arrives.
+const fn arrival(place: i64) -> i64 {
+    place * DURING / TRADES
+}
+
 /// The trades in the order of their arrival: some are late, some ahead.
 fn trades(rng: &mut StdRng) -> Vec<Told> {
-    let arrival = |place: usize| i64::try_from(place).unwrap() * DURING / TRADES as i64;
-    let mut tell = |place: usize| {
+    let mut tell = |place: i64| {
         let late = match rng.random_range(0..20) {
             0 => rng.random_range(0..3_000),
             1..5 => rng.random_range(0..20),
@@ -50,7 +54,7 @@ fn trades(rng: &mut StdRng) -> Vec<Told> {
             amount: format!("{}e-{}", rng.random_range(0..100_000), rng.random_range(0..9)),
             price: format!("0.00{}", rng.random_range(1..1_000_000)),
             at_ns: i128::from(at_ms) * 1_000_000,
-            position: (0, i64::try_from(place).unwrap(), 0),
+            position: (0, place, 0),
         }
     };
     (0..TRADES).map(&mut tell).collect()
@@ -72,7 +76,7 @@ fn every_extended_figure_of_200_000_trades_is_the_oracles_through_a_checkpoint()
     let mut wallets = BTreeSet::new();
     let (mut tick, mut number) = (START + TICK, 0);
     for told in trades(&mut rng) {
-        while told.position.1 * DURING / TRADES as i64 + START > tick {
+        while START + arrival(told.position.1) > tick {
             shard.advance(Second(tick));
             let messages = published(&mut shard, &windows);
             assert!(messages.len() > TOKENS * 9 / 10, "{} at {tick}", messages.len());
@@ -148,7 +152,7 @@ fn at_max_wallets_what_cannot_be_known_is_null_until_it_has_left_and_the_rest_is
 #[test]
 fn figures_that_begin_to_be_wanted_are_null_until_windows_hold_nothing_older() {
     let mut standard = Shard::new(minutes(), budget(false), Second(START), ALWAYS);
-    let mut take = |shard: &mut Shard, seconds| {
+    let take = |shard: &mut Shard, seconds| {
         for told in one_a_second(seconds) {
             assert_eq!(absorb(shard, &told), Outcome::Counted);
         }

@@ -7,7 +7,7 @@ use aggregator_service::domain::budget::Budget;
 use aggregator_service::domain::pane::Sums;
 use aggregator_service::domain::position::{Offset, Partition, Position};
 use aggregator_service::domain::reject::Reason;
-use aggregator_service::domain::shard::Shard;
+use aggregator_service::domain::shard::{Outcome, Shard};
 use aggregator_service::domain::time::WallMs;
 use aggregator_service::domain::window::{Window, Windows};
 use aggregator_service::ports::{Message, Record};
@@ -84,7 +84,9 @@ fn aggregate_extended() -> Value {
     let mut shard = Shard::new(windows.clone(), Arc::new(budget), end, floor);
     let mut elements = Elements::of(value.as_bytes(), None).extended(true);
     match elements.read_next(None).unwrap().unwrap() {
-        Element::Trade { trade, .. } => drop(shard.absorb(Position::default(), &trade)),
+        Element::Trade { trade, .. } => {
+            assert_eq!(shard.absorb(Position::default(), &trade), Outcome::Counted);
+        }
         rejected @ Element::Rejected { .. } => panic!("{rejected:?}"),
     }
     let mut made = Vec::new();
