@@ -45,9 +45,9 @@ async fn market() -> World {
 }
 
 fn message(row: &Row, world: &World) -> String {
-    let Row { token, symbol, name, end, windows } = row;
+    let Row { token, symbol, name, end, windows, extended } = row;
     let (hash, end) = (TokenHash::of(token), *end);
-    let aggregate = Aggregate { token, hash, end, windows, extended: &[] };
+    let aggregate = Aggregate { token, hash, end, windows, extended };
     let mut out = Vec::new();
     let now = world.shared.clock.now();
     Form::new(&world.windows).write(&mut out, &aggregate, TokenNames { symbol, name }, now);
