@@ -56,10 +56,10 @@ fn number_of(place: usize) -> u64 {
 
 /// A field that is always there.
 fn field(out: &mut Vec<u8>, number: u64, value: &Value<'_>) {
-    match value {
-        Value::Text("") | Value::Count(0) => {}
-        Value::Number(value) if value.to_bits() == 0 => {}
-        value => present(out, number, value),
+    let is_zero = matches!(value, Value::Text("") | Value::Count(0))
+        || matches!(value, Value::Number(number) if number.to_bits() == 0);
+    if !is_zero {
+        present(out, number, value);
     }
 }
 

@@ -32,19 +32,12 @@ fn expected(chosen: Chosen) -> Value {
 fn known(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let known = fields.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(known.map(|(name, value)| (name, known_value(value))).collect())
+            let filled = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(filled.map(|(name, value)| (name, known(value))).collect())
         }
         Value::Array(values) => values.into_iter().map(known).collect(),
-        value => known_value(value),
-    }
-}
-
-fn known_value(value: Value) -> Value {
-    match value {
         Value::Number(number) => json!(number.as_f64()),
-        Value::Object(_) | Value::Array(_) => known(value),
-        value => value,
+        other @ (Value::Null | Value::Bool(_) | Value::String(_)) => other,
     }
 }
 

@@ -75,14 +75,14 @@ fn trade(fields: &[Field]) -> Value {
 fn property(field: &Field) -> Value {
     let mut property = json!({"description": field.doc});
     let of_kind = kind(field.kind);
-    match field.kind {
-        Kind::Previous => property["oneOf"] = json!([of_kind, {"type": "null"}]),
-        kind if field.optional && kind != Kind::Digits => {
-            let known = of_kind["type"].clone();
-            merge(&mut property, of_kind);
-            property["type"] = json!([known, "null"]);
-        }
-        _ => merge(&mut property, of_kind),
+    if field.kind == Kind::Previous {
+        property["oneOf"] = json!([of_kind, {"type": "null"}]);
+        return property;
+    }
+    let known = of_kind["type"].clone();
+    merge(&mut property, of_kind);
+    if field.optional && field.kind != Kind::Digits {
+        property["type"] = json!([known, "null"]);
     }
     property
 }
