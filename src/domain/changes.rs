@@ -47,6 +47,7 @@ impl Shard {
             let Some(pane) = panes.take_change(*place) else { continue };
             if of.replace(slot) != Some(slot) {
                 address = tokens.get(*slot).map_or("", |token| token.address.as_str());
+                extended.iter_mut().for_each(|extended| extended.gather(*slot));
             }
             let second = place.second();
             let beside = extended.as_ref().and_then(|extended| extended.pane(*slot, second));

@@ -70,6 +70,13 @@ impl Extended {
         token.tell(&context, figures);
     }
 
+    /// Makes it quick to tell [panes](Self::pane) of a token, one after the other.
+    pub fn gather(&mut self, slot: u32) {
+        if let Some(Some(token)) = self.tokens.get_mut(index(slot)) {
+            token.gather(&self.spans);
+        }
+    }
+
     /// All that is known of a token's trades of one second: for the checkpoint.
     #[must_use]
     pub fn pane(&self, slot: u32, second: Second) -> Option<ExtendedPane> {

@@ -70,6 +70,11 @@ impl Rows {
         usize::try_from(visits).unwrap_or(usize::MAX)
     }
 
+    /// How many visits the panes of these rows have.
+    pub(super) fn visits_within(&self, rows: std::ops::Range<usize>) -> usize {
+        rows.map(|row| self.visits(row)).sum()
+    }
+
     /// The row of a second, or where it would stand. Most are among the newest, and no two have the
     /// same second: so it is not further from the newest than their seconds are apart.
     #[inline]

@@ -32,7 +32,7 @@ impl Token {
             self.drop_settled(context, left);
         }
         if self.waiting.is_empty() {
-            self.waiting = Vec::new();
+            (self.waiting, self.ordered) = (Vec::new(), true);
         } else {
             self.apply_waiting(context, &clock, left.max(self.until));
             self.tighten();
@@ -87,9 +87,10 @@ impl Token {
     /// Applies the visits that wait and are not after the end; those up to `gone` are forgotten.
     fn apply_waiting(&mut self, context: &Context<'_>, clock: &Clock, gone: i64) {
         let mut waiting = std::mem::take(&mut self.waiting);
-        if !waiting.is_sorted_by_key(|waiting| waiting.second) {
+        if !std::mem::replace(&mut self.ordered, true) {
             waiting.sort_unstable_by_key(|waiting| waiting.second);
         }
+        let mut before: Option<Group> = None;
         let due = waiting.partition_point(|waiting| waiting.second <= self.end);
         let due_ones = waiting.get(..due).unwrap_or_default();
         for group in due_ones.chunk_by(|one, next| one.second == next.second) {
@@ -97,8 +98,12 @@ impl Token {
                 continue;
             };
             let Ok(row) = self.rows.find(*second) else { continue };
-            let behind = self.visits_behind(row);
+            let behind = before.map_or_else(
+                || self.visits_behind(row),
+                |one| one.behind - self.rows.visits_within(one.row + 1..row + 1),
+            );
             let to = Group::new(*second, row, behind, clock);
+            before = Some(to);
             for (at, waiting) in group.iter().enumerate() {
                 if let Some(later) = group.get(at + AHEAD) {
                     self.wallets.prefetch(later.seen.hash());
@@ -179,7 +184,7 @@ impl Token {
                 let Some(seen) = self.visits.get(read).copied() else { break };
                 read += 1;
                 if second > end {
-                    self.waiting.push(Waiting { second, seen });
+                    self.wait(second, seen);
                     self.rows.change(row, TRADED, |word| word - UPPER);
                     continue;
                 }

@@ -28,6 +28,8 @@ enum Step {
     Restore { all: bool },
     /// The token moves to another slot.
     Move,
+    /// Its panes are about to be written.
+    Gather,
 }
 
 /// Windows, and how many seconds a second is: with the longest of these they have a day.
@@ -52,6 +54,7 @@ fn any_step(wallets: u64) -> impl Strategy<Value = Step> {
         1 => (1_i64..12).prop_map(|more| Step::Floor { more }),
         1 => any::<bool>().prop_map(|all| Step::Restore { all }),
         1 => Just(Step::Move),
+        2 => Just(Step::Gather),
     ]
 }
 
@@ -138,6 +141,7 @@ impl Stage {
                 self.fast.restore(self.slot, second, pane.clone());
                 self.naive.restore(self.slot, second, &pane);
             }
+            Step::Gather => self.fast.gather(self.slot),
             Step::Move => {
                 let to = if self.slot == 3 { 900 } else { 3 };
                 self.fast.moved(self.slot, to);
@@ -185,7 +189,7 @@ proptest! {
                 let (fast, naive) = stage.figures();
                 prop_assert_eq!(fast, naive);
             }
-            if matches!(step, Step::Expire | Step::Tick { .. }) {
+            if matches!(step, Step::Expire | Step::Tick { .. } | Step::Gather) {
                 stage.expire();
                 stage.compare_panes();
             }

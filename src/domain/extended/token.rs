@@ -78,6 +78,8 @@ pub(super) struct Token {
     pub(super) panes: VecDeque<Pane>,
     pub(super) end: i64,
     pub(super) waiting: Vec<Waiting>,
+    /// Those that wait are known to stand by their seconds.
+    pub(super) ordered: bool,
     pub(super) rows: Rows,
     /// As [`WAITING`] tells.
     limit: usize,
@@ -122,6 +124,7 @@ impl Token {
             recent: Vec::new(),
             panes: VecDeque::new(),
             waiting: Vec::new(),
+            ordered: true,
             gone: Totals::default(),
             end: NEVER,
             until: NEVER,
@@ -190,7 +193,7 @@ impl Token {
             self.low.add(second, visit.price);
         }
         let seen = Seen::new(visit.wallet, Sides::of(visit.side));
-        self.waiting.push(Waiting { second, seen });
+        self.wait(second, seen);
         if self.waiting.len() >= self.limit {
             self.sort_waiting();
             self.limit = (2 * self.waiting.len()).max(WAITING);
@@ -234,6 +237,19 @@ impl Token {
         self.flagged > 0 && self.rows.find(second).is_ok_and(is)
     }
 
+    pub(super) fn wait(&mut self, second: i64, seen: Seen) {
+        self.ordered &= self.waiting.last().is_none_or(|last| last.second <= second);
+        self.waiting.push(Waiting { second, seen });
+    }
+
+    /// Makes it quick to tell [panes](Self::pane), one after the other.
+    pub(super) fn gather(&mut self, spans: &Spans) {
+        self.fold(spans);
+        if !self.ordered {
+            self.sort_waiting();
+        }
+    }
+
     /// Sorts the visits that wait, and makes one of those of the same wallet and second.
     pub(super) fn sort_waiting(&mut self) {
         self.waiting.sort_unstable();
@@ -244,6 +260,20 @@ impl Token {
             }
             same
         });
+        self.ordered = true;
+    }
+
+    /// The visits of a second that wait.
+    fn waiting_of(&self, second: i64) -> impl Iterator<Item = Seen> {
+        let waiting = if self.ordered {
+            let from = self.waiting.partition_point(|waiting| waiting.second < second);
+            self.waiting.get(from..).unwrap_or_default()
+        } else {
+            &self.waiting
+        };
+        let until = move |waiting: &&Waiting| !self.ordered || waiting.second == second;
+        let all = waiting.iter().take_while(until);
+        all.filter(move |waiting| waiting.second == second).map(|waiting| waiting.seen)
     }
 
     /// All that is known of a second.
@@ -272,8 +302,7 @@ impl Token {
         let until = self.visits.len().saturating_sub(self.visits_behind(at));
         let from = until.saturating_sub(self.rows.visits(at));
         let applied = self.visits.range(from..until).copied();
-        let waiting = self.waiting.iter().filter(|waiting| waiting.second == second.0);
-        let seen = applied.chain(waiting.map(|waiting| waiting.seen));
+        let seen = applied.chain(self.waiting_of(second.0));
         let flags = self.rows.word(at, TRADED);
         Some(ExtendedPane {
             trades: totals.trades.into(),
@@ -288,9 +317,10 @@ impl Token {
         })
     }
 
-    /// How many visits stand behind those of the pane at a place.
+    /// How many visits stand behind those of the pane at a place: after the end none is applied.
     pub(super) fn visits_behind(&self, at: usize) -> usize {
-        (at + 1..self.rows.len()).map(|behind| self.rows.visits(behind)).sum()
+        let until = if self.end == NEVER { self.rows.len() } else { self.settled };
+        self.rows.visits_within(at + 1..until)
     }
 
     /// Puts a pane in place of what is known of its second.
