@@ -1,6 +1,6 @@
 //! A checkpoint that somebody tampered with, or that a later program wrote.
 
-use aggregator_service::wire::checkpoint::NEWEST;
+use aggregator_service::wire::checkpoint::{NEWEST, VERSION};
 
 use crate::operator::{REWRITES, lines, verdicts};
 use crate::service::{PATIENCE, Service};
@@ -46,16 +46,16 @@ fn a_checkpoint_of_a_newer_version_refuses_the_start_in_one_clear_line() {
     stage.exact(&service);
     service.kill9();
     let log = log("newer-trades", 3);
-    let version = |by: i8| {
+    let version = |version: u8| {
         move |entry: &mut Vec<u8>| {
-            entry[0] = entry[0].wrapping_add_signed(by);
+            entry[0] = version;
             seal(entry);
         }
     };
-    rewrite(&redis, &log, version(1));
+    rewrite(&redis, &log, version(NEWEST + 1));
     let newer = format!("has format {}, newer than {NEWEST}", NEWEST + 1);
     refused(&stage.start(), &format!("the checkpoint of shard 3 {newer}"));
-    rewrite(&redis, &log, version(-1));
+    rewrite(&redis, &log, version(VERSION));
     let meta = "aggregator:{newer-trades:newer-trades:4}:meta";
     redis.command(&format!("HSET {meta} fmt 99"));
     refused(&stage.start(), "the checkpoint of shard 4 has format 99, newer than 1");
