@@ -21,7 +21,7 @@ pub struct Figures {
 /// The extended figures of one window; `None`: unknown, but for the times, which an empty window
 /// has not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Extended {
+pub struct ExtendedFigures {
     /// Wallets with a buy.
     pub buyers: Option<u64>,
     /// Wallets with a sell.
@@ -67,7 +67,7 @@ pub struct Aggregate<'a> {
     /// One item per configured window, in the configured order.
     pub windows: &'a [Figures],
     /// The extended ones of the same windows; empty where the figures are standard.
-    pub extended: &'a [Extended],
+    pub extended: &'a [ExtendedFigures],
 }
 
 impl Aggregate<'_> {

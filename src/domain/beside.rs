@@ -2,7 +2,7 @@
 //! puts together what they and the core know of a window. Nothing of it runs where the figures are
 //! standard.
 
-use super::aggregate::{Extended, Previous};
+use super::aggregate::ExtendedFigures;
 use super::amount::Amount;
 use super::extended::{self, ExtendedPane, Visit};
 use super::held::Token;
@@ -21,16 +21,11 @@ pub(super) fn beside(
     end: Second,
     close: Price,
     told: &extended::Figures,
-) -> Extended {
+) -> ExtendedFigures {
     let first = token.oldest_in(window, end).map(PaneRef::second);
     let last = first.and_then(|_| token.newest_until(end)).map(PaneRef::second);
     let price = |told: Option<Price>| if first.is_some() { told } else { Some(close) };
-    let previous = told.previous.map(|it| Previous {
-        trades: it.trades,
-        usd: it.usd.units(),
-        traders: it.traders,
-    });
-    Extended {
+    ExtendedFigures {
         buyers: told.unique_buyers,
         sellers: told.unique_sellers,
         traders: told.unique_traders,
@@ -40,7 +35,7 @@ pub(super) fn beside(
         low: price(told.low),
         first,
         last,
-        previous,
+        previous: told.previous,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a shard says between ticks: aggregates, keys of a ranking, a token's history. All as of its
 //! windows' end, and of active tokens alone. Changes nothing: the tick still owes what it owed.
 
-use super::aggregate::{Aggregate, Extended, Figures};
+use super::aggregate::{Aggregate, ExtendedFigures, Figures};
 use super::beside::beside;
 use super::extended;
 use super::held::Token;
@@ -15,7 +15,7 @@ use super::token::TokenHash;
 #[derive(Debug, Default)]
 pub(super) struct Room {
     figures: Vec<Figures>,
-    extended: Vec<Extended>,
+    extended: Vec<ExtendedFigures>,
     /// As the extended figures tell them.
     told: Vec<extended::Figures>,
 }

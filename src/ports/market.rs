@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::aggregate::{Extended, Figures};
+use crate::domain::aggregate::{ExtendedFigures, Figures};
 use crate::domain::history::History;
 use crate::domain::ranking::{Place, Ranking};
 use crate::domain::time::Second;
@@ -99,7 +99,7 @@ pub struct Row {
     pub windows: Vec<Figures>,
     /// Their extended figures, where there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub extended: Vec<Extended>,
+    pub extended: Vec<ExtendedFigures>,
 }
 
 /// Why a question was not answered.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::domain::aggregate::{Aggregate, Extended, Figures};
+use crate::domain::aggregate::{Aggregate, ExtendedFigures, Figures};
 use crate::domain::emission::Emission;
 use crate::domain::time::Second;
 use crate::domain::token::TokenHash;
@@ -19,7 +19,7 @@ pub struct Due {
     rows: Vec<Row>,
     tokens: String,
     figures: Vec<Figures>,
-    extended: Vec<Extended>,
+    extended: Vec<ExtendedFigures>,
     marks: DefaultHashBuilder,
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::domain::aggregate::{Aggregate, Extended, Figures};
+use crate::domain::aggregate::{Aggregate, ExtendedFigures, Figures};
 use crate::domain::amount::Amount;
 use crate::domain::price::Price;
 use crate::domain::time::{Second, WallMs};
@@ -150,7 +150,7 @@ fn fields(
     out: &mut Vec<u8>,
     chosen: Chosen,
     window: &Window,
-    both: (&Figures, &Extended),
+    both: (&Figures, &ExtendedFigures),
     end: Second,
 ) {
     let values = extended::values(chosen, window, both, end);

@@ -3,7 +3,7 @@
 //! goes to the end: its place is its number in Protobuf, behind those of
 //! [`WINDOW`](super::fields::WINDOW).
 
-use crate::domain::aggregate::{Extended, Figures, Previous};
+use crate::domain::aggregate::{ExtendedFigures, Figures, Previous};
 use crate::domain::amount::Amount;
 use crate::domain::ratio;
 use crate::domain::time::Second;
@@ -177,12 +177,13 @@ impl Chosen {
 pub(super) fn values(
     chosen: Chosen,
     window: &Window,
-    (figures, extended): (&Figures, &Extended),
+    (figures, extended): (&Figures, &ExtendedFigures),
     end: Second,
 ) -> [Option<Value<'static>>; FIELDS - 1] {
     let Figures { sums, close, .. } = figures;
-    let Extended { buyers, sellers, traders, buy_usd, tokens, high, low, first, last, .. } =
-        extended;
+    let ExtendedFigures {
+        buyers, sellers, traders, buy_usd, tokens, high, low, first, last, ..
+    } = extended;
     let amount = |units| Value::Amount(Amount::from_units(units));
     let average = |tokens: i128| ratio::as_price(sums.usd.unsigned_abs(), tokens.unsigned_abs());
     let vwap = tokens.filter(|_| chosen.has(VWAP)).and_then(average);
@@ -214,7 +215,7 @@ pub(super) fn values(
 /// The values of [`PREVIOUS`], in its order; `None`: not chosen, or not kept.
 pub(super) fn previous(
     chosen: Chosen,
-    (now, extended): (&Figures, &Extended),
+    (now, extended): (&Figures, &ExtendedFigures),
 ) -> Option<[Option<Value<'static>>; PREVIOUS.len()]> {
     let Previous { trades, usd, traders } = extended.previous.filter(|_| chosen.has(FIELDS - 1))?;
     let change = |before: u128, now: u128| ratio::change_percent(before, now).map(Value::Number);

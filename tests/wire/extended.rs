@@ -1,7 +1,7 @@
 //! Extended fields: their list is README's table, their bytes are the golden file's, what stands
 //! before them stays, and what a checkpoint holds of them comes back.
 
-use aggregator_service::domain::aggregate::{Aggregate, Extended, Figures, Previous};
+use aggregator_service::domain::aggregate::{Aggregate, ExtendedFigures, Figures, Previous};
 use aggregator_service::domain::amount::Amount;
 use aggregator_service::domain::extended::{ExtendedPane, Sides, WalletHash};
 use aggregator_service::domain::pane::{Flow, Mark, Pane, Sums};
@@ -59,8 +59,8 @@ fn figures(sells: u64, buys: u64, usd: i128, [open, close]: [&str; 2]) -> Figure
 }
 
 /// Windows with all figures, with none known, and an empty one.
-fn all() -> [(Figures, Extended); 3] {
-    let whole = Extended {
+fn all() -> [(Figures, ExtendedFigures); 3] {
+    let whole = ExtendedFigures {
         buyers: Some(2),
         sellers: Some(1),
         traders: Some(3),
@@ -73,9 +73,13 @@ fn all() -> [(Figures, Extended); 3] {
         previous: Some(Previous { trades: 4, usd: 0, traders: Some(2) }),
     };
     let previous = Some(Previous { trades: 0, usd: ONE / 4, traders: None });
-    let unknown =
-        Extended { first: whole.first, last: whole.last, previous, ..Extended::default() };
-    let empty = Extended {
+    let unknown = ExtendedFigures {
+        first: whole.first,
+        last: whole.last,
+        previous,
+        ..ExtendedFigures::default()
+    };
+    let empty = ExtendedFigures {
         buyers: Some(0),
         sellers: Some(0),
         traders: Some(0),
@@ -83,7 +87,7 @@ fn all() -> [(Figures, Extended); 3] {
         tokens: Some(0),
         high: Some(price("2")),
         low: Some(price("2")),
-        ..Extended::default()
+        ..ExtendedFigures::default()
     };
     [
         (figures(1, 3, 5 * ONE / 2, ["0.25", "0.5"]), whole),

@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
+use super::super::digits::POWERS;
 use super::super::price::Price;
 
 /// A price with its second. Aligned as a pane is.
@@ -121,18 +122,6 @@ pub(super) fn order(one: Price, other: Price) -> Ordering {
         _ => one.rank().cmp(&other.rank()),
     }
 }
-
-/// The powers of ten in 64 bits.
-#[expect(clippy::indexing_slicing, reason = "out of bounds, a constant does not compile")]
-const POWERS: [u64; 20] = {
-    let mut powers = [1; 20];
-    let mut at = 1;
-    while at < powers.len() {
-        powers[at] = powers[at - 1] * 10;
-        at += 1;
-    }
-    powers
-};
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,7 @@ use super::window::Windows;
 use spans::Spans;
 use token::{Context, Token};
 
-pub use types::{ExtendedPane, Figures, Previous, Sides, Visit, WalletBudget, WalletHash};
+pub use types::{ExtendedPane, Figures, Sides, Visit, WalletBudget, WalletHash};
 
 /// The extended figures of a shard's tokens, by the token's slot in the table.
 #[derive(Debug)]

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::super::aggregate::Previous;
 use super::super::amount::Amount;
 use super::super::price::Price;
 use super::super::time::Second;
 use super::super::trade::Side;
 use super::super::window::{Window, Windows};
-use super::types::{ExtendedPane, Figures, Previous, Sides, Visit};
+use super::types::{ExtendedPane, Figures, Sides, Visit};
 
 /// As [`Extended`](super::Extended).
 pub(super) struct Naive {
@@ -100,7 +101,7 @@ fn of_window(
             let before = || inside(panes, window.left_by(left), left);
             Previous {
                 trades: before().map(|pane| pane.trades).sum(),
-                usd: before().fold(Amount::ZERO, |sum, pane| plus(sum, pane.usd)),
+                usd: before().fold(Amount::ZERO, |sum, pane| plus(sum, pane.usd)).units(),
                 traders: wallets(before(), |_| true),
             }
         }),

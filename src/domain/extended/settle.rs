@@ -1,13 +1,14 @@
 //! A token's windows move to their end: what comes into them, what leaves them, what is gone, and
 //! the visits up to there. And its figures, once it is settled.
 
+use super::super::aggregate::Previous;
 use super::super::amount::Amount;
 use super::super::time::Second;
 use super::apply::Group;
 use super::rows::{LINKS, SIDES, TRADED, UNCOUNTED, UNKNOWN, UPPER};
 use super::spans::Running;
 use super::token::{Context, NEVER, Token, Waiting, is_flagged};
-use super::types::{Figures, Previous};
+use super::types::Figures;
 use super::wallets::Clock;
 
 impl Token {
@@ -230,7 +231,7 @@ impl Token {
                 let (_, uncounted) = self.flags(start_before, start);
                 Previous {
                     trades: sums.trades.into(),
-                    usd: Amount::from_units(sums.usd),
+                    usd: sums.usd,
                     traders: Some(window.before.into()).filter(|_| !uncounted),
                 }
             });

@@ -269,7 +269,7 @@ fn figures_that_are_not_known_are_told_again_when_their_panes_have_left() {
         assert_eq!(known.collect::<Vec<_>>(), [second >= 10, second >= 20]);
         let before = fast[0].previous.unwrap();
         assert_eq!(before.traders.is_some(), !(10..20).contains(&second));
-        assert_eq!(before.usd.units() == 0, second < 10);
+        assert_eq!(before.usd == 0, second < 10);
         stage.step(Step::Tick { by: 1 });
         stage.expire();
     }

@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use super::super::aggregate::Previous;
 use super::super::amount::Amount;
 use super::super::price::Price;
 use super::super::trade::Side;
@@ -80,19 +81,9 @@ pub struct Figures {
     pub high: Option<Price>,
     /// The lowest price; `None` as above.
     pub low: Option<Price>,
-    /// The window of the same length before; `None` where the longest window does not hold both.
+    /// The window of the same length before, of `end − 2 D < pane ≤ end − D`; `None` where the
+    /// longest window does not hold both.
     pub previous: Option<Previous>,
-}
-
-/// What is known of the window of the same length before: of `end − 2 D < pane ≤ end − D`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Previous {
-    /// Trades.
-    pub trades: u64,
-    /// Volume in USD.
-    pub usd: Amount,
-    /// Wallets that traded; `None` where a wallet was not counted in it.
-    pub traders: Option<u64>,
 }
 
 /// How many live (token, wallet) pairs one process may hold. Shared by all its shards. At the bound
