@@ -100,6 +100,7 @@
 //!     calls        its requests
 //!     leader       the plan, as the leader brings it
 //!     machine      what a member does next; pure
+//!     part         what a member has of the plan, and says of it
 //!     permit       the lease as a permission for a moment, none for who stood still
 //!     task         asks, and tells the seat
 //!     timing       how long a member waits for what
@@ -240,6 +241,7 @@
 //!   time           event time and wall time
 //!   token          hash, shard, output partition
 //!   trade          one valid trade
+//!   warmup         how long one waits for what it is to get
 //!   wide           products of 256 bits, divided by powers of ten
 //!   window         the configured windows
 //! ```

@@ -36,5 +36,6 @@ mod table;
 pub mod time;
 pub mod token;
 pub mod trade;
+pub mod warmup;
 mod wide;
 pub mod window;

@@ -5,17 +5,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::Claim;
+use super::plan::{Claim, Planned, Shares};
 use super::token::ShardId;
 
 /// The shards that each member is to follow, by id, beside those that it owns by the first plan.
 /// As many members follow a shard as the member asks that asks for most; those that ask for none
-/// follow none.
+/// follow none but what they are to get.
 #[must_use]
-pub fn standbys(
-    members: &BTreeMap<String, Claim>,
-    owned: &BTreeMap<String, BTreeSet<ShardId>>,
-) -> BTreeMap<String, BTreeSet<ShardId>> {
+pub fn standbys(members: &BTreeMap<String, Claim>, planned: &Planned) -> Shares {
+    let mut followed = lasting(members, &planned.owned);
+    for (id, warm) in &planned.warm {
+        followed.entry(id.clone()).or_default().extend(warm);
+    }
+    followed
+}
+
+/// Those that are followed for as long as somebody else owns them.
+fn lasting(members: &BTreeMap<String, Claim>, owned: &Shares) -> Shares {
     let replicas = members.values().map(|claim| usize::from(claim.replicas)).max().unwrap_or(0);
     let owners = owned.iter().flat_map(|(id, shards)| shards.iter().map(|one| (*one, id.as_str())));
     let willing = members.iter().filter(|(_, claim)| claim.replicas > 0);
@@ -148,31 +154,30 @@ mod tests {
 
     const SHARDS: u16 = 40;
 
-    type Plan = BTreeMap<String, BTreeSet<ShardId>>;
-
     /// What the members say once they have done as planned.
     fn obeyed(
         members: &BTreeMap<String, Claim>,
-        owned: &Plan,
-        followed: &Plan,
+        owned: &Shares,
+        followed: &Shares,
     ) -> BTreeMap<String, Claim> {
         let claim = |(id, before): (&String, &Claim)| {
             let (owned, follows) = (owned[id].clone(), followed[id].clone());
             let (standing, held) = (Standing { unbroken: true, generation: 9 }, owned.clone());
             let replicas = before.replicas;
-            (id.clone(), Claim { standing, owned, held, follows, replicas })
+            let (ready, warms_up) = (follows.clone(), before.warms_up);
+            (id.clone(), Claim { standing, owned, held, follows, ready, warms_up, replicas })
         };
         members.iter().map(claim).collect()
     }
 
     /// Plans, lets everybody do as planned, and plans again until nothing changes.
-    fn settled(mut members: BTreeMap<String, Claim>) -> (Plan, Plan, BTreeMap<String, Claim>) {
-        for _ in 0..6 {
-            let owned = plan(&members, SHARDS);
-            let followed = standbys(&members, &owned);
-            let then = obeyed(&members, &owned, &followed);
+    fn settled(mut members: BTreeMap<String, Claim>) -> (Shares, Shares, BTreeMap<String, Claim>) {
+        for _ in 0..10 {
+            let planned = plan(&members, SHARDS);
+            let followed = standbys(&members, &planned);
+            let then = obeyed(&members, &planned.owned, &followed);
             if then == members {
-                return (owned, followed, members);
+                return (planned.owned, followed, members);
             }
             members = then;
         }
@@ -183,15 +188,16 @@ mod tests {
         replicas: impl Strategy<Value = u16> + Clone,
     ) -> impl Strategy<Value = BTreeMap<String, Claim>> {
         let shards = || prop::collection::btree_set((0..SHARDS).prop_map(ShardId), 0..40);
-        let parts = (any::<bool>(), -1..4_i32, shards(), shards(), shards(), replicas);
-        let claim = parts.prop_map(|(unbroken, generation, owned, held, follows, replicas)| {
+        let parts = (any::<[bool; 2]>(), -1..4_i32, [shards(), shards(), shards()], replicas);
+        let claim = parts.prop_map(|([unbroken, warms_up], generation, shares, replicas)| {
+            let ([owned, held, follows], ready) = (shares, BTreeSet::new());
             let standing = Standing { unbroken, generation };
-            Claim { standing, owned, held, follows, replicas }
+            Claim { standing, owned, held, follows, ready, warms_up, replicas }
         });
         prop::collection::btree_map("[a-h]", claim, 1..8)
     }
 
-    fn loads(followed: &Plan, members: &BTreeMap<String, Claim>) -> Vec<usize> {
+    fn loads(followed: &Shares, members: &BTreeMap<String, Claim>) -> Vec<usize> {
         let willing = followed.iter().filter(|(id, _)| members[*id].replicas > 0);
         willing.map(|(_, follows)| follows.len()).collect()
     }
@@ -201,8 +207,8 @@ mod tests {
         fn nobody_follows_what_it_has_and_none_is_followed_by_more_than_are_wished(
             members in members(0..4_u16),
         ) {
-            let owned = plan(&members, SHARDS);
-            let followed = standbys(&members, &owned);
+            let owned = plan(&members, SHARDS).owned;
+            let followed = lasting(&members, &owned);
             let wished = members.values().map(|claim| claim.replicas).max().unwrap_or(0);
             for shard in (0..SHARDS).map(ShardId) {
                 let followers = followed.values().filter(|follows| follows.contains(&shard));
@@ -260,7 +266,7 @@ mod tests {
             }
             let before = members.clone();
             let left = members.remove(&(gone % count).to_string()).unwrap();
-            let owned = plan(&members, SHARDS);
+            let owned = plan(&members, SHARDS).owned;
             let all = |(id, shards): (_, &BTreeSet<ShardId>)| {
                 shards.iter().map(move |one| (id, *one)).collect::<Vec<(&String, ShardId)>>()
             };

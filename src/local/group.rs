@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::domain::plan::{Claim, Standing, plan};
+use crate::domain::plan::{Claim, Planned, Shares, Standing, plan};
 use crate::domain::standby::standbys;
 use crate::domain::token::{ShardId, Shards};
+use crate::domain::warmup::{WARM_UP_LIMIT, WarmUp};
 use crate::ports::group::{Assignment, Member, Seat, Served, seat};
 
 /// The group of one: all shards, for ever. The group's side is to be kept as long as the seat.
@@ -22,9 +23,7 @@ use crate::ports::group::{Assignment, Member, Seat, Served, seat};
 pub fn sole(shards: Shards) -> (Seat, Served) {
     let (seat, served) = seat(shards);
     let shards: BTreeSet<_> = shards.all().collect();
-    let members = Vec::new();
-    let standby = BTreeSet::new();
-    let told = Assignment { generation: 1, membership: 1, shards, standby, members };
+    let told = Assignment { generation: 1, membership: 1, shards, ..Assignment::default() };
     served.assignment.send_replace(Some(Arc::new(told)));
     served.lease.send_replace(Some(end_of_time()));
     (seat, served)
@@ -58,6 +57,29 @@ struct Seated {
     follows: BTreeSet<ShardId>,
     /// What it claimed and was not given: once it has let go of that, there is a second step.
     leaving: BTreeSet<ShardId>,
+    warm_up: WarmUp<Instant>,
+}
+
+/// What one member is told, and says.
+struct News {
+    assignment: watch::Receiver<Option<Arc<Assignment>>>,
+    held: watch::Receiver<BTreeSet<ShardId>>,
+    ready: watch::Receiver<BTreeSet<ShardId>>,
+}
+
+impl News {
+    /// Returns when there are any, or it is late; false once the seat is gone.
+    async fn come(&mut self, until: Instant) -> bool {
+        let told = tokio::select! {
+            told = self.assignment.changed() => told,
+            told = self.held.changed() => told,
+            told = self.ready.changed() => told,
+            () = sleep_until(until) => Ok(()),
+        };
+        self.held.mark_unchanged();
+        self.ready.mark_unchanged();
+        told.is_ok()
+    }
 }
 
 impl LocalGroup {
@@ -80,7 +102,11 @@ impl LocalGroup {
     #[must_use]
     pub fn join(self: &Arc<Self>, id: &str, address: &str) -> Seat {
         let (seat, served) = seat(self.shards);
-        let held = served.held.clone();
+        let news = News {
+            assignment: served.assignment.subscribe(),
+            held: served.held.clone(),
+            ready: served.ready.clone(),
+        };
         let seated = Seated {
             address: address.to_owned(),
             served,
@@ -90,12 +116,13 @@ impl LocalGroup {
             assigned: BTreeSet::new(),
             follows: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            warm_up: WarmUp::default(),
         };
         let mut state = self.lock();
         state.members.insert(id.to_owned(), seated);
         state.rebalance(self.shards, self.replicas);
         drop(state);
-        tokio::spawn(Arc::clone(self).follow(id.to_owned(), held));
+        tokio::spawn(Arc::clone(self).follow(id.to_owned(), news));
         seat
     }
 
@@ -130,18 +157,21 @@ impl LocalGroup {
         }
     }
 
-    /// Takes the second step once a member has let go. Ends with the seat.
-    async fn follow(self: Arc<Self>, id: String, mut held: watch::Receiver<BTreeSet<ShardId>>) {
-        while held.changed().await.is_ok() {
+    /// Agrees anew once a member has let go, or has warmed up, or waits for that no longer. Ends
+    /// with the seat.
+    async fn follow(self: Arc<Self>, id: String, mut news: News) {
+        let mut until = end_of_time();
+        while news.come(until).await {
             let mut state = self.lock();
-            let same = |seated: &&mut Seated| seated.served.held.same_channel(&held);
+            let same = |seated: &&mut Seated| seated.served.held.same_channel(&news.held);
             if state.members.get_mut(&id).filter(same).is_none() {
                 return;
             }
-            held.mark_unchanged();
-            if state.has_let_go() {
+            if state.has_let_go() || state.has_warmed_up() {
                 state.rebalance(self.shards, self.replicas);
             }
+            let waits = state.members.get(&id).and_then(|seated| seated.warm_up.until());
+            until = waits.filter(|until| *until > now()).unwrap_or_else(end_of_time);
         }
     }
 
@@ -170,25 +200,35 @@ impl State {
         any
     }
 
+    /// Whether a member has something to say of its warm-up.
+    fn has_warmed_up(&self) -> bool {
+        let due = |it: &Seated| it.present && it.warm_up.is_due(now(), &it.served.ready.borrow());
+        self.members.values().any(due)
+    }
+
     fn agree(&mut self, shards: Shards, replicas: u16) {
         self.generation += 1;
-        let present = self.members.iter().filter(|(_, seated)| seated.present);
+        let present = self.members.iter_mut().filter(|(_, seated)| seated.present);
         let claims: BTreeMap<String, Claim> =
             present.map(|(id, seated)| (id.clone(), seated.claim(replicas))).collect();
         let planned = plan(&claims, shards.count());
         let followed = standbys(&claims, &planned);
         for (id, claim) in claims {
             let members = self.members_of(&planned, &followed, &id);
-            let Some(shards) = planned.get(&id).cloned() else { continue };
-            let Some(standby) = followed.get(&id).cloned() else { continue };
+            let Some(Member { shards, standby, warm, .. }) =
+                members.iter().find(|member| member.here).cloned()
+            else {
+                continue;
+            };
             let Some(seated) = self.members.get_mut(&id) else { continue };
             let claimed = claim.held.union(&claim.owned);
             seated.leaving = claimed.filter(|shard| !shards.contains(shard)).copied().collect();
             seated.assigned.clone_from(&shards);
             seated.follows.clone_from(&standby);
+            seated.warm_up.told(&warm, now() + WARM_UP_LIMIT);
             seated.standing = Standing { unbroken: true, generation: self.generation };
             let (generation, membership) = (self.generation, seated.membership);
-            let told = Assignment { generation, membership, shards, standby, members };
+            let told = Assignment { generation, membership, shards, standby, warm, members };
             seated.served.assignment.send_replace(Some(Arc::new(told)));
             seated.served.lease.send_replace(Some(end_of_time()));
         }
@@ -196,29 +236,37 @@ impl State {
 }
 
 impl State {
-    fn members_of(
-        &self,
-        planned: &BTreeMap<String, BTreeSet<ShardId>>,
-        followed: &BTreeMap<String, BTreeSet<ShardId>>,
-        here: &str,
-    ) -> Vec<Member> {
+    fn members_of(&self, planned: &Planned, followed: &Shares, here: &str) -> Vec<Member> {
         let member = |(id, shards): (&String, &BTreeSet<ShardId>)| Member {
             id: id.clone(),
             address: self.members.get(id).map(|seated| seated.address.clone()).unwrap_or_default(),
             shards: shards.clone(),
             standby: followed.get(id).cloned().unwrap_or_default(),
+            warm: planned.warm.get(id).cloned().unwrap_or_default(),
             here: id == here,
         };
-        planned.iter().map(member).collect()
+        planned.owned.iter().map(member).collect()
     }
 }
 
 impl Seated {
-    fn claim(&self, replicas: u16) -> Claim {
-        let (owned, held) = (self.assigned.clone(), self.served.held.borrow().clone());
-        let follows = self.follows.clone();
-        Claim { standing: self.standing, owned, held, follows, replicas }
+    fn claim(&mut self, replicas: u16) -> Claim {
+        let ready = self.served.ready.borrow().clone();
+        Claim {
+            standing: self.standing,
+            owned: self.assigned.clone(),
+            held: self.served.held.borrow().clone(),
+            follows: self.follows.clone(),
+            warms_up: self.warm_up.says(now(), &ready),
+            ready,
+            replicas,
+        }
     }
+}
+
+/// When a sleep ends that has no length.
+fn now() -> Instant {
+    sleep(Duration::ZERO).deadline()
 }
 
 /// When a sleep ends that has no end.
@@ -230,13 +278,15 @@ fn end_of_time() -> Instant {
 mod tests {
     use super::*;
 
-    /// Lets go of all that was not assigned, as a pipeline does after its last flush.
+    /// Follows what it is to follow, and lets go of all that was not assigned, as a pipeline does
+    /// after its last flush.
     async fn obey(seats: &[&Seat]) {
-        // Two steps, and what follows from them.
-        for _ in 0..3 {
+        // A warm-up, two steps, and what follows from them.
+        for _ in 0..4 {
             for seat in seats {
-                let shards = seat.assignment.borrow().as_ref().unwrap().shards.clone();
-                seat.held.send_replace(shards);
+                let told = seat.assignment.borrow().clone().unwrap();
+                seat.held.send_replace(told.shards.clone());
+                seat.ready.send_replace(told.standby.clone());
             }
             tokio::task::yield_now().await;
         }
@@ -261,12 +311,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_assigned_and_never_held_moves_at_once() {
-        let group = LocalGroup::new(Shards::DEFAULT);
-        let a = group.join("a", "");
-        assert_eq!((sizes(&[&a]), a.held.borrow().len()), (vec![64], 0));
-        let b = group.join("b", "");
-        assert_eq!(sizes(&[&a, &b]), [32, 32]);
+    async fn shards_stay_until_the_next_owner_could_go_on_with_them_and_not_for_ever() {
+        for can in [true, false] {
+            let group = LocalGroup::new(Shards::DEFAULT);
+            let [a, b] = ["a", "b"].map(|id| group.join(id, ""));
+            let warm = b.assignment.borrow().clone().unwrap().warm.clone();
+            assert_eq!((sizes(&[&a, &b]), warm.len()), (vec![64, 0], 32));
+            if can {
+                b.ready.send_replace(warm);
+            } else {
+                tokio::time::sleep(WARM_UP_LIMIT - Duration::from_secs(1)).await;
+                assert_eq!(sizes(&[&a, &b]), [64, 0]);
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert_eq!(sizes(&[&a, &b]), [32, 32], "and what was never held moves at once");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -275,6 +334,7 @@ mod tests {
         let a = group.join("a", "a:1");
         obey(&[&a]).await;
         let b = group.join("b", "b:1");
+        b.ready.send_replace(b.assignment.borrow().clone().unwrap().warm.clone());
         tokio::task::yield_now().await;
         assert_eq!(sizes(&[&a, &b]), [32, 0]);
         obey(&[&a, &b]).await;

@@ -53,6 +53,7 @@ impl Custody {
     #[must_use]
     pub fn new(seat: Seat, metrics: Arc<Metrics>) -> Self {
         seat.held.send_replace(BTreeSet::new());
+        seat.ready.send_replace(BTreeSet::new());
         Self {
             seat,
             metrics,
@@ -121,6 +122,12 @@ impl Custody {
         change(&mut followed);
         let count = i64::try_from(followed.len()).unwrap_or(i64::MAX);
         self.metrics.shards.with_label_values(&[STANDBY]).set(count);
+        // Kept: what is told last is what is newest.
+        self.seat.ready.send_if_modified(|before| {
+            let differs = *before != *followed;
+            before.clone_from(&followed);
+            differs
+        });
         drop(followed);
         self.changed.notify_one();
     }

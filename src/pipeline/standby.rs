@@ -5,7 +5,7 @@
 //!
 //! A shard whose state may differ from what its owner has is dropped and loaded anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::domain::position::{Offset, Partition};
 use crate::domain::shard::Shard;
 use crate::domain::time::Second;
 use crate::domain::token::ShardId;
+use crate::ports::group::Assignment;
 use crate::ports::{Checkpoint, PartitionRange, TradeLog};
 
 /// So many are loaded before the next ones: a take-over that needs one of them waits so long.
@@ -71,13 +72,22 @@ impl<L: TradeLog, C: Checkpoint> Standbys<L, C> {
         self.coming = self.cover([]);
     }
 
-    /// Does what an assignment asks for, one step at a time.
-    pub(super) fn follow(&mut self, wanted: &BTreeSet<ShardId>, here: &BTreeMap<ShardId, Stage>) {
+    /// Does what an assignment asks for, one step at a time; whether it may begin to follow
+    /// anything.
+    pub(super) fn follow(
+        &mut self,
+        assignment: &Assignment,
+        here: &BTreeMap<ShardId, Stage>,
+        may_begin: bool,
+    ) {
         if self.task.is_some() {
             return;
         }
-        let wanted = self.cover(wanted.iter().copied());
-        let kept = self.cover(self.custody.followed()).within(&wanted);
+        let Assignment { shards, standby, warm, .. } = assignment;
+        let wanted = self.cover(standby.iter().copied());
+        // What is this process' own by now is about to be taken in: until then it goes on.
+        let stays = wanted.with(&self.cover(shards.iter().copied()));
+        let kept = self.cover(self.custody.followed()).within(&stays);
         let gone = self.followed.without(&kept);
         if gone.shards().next().is_some() {
             // Not loaded, or dropped.
@@ -93,8 +103,10 @@ impl<L: TradeLog, C: Checkpoint> Standbys<L, C> {
             return;
         }
         let free = |shard: &ShardId| !here.contains_key(shard) && !self.followed.contains(*shard);
-        let new = self.cover(wanted.shards().filter(free).take(GROUP));
-        if self.custody.is_ready() && new.shards().next().is_some() {
+        // What is to be this process' own is waited for.
+        let order = warm.iter().chain(standby.difference(warm)).copied();
+        let new = self.cover(order.filter(free).take(GROUP));
+        if may_begin && new.shards().next().is_some() {
             self.coming = new.clone();
             let (adopter, custody) = (self.adopter.clone(), Arc::clone(&self.custody));
             self.task = Some(AbortOnDropHandle::new(tokio::spawn(async move {

@@ -180,7 +180,11 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.let_go(&wanted, &here, membership);
         self.take_in(&wanted, &here, membership, permitted);
         self.note_ready(assignment);
-        self.standbys.follow(&assignment.standby, &self.custody.shards());
+        // Own shards come first; a newcomer has none before it follows what it is to get.
+        let here = self.custody.shards();
+        let begun = self.starts.is_none() && self.adoptions.is_empty();
+        let may_begin = self.custody.is_ready() || begun && here.is_empty();
+        self.standbys.follow(assignment, &here, may_begin);
         false
     }
 
@@ -259,11 +263,12 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.adoptions.spawn(async move { adopter.adopt(new, followed, starts).await });
     }
 
-    /// Ready when the first shards are open. Where a newcomer has none yet, others may have to let
-    /// go of its share first.
+    /// Ready when the first shards are open. Where a newcomer has none yet, it may follow its share
+    /// first, and others have to let go of it.
     fn note_ready(&mut self, assignment: &Assignment) {
         let given = assignment.members.iter().map(|member| member.shards.len()).sum::<usize>();
-        let withheld = !assignment.members.is_empty() && given < usize::from(self.all().count());
+        let moving = given < usize::from(self.all().count()) || !assignment.warm.is_empty();
+        let withheld = !assignment.members.is_empty() && moving;
         let shards = self.custody.shards();
         let shared = &self.adopter.reader.shared;
         let all_open = shards.values().all(|stage| *stage != Stage::Joining);

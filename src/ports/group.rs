@@ -23,6 +23,8 @@ pub struct Assignment {
     pub shards: BTreeSet<ShardId>,
     /// Shards of others that it is to follow.
     pub standby: BTreeSet<ShardId>,
+    /// Those of them that are to be its own, once it could go on with them at once.
+    pub warm: BTreeSet<ShardId>,
     /// All members, this one among them, in the order of their ids. None: there is no group, this
     /// process is alone.
     pub members: Vec<Member>,
@@ -39,6 +41,8 @@ pub struct Member {
     pub shards: BTreeSet<ShardId>,
     /// Shards of others that it is to follow.
     pub standby: BTreeSet<ShardId>,
+    /// Those of them that are to be its own.
+    pub warm: BTreeSet<ShardId>,
     /// Whether it is this process.
     pub here: bool,
 }
@@ -54,6 +58,8 @@ pub struct Seat {
     pub lease: watch::Receiver<Option<Instant>>,
     /// The shards that it holds: those of its assignment, and those that it has not let go yet.
     pub held: watch::Sender<BTreeSet<ShardId>>,
+    /// Shards of others that it follows, each of which it could go on with at once.
+    pub ready: watch::Sender<BTreeSet<ShardId>>,
     /// The lowest position of all shards, by partition: what is committed for lag tools.
     pub positions: watch::Sender<Vec<(Partition, Offset)>>,
 }
@@ -67,6 +73,8 @@ pub struct Served {
     pub lease: watch::Sender<Option<Instant>>,
     /// See [`Seat::held`].
     pub held: watch::Receiver<BTreeSet<ShardId>>,
+    /// See [`Seat::ready`].
+    pub ready: watch::Receiver<BTreeSet<ShardId>>,
     /// See [`Seat::positions`].
     pub positions: watch::Receiver<Vec<(Partition, Offset)>>,
 }
@@ -77,9 +85,10 @@ pub fn seat(shards: Shards) -> (Seat, Served) {
     let (assign, assignment) = watch::channel(None);
     let (extend, lease) = watch::channel(None);
     let (hold, held) = watch::channel(BTreeSet::new());
+    let (follow, ready) = watch::channel(BTreeSet::new());
     let (note, positions) = watch::channel(Vec::new());
-    let seat = Seat { shards, assignment, lease, held: hold, positions: note };
-    (seat, Served { assignment: assign, lease: extend, held, positions })
+    let seat = Seat { shards, assignment, lease, held: hold, ready: follow, positions: note };
+    (seat, Served { assignment: assign, lease: extend, held, ready, positions })
 }
 
 impl Seat {

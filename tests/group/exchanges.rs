@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aggregator_service::domain::plan::Claim;
 use aggregator_service::domain::position::{Offset, Partition};
-use aggregator_service::domain::token::ShardId;
+use aggregator_service::domain::token::{ShardId, Shards};
+use aggregator_service::domain::warmup::WARM_UP_LIMIT;
 use aggregator_service::kafka::group::{
-    Answer, Call, GroupError, LEASE_MARGIN, Machine, Next, State, subscribed,
+    Answer, Call, GroupError, LEASE_MARGIN, Machine, Next, State, assignment, subscribed,
 };
+use aggregator_service::ports::group::Member;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
@@ -27,6 +30,7 @@ struct Bench {
     machine: Machine,
     now: Instant,
     held: BTreeSet<ShardId>,
+    ready: BTreeSet<ShardId>,
 }
 
 const POSITIONS: [(Partition, Offset); 1] = [(Partition(0), Offset(7))];
@@ -35,7 +39,8 @@ impl Bench {
     /// One that has found its coordinator, in a group where somebody is.
     fn new(instance: Option<&str>) -> Self {
         let machine = Machine::new(config(instance));
-        let mut bench = Self { machine, now: Instant::now(), held: BTreeSet::new() };
+        let (held, ready) = (BTreeSet::new(), BTreeSet::new());
+        let mut bench = Self { machine, now: Instant::now(), held, ready };
         assert!(matches!(bench.asks(), Call::Find(..)));
         bench.hears(found()).unwrap();
         assert!(matches!(bench.asks(), Call::Describe(_)));
@@ -70,7 +75,7 @@ impl Bench {
     /// What it asks, as soon as it asks something.
     fn asks(&mut self) -> Call {
         for _ in 0..1_000 {
-            match self.machine.next(self.now, &self.held, &POSITIONS) {
+            match self.machine.next(self.now, &self.held, &self.ready, &POSITIONS) {
                 Next::Ask(call) => return *call,
                 Next::Wait(until) => self.now = until,
             }
@@ -310,6 +315,61 @@ fn who_speaks_another_language_under_our_name_gets_nothing_and_is_named() {
     let Call::Sync(sync) = bench.asks() else { panic!("no sync") };
     assert_eq!(sync.assignments.len(), 1);
     assert!(bench.machine.status().trouble.unwrap().contains("stranger"));
+}
+
+/// One beside another that has all shards and is to give it two.
+fn to_get_two() -> Bench {
+    let mut bench = Bench::new(None);
+    let Call::Join(join) = bench.asks() else { panic!("no join") };
+    let claim = subscribed(&join.protocols[0].metadata).unwrap().claim;
+    assert!(claim.warms_up && claim.ready.is_empty());
+    bench.hears(Answer::Joined(joined(2).with_leader("other".into()))).unwrap();
+    assert!(matches!(bench.asks(), Call::Sync(_)));
+    let warm: BTreeSet<_> = [1, 2].map(ShardId).into();
+    let other = Member { shards: Shards::DEFAULT.all().collect(), ..Member::default() };
+    let me = Member { standby: warm.clone(), warm: warm.clone(), ..Member::default() };
+    let bytes = assignment("trades", 4, Shards::DEFAULT, &[other, me], 1).unwrap();
+    bench.hears(Answer::Synced(SyncGroupResponse::default().with_assignment(bytes))).unwrap();
+    let told = bench.machine.told().unwrap();
+    assert_eq!((told.shards.len(), told.standby, told.warm), (0, warm.clone(), warm));
+    bench
+}
+
+/// What it brings to the join that it asks for, and how long it took until then.
+fn joins(bench: &mut Bench) -> (Claim, Duration) {
+    let since = bench.now;
+    loop {
+        match bench.asks() {
+            Call::Join(join) => {
+                let said = subscribed(&join.protocols[0].metadata).unwrap();
+                return (said.claim, bench.now - since);
+            }
+            Call::Commit(_) => bench.hears(Answer::Committed(OffsetCommitResponse::default())),
+            _ => bench.hears(Answer::Beaten(HeartbeatResponse::default())),
+        }
+        .unwrap();
+    }
+}
+
+#[test]
+fn who_could_go_on_with_all_that_it_is_to_get_joins_and_says_so() {
+    let mut bench = to_get_two();
+    bench.ready = [1].map(ShardId).into();
+    for _ in 0..5 {
+        assert!(matches!(bench.asks(), Call::Commit(_) | Call::Heartbeat(_)), "one is missing");
+        bench.hears(Answer::Beaten(HeartbeatResponse::default())).unwrap();
+    }
+    bench.ready = [1, 2, 3].map(ShardId).into();
+    let (claim, took) = joins(&mut bench);
+    assert_eq!((claim.ready, claim.warms_up, took), (bench.ready, true, Duration::ZERO));
+}
+
+#[test]
+fn who_follows_in_vain_joins_in_the_end_and_takes_what_it_gets() {
+    let mut bench = to_get_two();
+    let (claim, took) = joins(&mut bench);
+    assert!(!claim.warms_up && claim.ready.is_empty());
+    assert!(took >= WARM_UP_LIMIT && took < WARM_UP_LIMIT + Duration::from_secs(2), "{took:?}");
 }
 
 #[test]

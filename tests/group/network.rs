@@ -38,6 +38,10 @@ pub(crate) struct Process {
     permit: Permit,
     pub(crate) lease: watch::Receiver<Option<Instant>>,
     pub(crate) held: BTreeSet<ShardId>,
+    /// What it follows.
+    ready: BTreeSet<ShardId>,
+    /// When that is what it was told to follow.
+    follows: Instant,
     /// When it lets go of what it was not assigned.
     lets_go: Instant,
     /// Stopped, and lives on then.
@@ -68,6 +72,8 @@ pub(crate) struct World {
     pub(crate) places: Vec<Place>,
     flights: Vec<Flight>,
     tickets: Ticket,
+    /// Nobody ever follows what it was told to.
+    pub(crate) none_is_ready: bool,
     /// Of a hundred messages so many are lost.
     pub(crate) losses: u32,
     pub(crate) random: StdRng,
@@ -84,6 +90,7 @@ impl World {
             places: (0..places).map(place).collect(),
             flights: Vec::new(),
             tickets: 0,
+            none_is_ready: false,
             losses: 0,
             random: StdRng::seed_from_u64(seed),
         }
@@ -99,6 +106,8 @@ impl World {
             permit: Permit::new(shown, self.now),
             lease,
             held: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            follows: self.now,
             lets_go: self.now,
             hangs_until: self.now,
             asked: None,
@@ -170,7 +179,8 @@ impl World {
     }
 
     fn live(&mut self, at: usize, which: fn(&mut Place) -> &mut Option<Process>) {
-        let (now, pause) = (self.now, self.random.random_range(0..3_000));
+        let (now, cold) = (self.now, self.none_is_ready);
+        let pauses = [(); 2].map(|()| Duration::from_millis(self.random.random_range(0..3_000)));
         let one = which(&mut self.places[at]);
         let Some(process) = one else { return };
         if process.hangs_until > now {
@@ -184,17 +194,23 @@ impl World {
         }
         if let Some(told) = process.machine.told() {
             process.held.extend(&told.shards);
+            process.ready.retain(|shard| told.standby.contains(shard));
             process.assignment = Some(Arc::new(told));
-            process.lets_go = now + Duration::from_millis(pause);
+            [process.lets_go, process.follows] = pauses.map(|pause| now + pause);
         }
         process.permit.granted(now, process.machine.lease(now));
         if let Some(told) = process.assignment.as_ref().filter(|_| process.lets_go <= now) {
             process.held.clone_from(&told.shards);
         }
+        if let Some(told) = process.assignment.as_ref().filter(|_| process.follows <= now && !cold)
+        {
+            process.ready.clone_from(&told.standby);
+        }
         if process.asked.is_some() {
             return;
         }
-        let Next::Ask(call) = process.machine.next(now, &process.held, &POSITIONS) else { return };
+        let Process { machine, held, ready, .. } = process;
+        let Next::Ask(call) = machine.next(now, held, ready, &POSITIONS) else { return };
         let given_up = now + process.machine.limit(&call);
         let to = process.machine.coordinator().map(str::to_owned);
         let ticket = self.ticket();

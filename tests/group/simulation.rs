@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use aggregator_service::domain::token::ShardId;
+use aggregator_service::domain::warmup::WARM_UP_LIMIT;
 use rand::RngExt;
 
 use crate::network::{STEP, World};
@@ -114,6 +115,28 @@ fn while_shards_move_to_a_third_the_others_never_stop_and_a_third_of_them_moves(
     let after = world.places[0].process.as_ref().unwrap().assignment.clone().unwrap();
     assert!(after.shards.is_subset(&before.shards));
     assert!((0..64).map(ShardId).all(|shard| world.publishers(shard) == 1));
+}
+
+#[test]
+fn a_third_that_never_can_follow_has_its_share_in_the_end_and_then_there_is_quiet() {
+    let mut world = World::new(3, 1);
+    world.none_is_ready = true;
+    world.start(0);
+    world.start(1);
+    run(&mut world, 10);
+    world.start(2);
+    let shares = |world: &World| {
+        let processes = world.places.iter().filter_map(|place| place.process.as_ref());
+        let told = processes.filter_map(|process| process.assignment.as_ref());
+        told.map(|told| told.shards.len()).collect::<Vec<_>>()
+    };
+    run(&mut world, WARM_UP_LIMIT.as_secs() - 10);
+    assert_eq!(shares(&world), [32, 32, 0], "it waits");
+    run(&mut world, 20);
+    assert_eq!(shares(&world), [22, 21, 21]);
+    let rebalances = world.coordinator.rebalances;
+    run(&mut world, 60);
+    assert_eq!(world.coordinator.rebalances, rebalances);
 }
 
 #[test]

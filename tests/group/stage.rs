@@ -55,11 +55,12 @@ impl Peer {
         let (seat, served) = seat(Shards::DEFAULT);
         let (group, status) = Group::new(broker.config(), config, served, Instant::now);
         let stop = CancellationToken::new();
-        let (mut assignment, held) = (seat.assignment.clone(), seat.held.clone());
+        let Seat { mut assignment, held, ready, .. } = seat.clone();
         let pipeline = tokio::spawn(async move {
             while assignment.changed().await.is_ok() {
-                let told = assignment.borrow_and_update().clone();
-                held.send_replace(told.map(|told| told.shards.clone()).unwrap_or_default());
+                let told = assignment.borrow_and_update().clone().unwrap_or_default();
+                held.send_replace(told.shards.clone());
+                ready.send_replace(told.standby.clone());
             }
         });
         let member = tokio::spawn(group.run(stop.clone()));

@@ -22,7 +22,7 @@ use crate::judge::{self, Healed, Lived};
 use crate::life::{after_death, runtime};
 use crate::plan::{Outage, Plan, Weather, shards};
 use crate::process::Process;
-use crate::world::{MARKER, World};
+use crate::world::{MARKER, TICK, World};
 
 /// How long trades come in under faults.
 const TRADING_MS: u32 = 24_000;
@@ -35,6 +35,11 @@ const FOLLOWED: Duration = Duration::from_secs(12);
 
 /// Members at a time at most.
 const MEMBERS: usize = 4;
+
+/// Of the life in which members come: trades, and how long a load takes. Of 16 at a time the 32 of
+/// the second would take two ticks.
+const JOINING_MS: u32 = 90_000;
+const LOAD: Duration = Duration::from_secs(2);
 
 /// Of the wide life: trades under faults, members, partitions, and tokens that trade all the time.
 const WIDE_TRADING_MS: u32 = 12_000;
@@ -56,6 +61,11 @@ pub(crate) fn live(seed: u64) -> Lived {
 /// Lives a seed with many members and partitions.
 pub(crate) fn live_wide(seed: u64) -> Lived {
     runtime().block_on(Group::wide(seed).wide_life())
+}
+
+/// Lives a seed in which members come one after the other, and each load takes longer than a tick.
+pub(crate) fn live_joined(seed: u64) -> Lived {
+    runtime().block_on(Group::slow(seed).joined_life())
 }
 
 struct Group {
@@ -86,6 +96,14 @@ impl Group {
         Self::of(world, StdRng::seed_from_u64(seed), seed)
     }
 
+    fn slow(seed: u64) -> Self {
+        let (shards, faults) = (Shards::DEFAULT, Vec::new());
+        let plan = Plan { seed, shards, trading_ms: JOINING_MS, faults };
+        let mut world = World::new(&plan);
+        world.load = LOAD;
+        Self::of(world, StdRng::seed_from_u64(seed), seed)
+    }
+
     fn of(mut world: World, rng: StdRng, seed: u64) -> Self {
         world.grouped = true;
         // In every third life nobody follows, in every other third one or two. Of a single shard
@@ -94,6 +112,24 @@ impl Group {
         let replicas = if followed { u16::try_from(seed % 3).unwrap() } else { 0 };
         let group = LocalGroup::with_standbys(world.shards, replicas);
         Self { world: Arc::new(world), group, rng, seed, members: Vec::new() }
+    }
+
+    /// Nobody misses more than a tick of any token: what moves is followed before.
+    async fn joined_life(mut self) -> Lived {
+        let market = tokio::spawn(Arc::clone(&self.world).trade(JOINING_MS, self.seed));
+        self.join();
+        self.catch_up().await;
+        // Until each shard was written.
+        tokio::time::sleep(UNTIL_CALM).await;
+        let from = self.world.now().second().0;
+        for _ in 0..2 {
+            self.join();
+            self.are_even().await;
+        }
+        let (silence, token) = judge::longest_silence(&self.world, from);
+        assert!(silence <= TICK, "{token} is missing for {silence} s");
+        market.await.unwrap();
+        self.end_in_peace().await
     }
 
     /// All but one are there at the begin, the last one comes later; one is killed, one hangs.

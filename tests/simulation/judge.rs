@@ -123,6 +123,23 @@ pub(crate) fn judge(world: &World, last: usize, healed: &Healed) -> Lived {
     court.lived(processes)
 }
 
+/// The most seconds that messages of an active token were missing from `from` on, and whose.
+pub(crate) fn longest_silence(world: &World, from: i64) -> (i64, String) {
+    let mut ends: BTreeMap<String, BTreeMap<i64, bool>> = BTreeMap::new();
+    for one in heard(world) {
+        let goes_on = one.data[1]["total_trades"] != 0;
+        ends.entry(one.token).or_default().insert(one.end, goes_on);
+    }
+    let silences = ends.into_iter().flat_map(|(token, ends)| {
+        let pairs: Vec<_> = ends.iter().zip(ends.iter().skip(1)).collect();
+        let active = pairs.into_iter().filter(|((end, goes_on), _)| **goes_on && **end >= from);
+        let silences: Vec<_> =
+            active.map(|((end, _), (next, _))| (next - end - TICK, token.clone())).collect();
+        silences
+    });
+    silences.max().unwrap_or_default()
+}
+
 fn heard(world: &World) -> Vec<Heard> {
     let published = world.published.lock().unwrap();
     let aggregates = published.iter().filter(|one| one.target == Target::Aggregates);

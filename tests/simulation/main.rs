@@ -48,6 +48,9 @@ const FRESH_SEEDS: u64 = 2_000;
 /// Fresh groups of it.
 const FRESH_GROUPS: u64 = 500;
 
+/// Groups of it in which members join.
+const JOINS: u64 = 20;
+
 #[test]
 fn every_life_ends_with_the_oracles_figures() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
@@ -81,6 +84,17 @@ fn every_group_ends_with_the_oracles_figures() {
         println!("replay with SIMULATION_SEED={seed} cargo test --test simulation every_group");
         group::live(seed);
         panic!("the group of seed {seed} fails");
+    }
+}
+
+/// However long a load takes, who joins follows its share first.
+#[test]
+fn a_join_costs_a_token_no_more_than_a_tick_however_long_a_load_takes() {
+    let seed = std::env::var("SIMULATION_SEED").ok().map(|text| text.parse::<u64>().unwrap());
+    let first = seed.unwrap_or_else(|| rand::random::<u32>().into());
+    println!("seed {first}");
+    for seed in first..first + if seed.is_some() { 1 } else { JOINS } {
+        println!("{seed}: {}", group::live_joined(seed));
     }
 }
 

@@ -122,6 +122,7 @@ impl Checkpoint for SimCheckpoint {
             return Err(failed(shard));
         }
         if cursor.is_none() {
+            tokio::time::sleep(self.gate.world.load).await;
             let whole = self.inner.load(shard, None).await?;
             self.pages.lock().unwrap().insert(shard, whole.blobs);
         }
@@ -139,6 +140,7 @@ impl Checkpoint for SimCheckpoint {
             return Err(failed(shard));
         }
         if cursor.is_none() {
+            tokio::time::sleep(self.gate.world.load).await;
             let whole = self.inner.peek(shard, None).await?;
             self.pages.lock().unwrap().insert(shard, whole.blobs);
         }

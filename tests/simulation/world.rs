@@ -64,6 +64,8 @@ pub(crate) struct World {
     /// How far ahead of its record a trade may be.
     pub(crate) max_future_skew: Duration,
     pub(crate) shards: Shards,
+    /// How long a load takes before its first page comes.
+    pub(crate) load: Duration,
     /// Its processes tell extended figures: in each third world.
     pub(crate) extended: bool,
     /// That trade all the time.
@@ -111,6 +113,7 @@ impl World {
             grouped: false,
             max_future_skew: Duration::from_secs(if plan.sets_back() { 300 } else { 8 }),
             shards: plan.shards,
+            load: Duration::ZERO,
             extended: plan.seed.is_multiple_of(3),
             partitions: AtomicI32::new(partitions),
             tokens,

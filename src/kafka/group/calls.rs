@@ -31,7 +31,7 @@ use crate::kafka::raw::{Connection, METADATA_VERSION, topic_name};
 pub enum Next {
     /// A request is to be asked.
     Ask(Box<Call>),
-    /// Nothing, until then or until shards are let go.
+    /// Nothing, until then, or until shards are let go or become ready.
     Wait(Instant),
 }
 

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::GroupConfig;
 use super::wire::{self, Subscription};
-use crate::domain::plan::{Claim, plan};
+use crate::domain::plan::{Claim, Planned, plan};
 use crate::domain::standby::standbys;
 use crate::domain::token::{ShardId, Shards};
 use crate::ports::group::Member;
@@ -48,14 +48,16 @@ pub(super) fn plans(
     for ((topic, shards), claims) in services {
         let planned = plan(&claims, shards.count());
         let mut followed = standbys(&claims, &planned);
+        let Planned { owned, mut warm } = planned;
         let member = |(id, shards): (String, BTreeSet<ShardId>)| Member {
             address: addresses.remove(&id).unwrap_or_default(),
             standby: followed.remove(&id).unwrap_or_default(),
+            warm: warm.remove(&id).unwrap_or_default(),
             id,
             shards,
             here: false,
         };
-        let members: Vec<_> = planned.into_iter().map(member).collect();
+        let members: Vec<_> = owned.into_iter().map(member).collect();
         // Of another topic nobody here knows the partitions: none are shown.
         let partitions = if topic == config.topic { partitions } else { 0 };
         for (here, member) in members.iter().enumerate() {

@@ -1,5 +1,5 @@
 //! What a member does next, and what it may do meanwhile. Pure: answers, time and the shards that
-//! are held come in; requests, assignments and the lease go out. Any request may get no answer, and
+//! are here come in; requests, assignments and the lease go out. Any request may get no answer, and
 //! any answer may say that the group has moved on; the state is always one from which asking again
 //! leads back into the group.
 
@@ -16,10 +16,10 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
 use super::calls::{Answer, Call, Next, Who, not_kept};
+use super::part::Part;
 use super::timing::{COMMIT_INTERVAL, PAUSE_FIRST, PAUSE_MOST, Timing};
 use super::wire::{self, Subscription};
 use super::{GroupConfig, GroupError, GroupStatus, State, leader, said};
-use crate::domain::plan::{Claim, Standing};
 use crate::domain::position::{Offset, Partition};
 use crate::domain::token::ShardId;
 use crate::ports::group::{Assignment, Member};
@@ -39,13 +39,7 @@ pub struct Machine {
     synced_as: StrBytes,
     /// What it brings to the next sync, if it leads.
     plan: Vec<(StrBytes, Bytes)>,
-    standing: Standing,
-    /// Itself, with what it was told last.
-    own: Member,
-    /// What it said at the last join.
-    claimed: BTreeSet<ShardId>,
-    /// What it claimed and was not given: once it has let go of that, there is a second step.
-    leaving: BTreeSet<ShardId>,
+    part: Part,
     /// How often it has become a member.
     membership: u64,
     told: Option<Assignment>,
@@ -77,10 +71,7 @@ impl Machine {
             state: State::Arriving,
             synced_as: StrBytes::default(),
             plan: Vec::new(),
-            standing: Standing { unbroken: false, generation: -1 },
-            own: Member::default(),
-            claimed: BTreeSet::new(),
-            leaving: BTreeSet::new(),
+            part: Part::none(),
             membership: 0,
             told: None,
             lease: None,
@@ -95,11 +86,13 @@ impl Machine {
         }
     }
 
-    /// What is to be done now, with these shards held and these positions reached.
+    /// What is to be done now, with these shards held, these of others ready to be, and these
+    /// positions reached.
     pub fn next(
         &mut self,
         now: Instant,
         held: &BTreeSet<ShardId>,
+        ready: &BTreeSet<ShardId>,
         positions: &[(Partition, Offset)],
     ) -> Next {
         let ask = |call| Next::Ask(Box::new(call));
@@ -110,12 +103,12 @@ impl Machine {
         if self.coordinator.is_none() {
             return ask(self.who.find(&self.config.topic));
         }
-        let let_go = !self.leaving.is_empty() && self.leaving.is_disjoint(held);
+        let news = self.part.has_news(now, held, ready);
         match self.state {
             State::Arriving => ask(self.who.describe()),
-            State::Member if !let_go => self.keep(now, positions),
+            State::Member if !news => self.keep(now, positions),
             State::Syncing => ask(self.who.sync(self.plan.clone())),
-            State::Member | State::Joining => self.join(now, held),
+            State::Member | State::Joining => self.join(now, held, ready),
             State::Left => Next::Wait(now + PAUSE_MOST),
         }
     }
@@ -137,13 +130,9 @@ impl Machine {
         Next::Ask(Box::new(self.who.commit(&self.config.topic, positions)))
     }
 
-    /// What it was told counts, also before it is held.
-    fn join(&mut self, now: Instant, held: &BTreeSet<ShardId>) -> Next {
+    fn join(&mut self, now: Instant, held: &BTreeSet<ShardId>, ready: &BTreeSet<ShardId>) -> Next {
         self.state = State::Joining;
-        self.claimed = held.union(&self.own.shards).copied().collect();
-        let Member { shards: owned, standby: follows, .. } = self.own.clone();
-        let (standing, held, replicas) = (self.standing, held.clone(), self.config.replicas);
-        let claim = Claim { standing, owned, held, follows, replicas };
+        let claim = self.part.claim(now, held, ready, self.config.replicas);
         let GroupConfig { topic, shards, address, .. } = self.config.clone();
         let said = Subscription { topic, shards, claim, address };
         match wire::subscription(&said) {
@@ -218,8 +207,8 @@ impl Machine {
         if group.is_none_or(|group| group.members.is_empty()) {
             let shards = self.config.shards.all().collect();
             let address = self.config.address.clone();
-            self.own = Member { address, shards, here: true, ..Member::default() };
-            self.tell(vec![self.own.clone()]);
+            self.part.own = Member { address, shards, here: true, ..Member::default() };
+            self.tell(vec![self.part.own.clone()]);
         }
         self.state = State::Joining;
         Ok(())
@@ -244,7 +233,7 @@ impl Machine {
         }
         self.who.member = joined.member_id.clone();
         self.who.generation = joined.generation_id;
-        if self.standing.unbroken {
+        if self.part.standing.unbroken {
             self.extend(sent);
         }
         self.plan.clear();
@@ -278,20 +267,19 @@ impl Machine {
                 return Ok(());
             }
         };
-        (self.own, self.leaving) = Default::default();
+        let mut held_before = BTreeSet::new();
         let withheld = leader::withheld(&members, self.config.shards);
         if let Some(own) = members.iter_mut().find(|member| member.here) {
             let stored = std::mem::replace(&mut own.id, self.who.member.to_string());
             if stored != own.id {
                 // A static member began anew: nobody knows yet that its last process let go.
-                self.leaving = withheld;
+                held_before = withheld;
                 self.quiet = Some(now + self.timing.quiet());
             }
-            self.own = own.clone();
         }
-        self.membership += u64::from(!self.standing.unbroken);
-        self.standing = Standing { unbroken: true, generation: self.who.generation };
-        self.leaving.extend(self.claimed.difference(&self.own.shards));
+        self.membership += u64::from(!self.part.standing.unbroken);
+        let own = members.iter().find(|member| member.here);
+        self.part.told(now, own, held_before, self.who.generation);
         self.state = State::Member;
         self.synced_as = self.who.member.clone();
         self.heartbeat_at = Some(now + self.timing.heartbeat());
@@ -328,14 +316,14 @@ impl Machine {
     /// The membership is over; the last assignment stays until there is another.
     fn lose(&mut self) {
         self.lease = None;
-        self.standing.unbroken = false;
+        self.part.standing.unbroken = false;
         self.state = State::Joining;
     }
 
     fn tell(&mut self, members: Vec<Member>) {
         let (generation, membership) = (self.who.generation, self.membership);
-        let Member { shards, standby, .. } = self.own.clone();
-        self.told = Some(Assignment { generation, membership, shards, standby, members });
+        let Member { shards, standby, warm, .. } = self.part.own.clone();
+        self.told = Some(Assignment { generation, membership, shards, standby, warm, members });
     }
 
     /// The coordinator has said that all is well, to what was sent then.
@@ -391,7 +379,7 @@ impl Machine {
         GroupStatus {
             state: self.state,
             member: self.who.member.to_string(),
-            generation: self.standing.generation,
+            generation: self.part.standing.generation,
             coordinator: self.coordinator.clone().unwrap_or_default(),
             trouble: troubles.into_iter().flatten().next().cloned(),
         }

@@ -17,6 +17,7 @@
 mod calls;
 mod leader;
 mod machine;
+mod part;
 mod permit;
 mod task;
 mod timing;

@@ -90,9 +90,10 @@ impl Group {
     async fn stay(&mut self) -> Result<(), GroupError> {
         loop {
             let held = self.served.held.borrow_and_update().clone();
+            let ready = self.served.ready.borrow_and_update().clone();
             let positions = self.served.positions.borrow().clone();
             let now = self.now;
-            match self.machine.next(now(), &held, &positions) {
+            match self.machine.next(now(), &held, &ready, &positions) {
                 Next::Ask(call) => {
                     let sent = now();
                     match self.ask(&call).await {
@@ -102,8 +103,9 @@ impl Group {
                 }
                 Next::Wait(until) => tokio::select! {
                     () = sleep_until(until) => {}
-                    // Without a pipeline there is nothing that could be let go.
+                    // Without a pipeline there is nothing that could be let go, or become ready.
                     Ok(()) = self.served.held.changed() => {}
+                    Ok(()) = self.served.ready.changed() => {}
                 },
             }
             self.show();

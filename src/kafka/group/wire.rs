@@ -57,6 +57,10 @@ struct Claimed {
     #[serde(default)]
     follows: BTreeSet<u16>,
     #[serde(default)]
+    ready: BTreeSet<u16>,
+    #[serde(default)]
+    warms_up: bool,
+    #[serde(default)]
     replicas: u16,
     address: String,
 }
@@ -77,6 +81,8 @@ struct Listed {
     shards: BTreeSet<u16>,
     #[serde(default)]
     standby: BTreeSet<u16>,
+    #[serde(default)]
+    warm: BTreeSet<u16>,
 }
 
 /// A subscription as bytes.
@@ -93,6 +99,8 @@ pub fn subscription(said: &Subscription) -> anyhow::Result<Bytes> {
         owned: numbers(&claim.owned),
         held: numbers(&claim.held),
         follows: numbers(&claim.follows),
+        ready: numbers(&claim.ready),
+        warms_up: claim.warms_up,
         replicas: claim.replicas,
         address: address.clone(),
     };
@@ -116,6 +124,8 @@ pub fn subscribed(bytes: &Bytes) -> anyhow::Result<Subscription> {
         owned: ids(inner.owned),
         held: ids(inner.held),
         follows: ids(inner.follows),
+        ready: ids(inner.ready),
+        warms_up: inner.warms_up,
         replicas: inner.replicas,
     };
     let topic = outer.topics.first().map_or_else(String::new, |topic| topic.to_string());
@@ -149,6 +159,7 @@ pub fn assignment(
         address: member.address.clone(),
         shards: numbers(&member.shards),
         standby: numbers(&member.standby),
+        warm: numbers(&member.warm),
     });
     let inner = Agreed { version: INNER_VERSION, here, members: listed.collect() };
     let outer = ConsumerProtocolAssignment::default()
@@ -174,6 +185,7 @@ pub fn assigned(bytes: &Bytes) -> anyhow::Result<Vec<Member>> {
         address: listed.address,
         shards: ids(listed.shards),
         standby: ids(listed.standby),
+        warm: ids(listed.warm),
         here: place == inner.here,
     };
     Ok(inner.members.into_iter().enumerate().map(member).collect())
@@ -218,7 +230,8 @@ mod tests {
     fn a_subscription_comes_back_as_it_was_said() {
         let standing = Standing { unbroken: true, generation: 7 };
         let (owned, held, follows) = (some([3, 63]), some([3, 9]), some([1, 2]));
-        let claim = Claim { standing, owned, held, follows, replicas: 1 };
+        let (ready, warms_up) = (some([2, 2]), true);
+        let claim = Claim { standing, owned, held, follows, ready, warms_up, replicas: 1 };
         let (topic, address) = ("trades".to_owned(), "host:8081".to_owned());
         let said = Subscription { topic, shards: Shards::new(128).unwrap(), claim, address };
         assert_eq!(subscribed(&subscription(&said).unwrap()).unwrap(), said);
@@ -226,9 +239,10 @@ mod tests {
 
     #[test]
     fn an_assignment_comes_back_and_shows_the_partitions_of_its_shards() {
-        let member = |id: &str, shards, standby| Member {
+        let member = |id: &str, shards, standby: BTreeSet<ShardId>| Member {
             id: id.to_owned(),
             shards,
+            warm: standby.iter().copied().take(1).collect(),
             standby,
             ..Member::default()
         };
@@ -238,6 +252,7 @@ mod tests {
         let told = assigned(&bytes).unwrap();
         assert_eq!(told.iter().map(|member| member.here).collect::<Vec<_>>(), [false, true]);
         assert_eq!((&told[1].shards, &told[1].standby), (&some([1, 3]), &even));
+        assert_eq!(told[1].warm, some([0, 0]));
         let outer: ConsumerProtocolAssignment = decoded(&bytes).unwrap();
         assert_eq!(outer.assigned_partitions[0].partitions, [1, 3, 5]);
     }
@@ -251,10 +266,12 @@ mod tests {
             .with_user_data(Some(Bytes::from_static(said)));
         let claim = subscribed(&encoded(&outer).unwrap()).unwrap().claim;
         assert_eq!((claim.owned.len(), claim.follows.len(), claim.replicas), (1, 0, 0));
+        assert!(!claim.warms_up, "it is given what it is to have at once");
         let told = br#"{"version":1,"here":0,"members":[{"id":"a","address":"","shards":[3]}]}"#;
         let outer =
             ConsumerProtocolAssignment::default().with_user_data(Some(Bytes::from_static(told)));
-        assert!(assigned(&encoded(&outer).unwrap()).unwrap()[0].standby.is_empty());
+        let told = assigned(&encoded(&outer).unwrap()).unwrap();
+        assert!(told[0].standby.is_empty() && told[0].warm.is_empty());
     }
 
     #[test]
