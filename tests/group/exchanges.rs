@@ -51,6 +51,12 @@ impl Bench {
         bench
     }
 
+    /// One that has asked nothing yet.
+    fn alone() -> Self {
+        let (held, ready) = (BTreeSet::new(), BTreeSet::new());
+        Self { machine: Machine::new(config(None)), now: Instant::now(), held, ready }
+    }
+
     /// One that is the only member, with all shards.
     fn member() -> Self {
         let mut bench = Self::new(None);
@@ -132,11 +138,9 @@ fn error(call: &Call, error: ResponseError) -> Answer {
 
 /// A machine at each step of its life, and what it asks there.
 fn steps() -> Vec<(Bench, Call)> {
-    let mut finding =
-        Bench { machine: Machine::new(config(None)), now: Instant::now(), held: BTreeSet::new() };
+    let mut finding = Bench::alone();
     let find = finding.asks();
-    let mut describing =
-        Bench { machine: Machine::new(config(None)), now: Instant::now(), held: BTreeSet::new() };
+    let mut describing = Bench::alone();
     describing.asks();
     describing.hears(found()).unwrap();
     let describe = describing.asks();

@@ -2,6 +2,7 @@
 //! messages are lost, the coordinator moves. No shard may ever be published by two; after some
 //! quiet each is by one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aggregator_service::domain::token::ShardId;
@@ -133,7 +134,7 @@ fn a_third_that_never_can_follow_has_its_share_in_the_end_and_then_there_is_quie
     run(&mut world, WARM_UP_LIMIT.as_secs() - 10);
     assert_eq!(shares(&world), [32, 32, 0], "it waits");
     run(&mut world, 20);
-    assert_eq!(shares(&world), [22, 21, 21]);
+    assert_eq!(BTreeSet::from_iter(shares(&world)), [21, 22].into());
     let rebalances = world.coordinator.rebalances;
     run(&mut world, 60);
     assert_eq!(world.coordinator.rebalances, rebalances);
