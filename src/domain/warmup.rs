@@ -133,7 +133,7 @@ mod tests {
         let mut seen = Vec::new();
         for _ in 0..4 {
             let planned = plan(&members, 64);
-            seen.push([&planned.owned, &planned.warm].map(|it| sizes(it)));
+            seen.push([&planned.owned, &planned.warm].map(sizes));
             members = warmed(&members, &planned, &all, true);
         }
         let all = |owned: [usize; 2], warm: [usize; 2]| [owned, warm].map(Vec::from);

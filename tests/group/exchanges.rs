@@ -349,7 +349,10 @@ fn joins(bench: &mut Bench) -> (Claim, Duration) {
                 return (said.claim, bench.now - since);
             }
             Call::Commit(_) => bench.hears(Answer::Committed(OffsetCommitResponse::default())),
-            _ => bench.hears(Answer::Beaten(HeartbeatResponse::default())),
+            Call::Heartbeat(_) => bench.hears(Answer::Beaten(HeartbeatResponse::default())),
+            other @ (Call::Find(..) | Call::Describe(_) | Call::Sync(_) | Call::Leave(_)) => {
+                panic!("{other:?}")
+            }
         }
         .unwrap();
     }
