@@ -90,7 +90,7 @@ impl Chain {
             FlushBody::Snapshot(mut parts) if !self.rewrite && parts.len() == 1 => {
                 parts.pop().map_or(FlushBody::Snapshot(parts), FlushBody::Append)
             }
-            body => body,
+            body @ (FlushBody::Append(_) | FlushBody::Snapshot(_)) => body,
         };
         let previous = self.acknowledged;
         let sequence = previous + 1;
