@@ -141,9 +141,22 @@ proptest! {
 
     #[test]
     fn amounts_and_prices_are_written_plainly_and_wholly(
-        amount in prop_oneof![0..=i128::MAX, 0..=10_i128.pow(20)],
-        mantissa in prop_oneof![0..10_u128.pow(28), 0..1_000_u128],
-        scale: u8,
+        amount in prop_oneof![
+            0..=i128::MAX,
+            0..=10_i128.pow(20),
+            at_an_edge().prop_map(|edge| edge.cast_signed()),
+            // With zeros at the end of the fraction, and round the first 64 bits before the point.
+            (0..1_000_000_i128, 0..31_u32).prop_map(|(digits, zeros)| digits * 10_i128.pow(zeros)),
+            (-3..3_i128).prop_map(|more| (10_i128.pow(18) << 64) + more),
+        ],
+        mantissa in prop_oneof![
+            0..10_u128.pow(28),
+            0..1_000_u128,
+            0..u128::from(u64::MAX),
+            at_an_edge(),
+            (0..1_000_u128, 0..25_u32).prop_map(|(digits, zeros)| digits * 10_u128.pow(zeros)),
+        ],
+        scale in prop_oneof![0..=255_u8, 0..=20_u8],
     ) {
         let value = BigDecimal::from_bigint(amount.into(), AMOUNT_SCALE);
         assert_plain(&Amount::from_units(amount).to_string(), &value);

@@ -27,6 +27,11 @@ impl<T, const N: usize> Default for Chunks<T, N> {
 }
 
 impl<T, const N: usize> Chunks<T, N> {
+    /// An empty list that will have about so many chunks.
+    pub(crate) fn of_about(chunks: usize) -> Self {
+        Self { full: Vec::with_capacity(chunks), last: Vec::new() }
+    }
+
     /// Adds an item behind all others; a chunk of `spare` is used first.
     #[inline]
     pub(crate) fn push(&mut self, item: T, spare: &mut Vec<Vec<T>>) {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::digits::{RUN, Run};
+use super::digits::{POWERS as SHORT_POWERS, RUN, Run, eight_of, repeated};
 use super::wide::Wide;
 
 /// Significant digits that a scan keeps; the rest is remembered as "something more". 37, so that
@@ -219,8 +219,60 @@ const POWERS: [u128; HIGHEST_POWER as usize + 1] = {
 /// Appends `digits × 10^−scale` in plain notation: at least 6 fractional digits, more where the
 /// value needs them, never rounded.
 pub(crate) fn write_plain(out: &mut Vec<u8>, digits: u128, scale: u32) {
+    match usual_parts(digits, scale) {
+        Some((whole, fraction)) => write_parts(out, whole, fraction),
+        None => write_any(out, digits, scale),
+    }
+}
+
+/// What stands before the point and, in units of 10⁻¹⁸, behind it; `None` where either has more
+/// than 64 bits, or there are finer digits.
+#[inline]
+fn usual_parts(digits: u128, scale: u32) -> Option<(u64, u64)> {
+    let finer = FINEST.checked_sub(scale)?;
+    match u64::try_from(digits) {
+        Ok(digits) => {
+            let [one, unit] = [scale, finer].map(|power| SHORT_POWERS.get(power as usize).copied());
+            let (one, unit) = (one?, unit?);
+            Some((digits / one, digits % one * unit))
+        }
+        Err(_) if finer == 0 => {
+            let (whole, fraction) = Wide::product(digits, 1).divided(FINEST).parts();
+            Some((u64::try_from(whole?).ok()?, fraction))
+        }
+        Err(_) => None,
+    }
+}
+
+/// Fractional digits of the usual way.
+const FINEST: u32 = 18;
+
+#[inline]
+fn write_parts(out: &mut Vec<u8>, whole: u64, fraction: u64) {
+    match u8::try_from(whole) {
+        Ok(digit @ 0..=9) => out.push(b'0' + digit),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes()),
+    }
+    let (front, rest) = (fraction / 10_u64.pow(16), fraction % 10_u64.pow(16));
+    let words = [front, rest / 10_u64.pow(8), rest % 10_u64.pow(8)].map(eight_of);
+    // The last digit other than 0 decides; what stands in front of the first word's two is none.
+    let [front, middle, last] = words.map(|digits| RUN - digits.leading_zeros() as usize / 8);
+    let needed = match (last, middle) {
+        (0, 0) => front.saturating_sub(6),
+        (0, _) => 2 + middle,
+        _ => 10 + last,
+    };
+    let [front, middle, last] = words.map(|digits| (digits | repeated(b'0')).to_le_bytes());
+    let begin = out.len();
+    out.extend_from_slice(&[b'.', front[6], front[7]]);
+    out.extend_from_slice(&middle);
+    out.extend_from_slice(&last);
+    out.truncate(begin + 1 + needed.max(LEAST_FRACTION.len()));
+}
+
+/// As [`write_plain`], of anything.
+fn write_any(out: &mut Vec<u8>, digits: u128, scale: u32) {
     let mut buffer = itoa::Buffer::new();
-    // Most fit 64 bits, which are written in half the time.
     let text = match u64::try_from(digits) {
         Ok(digits) => buffer.format(digits),
         Err(_) => buffer.format(digits),

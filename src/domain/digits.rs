@@ -1,5 +1,6 @@
 //! Decimal digits in text, eight at a time: as the bytes of one 64-bit word they are told from
-//! other bytes and put together in a few steps, whatever their number, without a branch.
+//! other bytes and put together in a few steps, whatever their number, without a branch; and taken
+//! apart again.
 
 /// Powers of ten in 64 bits.
 #[expect(clippy::indexing_slicing, reason = "out of bounds, a constant does not compile")]
@@ -44,6 +45,17 @@ const fn eight(digits: u64) -> u64 {
     fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
 }
 
+/// As [`eight`], the other way: the digits of a number below 10⁸, zeros in front of it.
+#[inline]
+pub(crate) const fn eight_of(value: u64) -> u64 {
+    let fours = (value / 10_000) | (value % 10_000) << 32;
+    // A hundredth and a tenth by multiplication, in each part at once.
+    let hundreds = ((fours * 5_243) >> 19) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (pairs - tens * 10) << 8
+}
+
 /// The first eight bytes, the first one lowest; zeros behind the end.
 #[inline]
 pub(crate) fn word(text: &[u8]) -> u64 {
@@ -73,6 +85,15 @@ pub(crate) const fn repeated(byte: u8) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn eight_digits_are_taken_apart_as_they_were_put_together() {
+        let parts = (0..10_000).flat_map(|part| [part, part * 10_000, part * 10_001]);
+        for value in parts.chain([12_345_678, 99_999_999]) {
+            let text = (eight_of(value) | repeated(b'0')).to_le_bytes();
+            assert_eq!(str::from_utf8(&text), Ok(&*format!("{value:08}")));
+        }
+    }
 
     #[test]
     fn a_run_ends_at_the_first_byte_that_is_no_digit() {

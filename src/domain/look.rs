@@ -93,10 +93,15 @@ impl Shard {
         let (panes, end) = (&self.panes, self.end);
         let close = token.close(panes, end);
         let whole = token.longest(panes, end);
+        // Windows that begin with the same pane have one open price: of a young token all do.
+        let mut before = (None, close);
         figures.clear();
         figures.extend(self.windows.iter().enumerate().map(|(at, window)| {
-            let oldest = token.oldest_in(window, end).and_then(|place| panes.open(place));
-            let open = oldest.unwrap_or(close);
+            let oldest = token.oldest_in(window, end);
+            if oldest != before.0 {
+                before = (oldest, oldest.and_then(|place| panes.open(place)).unwrap_or(close));
+            }
+            let open = before.1;
             Figures { sums: self.sums(slot, whole, at), open, close }
         }));
         if self.extended.is_some() {

@@ -61,7 +61,13 @@ impl Shard {
         if let Some(token) = self.tokens.get(slot.saturating_add(PANES_AHEAD)) {
             let opening =
                 self.windows.iter().filter_map(|window| token.oldest_in(window, self.end));
-            opening.chain(token.newest()).for_each(|place| self.panes.prefetch(place));
+            // Of a young token all windows begin with the same.
+            let mut before = None;
+            for place in opening.chain(token.newest()) {
+                if before.replace(place) != Some(place) {
+                    self.panes.prefetch(place);
+                }
+            }
         }
     }
 }

@@ -74,7 +74,8 @@ pub(super) fn nearest(a: u128, b: u128) -> f64 {
         Ok(up) => (a << up, b),
         Err(_) => (a, b << shift.unsigned_abs()),
     };
-    with_sticky(u64::try_from(a / b).unwrap_or(u64::MAX), a % b != 0, shift)
+    let quotient = a / b;
+    with_sticky(u64::try_from(quotient).unwrap_or(u64::MAX), quotient * b != a, shift)
 }
 
 /// As [`nearest`], of any size.

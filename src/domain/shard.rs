@@ -93,8 +93,9 @@ impl Shard {
     }
 
     /// The expected positions of all partitions that it knows of.
-    pub fn positions(&self) -> impl Iterator<Item = (Partition, Offset)> {
-        (0_i32..).map(Partition).zip(self.next_offsets.iter().copied())
+    pub fn positions(&self) -> impl ExactSizeIterator<Item = (Partition, Offset)> {
+        let partition = |at| Partition(i32::try_from(at).unwrap_or(i32::MAX));
+        self.next_offsets.iter().enumerate().map(move |(at, next)| (partition(at), *next))
     }
 
     /// Everything of a partition below `next` has been offered.

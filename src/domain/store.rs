@@ -142,7 +142,11 @@ impl PaneStore {
     #[cold]
     fn open_bucket(&mut self, second: Second, at: usize) -> usize {
         room(&mut self.buckets);
-        self.buckets.insert(at, Bucket { second, panes: Chunks::default() });
+        // As many as the second before: their list is made once, however many they are.
+        let before = at.checked_sub(1).and_then(|before| self.buckets.get(before));
+        let full = before.map_or(0, |before| before.panes.count() - 1);
+        let panes = Chunks::of_about(if full == 0 { 0 } else { full + 1 });
+        self.buckets.insert(at, Bucket { second, panes });
         at
     }
 

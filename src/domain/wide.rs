@@ -85,6 +85,12 @@ impl Wide {
 }
 
 impl Quotient {
+    /// The whole, and what is left of the last step's division.
+    #[inline]
+    pub(crate) const fn parts(&self) -> (Option<u128>, u64) {
+        (self.whole, self.remainder)
+    }
+
     /// Whether anything is left behind the whole.
     #[inline]
     pub(crate) const fn is_exact(&self) -> bool {

@@ -33,6 +33,13 @@ const FRAMES: &[u8; 16] = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01";
 /// of 32 kB, for a tenth more bytes (measured with five windows a message).
 const BLOCK: usize = 8 << 10;
 
+/// A value is brought near while so many messages before it are compressed: with many active tokens
+/// it was made long ago.
+const AHEAD: usize = 4;
+
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+
 /// Turns messages into batches.
 pub struct Encoder {
     records: Vec<u8>,
@@ -55,11 +62,8 @@ impl Encoder {
     pub fn encode(&mut self, messages: &[Message]) -> Result<Bytes, KafkaError> {
         let times = || messages.iter().map(|message| message.timestamp.0);
         let (first, newest) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
-        self.records.clear();
-        for (at, message) in (0..).zip(messages) {
-            record(&mut self.records, at, first, message);
-        }
-        let mut batch = Vec::with_capacity(HEADER_BYTES + self.records.len() / 2);
+        let values = messages.iter().flat_map(|message| &message.value).map(Bytes::len);
+        let mut batch = Vec::with_capacity(HEADER_BYTES + values.sum::<usize>() / 2);
         batch.put_i64(0); // the broker counts from where the log ends
         batch.put_i32(0); // the length, below
         batch.put_i32(NONE.into());
@@ -74,7 +78,7 @@ impl Encoder {
         batch.put_i16(NONE.into());
         batch.put_i32(NONE.into());
         batch.put_i32(count);
-        self.compress(&mut batch)?;
+        self.compress(&mut batch, first, messages)?;
         let length = i32::try_from(batch.len() - PREFIX_BYTES).map_err(too_large)?;
         let checked = batch.get(PREFIX_BYTES + UNCHECKED_BYTES..).unwrap_or_default();
         let checksum = crc32c::crc32c(checked);
@@ -83,15 +87,42 @@ impl Encoder {
         Ok(batch.into())
     }
 
-    fn compress(&mut self, batch: &mut Vec<u8>) -> Result<(), KafkaError> {
+    /// Block by block: no more records stand ready than fill one, and those are in the nearest
+    /// cache.
+    fn compress(
+        &mut self,
+        batch: &mut Vec<u8>,
+        first: i64,
+        messages: &[Message],
+    ) -> Result<(), KafkaError> {
+        let Self { records, block, snappy } = self;
         batch.put_slice(FRAMES);
-        for block in self.records.chunks(BLOCK) {
+        let mut compress = |records: &[u8]| {
             // Neither too large nor without room: it answers always.
-            let length = self.snappy.compress(block, &mut self.block).map_err(too_large)?;
+            let length = snappy.compress(records, block).map_err(too_large)?;
             batch.put_u32(u32::try_from(length).map_err(too_large)?);
-            batch.put_slice(self.block.get(..length).unwrap_or_default());
+            batch.put_slice(block.get(..length).unwrap_or_default());
+            Ok(())
+        };
+        records.clear();
+        for (place, (at, message)) in (0..).zip(messages).enumerate() {
+            let later = messages.get(place + AHEAD).and_then(|later| later.value.as_ref());
+            later
+                .into_iter()
+                .flat_map(|value| value.iter().step_by(LINE))
+                .for_each(memfn::prefetch);
+            record(records, at, first, message);
+            let whole = records.len() - records.len() % BLOCK;
+            if whole > 0 {
+                records
+                    .get(..whole)
+                    .unwrap_or_default()
+                    .chunks(BLOCK)
+                    .try_for_each(&mut compress)?;
+                records.drain(..whole);
+            }
         }
-        Ok(())
+        records.chunks(BLOCK).try_for_each(compress)
     }
 }
 
@@ -127,30 +158,32 @@ fn too_large<E>(_: E) -> KafkaError {
 
 /// Appends a record: `at` is its place, `first` the batch's first timestamp.
 fn record(out: &mut Vec<u8>, at: i64, first: i64, message: &Message) {
-    let Message { key, value, headers, timestamp: WallMs(timestamp) } = message;
+    let Message { key, value, timestamp: WallMs(timestamp), .. } = message;
     let later = timestamp.wrapping_sub(first);
     let (key, value) = (key.as_deref(), value.as_deref());
-    let of_headers = headers
-        .iter()
-        .map(|(name, value)| bytes_size(Some(name.as_bytes())) + bytes_size(Some(value)));
+    let (mut headers, mut of_headers) = (0, 0);
+    message.all_headers().for_each(|(name, value)| {
+        headers += 1;
+        of_headers += bytes_size(Some(name.as_bytes())) + bytes_size(Some(value));
+    });
     let size = ATTRIBUTES.len()
         + number_size(later)
         + number_size(at)
         + bytes_size(key)
         + bytes_size(value)
-        + number_size(length(headers.len()))
-        + of_headers.sum::<usize>();
+        + number_size(headers)
+        + of_headers;
     number(out, length(size));
     out.extend_from_slice(ATTRIBUTES);
     number(out, later);
     number(out, at);
     bytes(out, key);
     bytes(out, value);
-    number(out, length(headers.len()));
-    for (name, value) in headers {
+    number(out, headers);
+    message.all_headers().for_each(|(name, value)| {
         bytes(out, Some(name.as_bytes()));
         bytes(out, Some(value));
-    }
+    });
 }
 
 /// A record's attributes: none is in use.
@@ -215,6 +248,7 @@ mod tests {
                 let read = Message {
                     key: record.key.clone(),
                     value: record.value.clone(),
+                    common: None,
                     headers: headers.collect(),
                     timestamp: WallMs(record.timestamp),
                 };
@@ -232,6 +266,7 @@ mod tests {
         Message {
             key: (number % 3 > 0).then(|| format!("key {number}").into()),
             value: (number % 5 > 0).then(|| noise.collect()),
+            common: None,
             headers: ["a", "b", "c"]
                 .iter()
                 .take(usize::try_from(number % 4).unwrap())

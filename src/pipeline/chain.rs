@@ -80,17 +80,17 @@ impl Chain {
         self.flushed_at
     }
 
-    /// Makes the next flush. There must be none pending. It carries one blob, or the parts of
-    /// everything if it [`wants_everything`](Self::wants_everything).
+    /// Makes the next flush. There must be none pending. It replaces what the checkpoint has if it
+    /// [`wants_everything`](Self::wants_everything), or has more parts than one.
     pub fn begin(&mut self, encoded: Encoded, trim: Second) -> &Flush {
         debug_assert!(self.pending.is_none(), "one flush in flight per shard");
-        let Encoded { mut blobs, newest } = encoded;
-        let body = match (self.rewrite, blobs.pop()) {
-            (false, Some(blob)) if blobs.is_empty() => FlushBody::Append(blob),
-            (_, last) => {
-                blobs.extend(last);
-                FlushBody::Snapshot(blobs)
+        let Encoded { body, newest } = encoded;
+        let body = match body {
+            FlushBody::Append(blob) if self.rewrite => FlushBody::Snapshot(vec![blob]),
+            FlushBody::Snapshot(mut parts) if !self.rewrite && parts.len() == 1 => {
+                parts.pop().map_or(FlushBody::Snapshot(parts), FlushBody::Append)
             }
+            body @ (FlushBody::Append(_) | FlushBody::Snapshot(_)) => body,
         };
         let previous = self.acknowledged;
         let sequence = previous + 1;
@@ -134,8 +134,8 @@ mod tests {
         Chain::new(ShardId(7), 1, 4, WallMs(0))
     }
 
-    fn encoded(blobs: &[Bytes]) -> Encoded {
-        Encoded { blobs: blobs.to_vec(), newest: Second(1) }
+    fn encoded(parts: &[Bytes]) -> Encoded {
+        Encoded { body: FlushBody::Snapshot(parts.to_vec()), newest: Second(1) }
     }
 
     #[test]

@@ -230,7 +230,8 @@ mod tests {
 
     fn letters(count: usize, bytes: usize) -> Vec<Message> {
         let value = Some(vec![0; bytes].into());
-        let letter = Message { key: None, value, headers: Vec::new(), timestamp: WallMs(0) };
+        let letter =
+            Message { key: None, value, common: None, headers: vec![], timestamp: WallMs(0) };
         vec![letter; count]
     }
 

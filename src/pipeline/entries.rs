@@ -1,9 +1,8 @@
 //! What a flush of one shard carries: an entry of what changed, or everything in parts.
 
-use bytes::Bytes;
-
 use super::engine::Engine;
 use crate::domain::time::Second;
+use crate::ports::FlushBody;
 use crate::sabotage::Bug;
 use crate::wire::checkpoint::Writer;
 
@@ -15,8 +14,8 @@ const SNAPSHOT_PANES: usize = 4_096;
 #[derive(Clone, Debug)]
 pub struct Encoded {
     /// One entry of what changed, or the parts of everything.
-    pub blobs: Vec<Bytes>,
-    /// The second of the newest pane in them, and never before the last published one: entries are
+    pub body: FlushBody,
+    /// The second of the newest pane in it, and never before the last published one: entries are
     /// trimmed by it, and carry positions.
     pub newest: Second,
 }
@@ -30,9 +29,8 @@ impl Engine {
         latest: Second,
     ) -> Option<Encoded> {
         let shard = self.shard_mut(at)?;
-        let positions: Vec<_> = shard.positions().collect();
         let (panes, tokens) = (shard.noted_changes(), shard.tokens());
-        let mut entry = Writer::new(&positions, published, latest, panes, tokens);
+        let mut entry = Writer::new(shard.positions(), published, latest, panes, tokens);
         let (mut newest, mut number) = (published, 0_u32);
         shard.take_changes(|token, second, pane, extended| {
             number += 1;
@@ -42,7 +40,7 @@ impl Engine {
             newest = newest.max(second);
             entry.put(token, second, pane, extended.as_ref());
         });
-        Some(Encoded { blobs: vec![entry.finish().into()], newest })
+        Some(Encoded { body: FlushBody::Append(entry.finish().into()), newest })
     }
 
     /// The checkpoint entries of all that the shard at a place holds, or owes.
@@ -54,14 +52,13 @@ impl Engine {
     ) -> Option<Encoded> {
         let shard = self.shard_mut(at)?;
         shard.forget_changes();
-        let positions: Vec<_> = shard.positions().collect();
         let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
         let mut panes = shard.panes().take(half.unwrap_or(usize::MAX));
         let (mut blobs, mut newest) = (Vec::new(), published);
         loop {
             let mut taken = 0;
             let most = SNAPSHOT_PANES;
-            let mut entry = Writer::new(&positions, published, latest, most, most);
+            let mut entry = Writer::new(shard.positions(), published, latest, most, most);
             for (token, second, pane, extended) in panes.by_ref().take(SNAPSHOT_PANES) {
                 newest = newest.max(second);
                 taken += 1;
@@ -71,7 +68,7 @@ impl Engine {
                 blobs.push(entry.finish().into());
             }
             if taken < SNAPSHOT_PANES {
-                return Some(Encoded { blobs, newest });
+                return Some(Encoded { body: FlushBody::Snapshot(blobs), newest });
             }
         }
     }

@@ -105,9 +105,11 @@ impl Making<'_> {
             (if is_json { all } else { all.slice(end..) }, Some(Box::new(json)))
         };
         let key = aggregate::key(view.as_deref().unwrap_or(&value), aggregate.token);
-        let headers = envelope.headers(key.clone(), aggregate.end, *now);
+        let (common, headers) =
+            (Some(envelope.common()), envelope.headers(&key, aggregate.end, *now));
         let tombstone = envelope.tombstones && aggregate.is_closing();
-        let message = Message { key: Some(key), value: Some(value), headers, timestamp: *now };
+        let message =
+            Message { key: Some(key), value: Some(value), common, headers, timestamp: *now };
         Outgoing { hash: aggregate.hash, cause: *cause, message, view, tombstone }
     }
 }

@@ -267,6 +267,7 @@ mod tests {
         let message = Message {
             key: Some(token.to_owned().into()),
             value: None,
+            common: None,
             headers: Vec::new(),
             timestamp: WallMs(tick * 1_000),
         };

@@ -85,8 +85,8 @@ impl Batch {
         for (mark, message) in self.marks.iter().zip(self.messages.iter()) {
             all.push(message.clone());
             if mark.tombstone {
-                let (value, headers) = (None, Vec::new());
-                all.push(Message { value, headers, ..message.clone() });
+                let (value, common, headers) = (None, None, Vec::new());
+                all.push(Message { value, common, headers, ..message.clone() });
             }
         }
         all.into()

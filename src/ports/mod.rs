@@ -132,10 +132,34 @@ pub struct Message {
     pub key: Option<Bytes>,
     /// Its value.
     pub value: Option<Bytes>,
-    /// Its headers.
+    /// Headers that it has in common with others: in front of its own.
+    pub common: Option<&'static Common>,
+    /// Its own headers.
     pub headers: Vec<Header>,
     /// Its timestamp.
     pub timestamp: WallMs,
+}
+
+/// Headers that messages have in common: no message has to hold them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Common {
+    /// Names and values.
+    pub fixed: [(&'static str, &'static str); 2],
+    /// Name of the one behind them, whose value is the message's key.
+    pub key: &'static str,
+}
+
+impl Message {
+    /// All its headers, in order.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let key = self.key.as_deref().unwrap_or_default();
+        let common = self.common.map(|Common { fixed, key: name }| {
+            let fixed = fixed.iter().map(|(name, value)| (*name, value.as_bytes()));
+            fixed.chain([(*name, key)])
+        });
+        let own = self.headers.iter().map(|(name, value)| (&**name, &**value));
+        common.into_iter().flatten().chain(own)
+    }
 }
 
 /// A header of a message: name and value.

@@ -4,7 +4,7 @@
 
 use std::iter;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fred::types::Value;
 
 use super::client::Client;
@@ -31,12 +31,18 @@ impl RedisView {
     }
 
     fn run(&self, entries: &[(Bytes, Bytes)]) -> Run {
-        let key = |(address, _): &(Bytes, Bytes)| {
-            Value::Bytes([self.prefix.as_bytes(), address].concat().into())
-        };
+        // One piece of memory for all of them.
+        let length = |(address, _): &(Bytes, Bytes)| self.prefix.len() + address.len();
+        let mut keys = BytesMut::with_capacity(entries.iter().map(length).sum());
+        for (address, _) in entries {
+            keys.extend_from_slice(self.prefix.as_bytes());
+            keys.extend_from_slice(address);
+        }
+        let mut keys = keys.freeze();
+        let keys = entries.iter().map(|entry| Value::Bytes(keys.split_to(length(entry)))).collect();
         let messages = entries.iter().map(|(_, message)| Value::from(message.clone()));
         let args = iter::once(Value::from(self.ttl_seconds)).chain(messages).collect();
-        Run { keys: entries.iter().map(key).collect(), args }
+        Run { keys, args }
     }
 }
 

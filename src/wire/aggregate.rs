@@ -208,6 +208,11 @@ fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 const NULL: &[u8] = b"null";
 
 fn text(out: &mut Vec<u8>, text: &str) {
+    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // To the end, whatever comes: so many at a time.
+    if !text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+        return quoted(out, |out| out.extend_from_slice(text.as_bytes()));
+    }
     let written = serde_json::to_writer(out, text);
     debug_assert!(written.is_ok(), "memory takes every byte");
 }
@@ -220,6 +225,9 @@ fn count(out: &mut Vec<u8>, count: u64) {
 /// below 10²¹, else with an exponent. Of two equally near the standard library takes the one that
 /// messages always had: faster crates take the other (1675813672934131.25).
 fn number(out: &mut Vec<u8>, value: f64) {
+    if value.to_bits() == 0 {
+        return out.push(b'0');
+    }
     let size = value.abs();
     let written = if size >= 1e21 {
         write!(out, "{}", format!("{value:e}").replace('e', "e+"))

@@ -78,7 +78,7 @@ impl Writer {
     /// Begins an entry, with room for so many panes of so many tokens.
     #[must_use]
     pub fn new(
-        positions: &[(Partition, Offset)],
+        positions: impl ExactSizeIterator<Item = (Partition, Offset)>,
         published: Second,
         latest: Second,
         panes: usize,
@@ -143,7 +143,7 @@ pub fn encode<'a>(
     panes: impl Iterator<Item = PaneAt<'a>>,
 ) -> Vec<u8> {
     let most = panes.size_hint().1.unwrap_or_default();
-    let mut writer = Writer::new(positions, published, latest, most, most);
+    let mut writer = Writer::new(positions.iter().copied(), published, latest, most, most);
     for PaneAt { token, second, pane, extended } in panes {
         let write = extended.map(|it| move |out: &mut Vec<u8>| it.put(out, &pane));
         writer.put_with(token, second, &pane, write);

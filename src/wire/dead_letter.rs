@@ -43,7 +43,7 @@ impl DeadLetter<'_> {
         headers.extend(self.headers());
         let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
         let (key, value) = (self.record.key.as_ref().map(copy), self.value.as_ref().map(copy));
-        Message { key, value, headers, timestamp: now }
+        Message { key, value, common: None, headers, timestamp: now }
     }
 
     fn headers(&self) -> impl Iterator<Item = Header> {

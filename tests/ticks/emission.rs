@@ -116,7 +116,7 @@ async fn a_tombstone_stands_right_behind_each_closing_message_and_nowhere_else()
             let token = String::from_utf8(message.key.unwrap().to_vec()).unwrap();
             let Some(value) = message.value else {
                 assert_eq!(closing.take().as_ref(), Some(&token));
-                assert!(message.headers.is_empty());
+                assert!(message.common.is_none() && message.headers.is_empty());
                 table.remove(&token);
                 continue;
             };

@@ -192,7 +192,7 @@ proptest! {
         panes in prop::collection::vec(pane(), 0..9),
         cut: prop::sample::Index,
     ) {
-        let mut entry = Writer::new(&[], END, END, 0, 0);
+        let mut entry = Writer::new([].into_iter(), END, END, 0, 0);
         for (pane, extended) in &panes {
             entry.put("t", END, pane, extended.as_ref());
         }
@@ -217,7 +217,7 @@ proptest! {
 fn what_is_unknown_is_not_written_and_the_entry_stays_one_for_older_programs() {
     let mark = Mark { nanos: 0, position: Position::default(), price: Price::ZERO };
     let pane = Pane { sums: Sums::default(), first: mark, last: mark };
-    let mut entry = Writer::new(&[], END, END, 0, 0);
+    let mut entry = Writer::new([].into_iter(), END, END, 0, 0);
     entry.put("t", END, &pane, Some(&ExtendedPane::unknown(0, Amount::ZERO)));
     assert_eq!(entry.finish()[0], VERSION);
 }

@@ -2,6 +2,7 @@
 //! single trades, and arrays of fifty. Buffers are used again, as in the service.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use kafka_protocol::records::{
 };
 
 /// Trades of one answer, and of one of its batches.
-pub(crate) const TRADES: usize = 4_000;
+const TRADES: usize = 4_000;
 const BATCH: usize = 1_000;
 
 /// Trades in a value.
@@ -154,10 +155,15 @@ pub(crate) fn fetched(pool: &Arc<Pool<Content>>, answer: &[u8], from: usize) -> 
 
 impl Stream {
     /// What a broker answers with the trades from `first` on: as many as [`TRADES`].
-    pub(crate) fn answer(self, first: usize, size: usize, compression: Compression) -> Bytes {
-        let options = RecordEncodeOptions { version: 2, compression };
+    fn answer(self, first: usize, size: usize, compression: Compression) -> Bytes {
+        self.answer_of(first..first + TRADES, size, compression)
+    }
+
+    /// What a broker answers with these trades: whole batches.
+    pub(crate) fn answer_of(self, trades: Range<usize>, size: usize, codec: Compression) -> Bytes {
+        let options = RecordEncodeOptions { version: 2, compression: codec };
         let mut answer = BytesMut::new();
-        for first in (first..first + TRADES).step_by(BATCH) {
+        for first in trades.step_by(BATCH) {
             let mut batch = BytesMut::new();
             let records = (first..first + BATCH).step_by(size);
             let records: Vec<_> = records.map(|first| self.record(first, size)).collect();

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod checkpoint;
+mod counting;
 mod extended;
 mod fetch;
 mod held;
@@ -14,8 +15,8 @@ mod publish;
 
 /// Counts allocations beside the time; over the allocator that the release uses.
 #[global_allocator]
-static ALLOCATOR: divan::AllocProfiler<mimalloc::MiMalloc> =
-    divan::AllocProfiler::new(mimalloc::MiMalloc);
+static ALLOCATOR: divan::AllocProfiler<counting::Counting> =
+    divan::AllocProfiler::new(counting::Counting);
 
 fn main() {
     if held::asked() {

@@ -128,9 +128,8 @@ impl Market {
     /// Every shard's flush, encoded; their bytes.
     pub(crate) fn flush(&mut self) -> usize {
         let flush = |shard: &mut Shard| {
-            let positions: Vec<_> = shard.positions().collect();
             let (end, panes) = (shard.end(), shard.noted_changes());
-            let mut entry = Writer::new(&positions, end, end, panes, panes);
+            let mut entry = Writer::new(shard.positions(), end, end, panes, panes);
             shard.take_changes(|token, second, pane, beside| {
                 entry.put(token, second, pane, beside.as_ref());
             });

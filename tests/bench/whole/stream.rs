@@ -90,7 +90,8 @@ impl Stream {
             let mut batch = Vec::new();
             while (sent as f64) < due && batch.len() < MOST_RECORDS {
                 let value = Some(self.templates[next].at(&time).into());
-                batch.push(Message { key: None, value, headers: Vec::new(), timestamp });
+                let (key, common, headers) = (None, None, Vec::new());
+                batch.push(Message { key, value, common, headers, timestamp });
                 next = (next + partitions) % self.templates.len();
                 sent += ARRAY as u64;
             }

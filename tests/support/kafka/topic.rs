@@ -51,6 +51,7 @@ pub fn message(key: Option<&str>, value: impl Into<Bytes>) -> Message {
     Message {
         key: key.map(|key| Bytes::from(key.to_owned())),
         value: Some(value.into()),
+        common: None,
         headers: Vec::new(),
         timestamp: WallMs(1_750_000_000_000),
     }
