@@ -212,7 +212,10 @@
 //!     naive        what the figures are compared with
 //!     near         what will be touched, asked for in time
 //!     pane         sums up to each pane
+//!     recent       trades that are not with their tokens yet
+//!     ring         a ring in chunks
 //!     rows         what is counted of each pane
+//!     save         panes for the checkpoint
 //!     settle       the windows move
 //!     spans        the windows
 //!     tests        figures and their definition

@@ -4,7 +4,7 @@
 
 use super::aggregate::ExtendedFigures;
 use super::amount::Amount;
-use super::extended::{self, ExtendedPane, Visit};
+use super::extended::{self, ExtendedPane, Seen, Sides, Visit};
 use super::held::Token;
 use super::pane::Sums;
 use super::price::Price;
@@ -47,7 +47,8 @@ impl Shard {
         let second = trade.at.second;
         if let Some(More { wallet, quantity: tokens }) = trade.more {
             let Trade { side, usd, price, .. } = *trade;
-            return extended.add(slot, second, &Visit { wallet, side, usd, tokens, price });
+            let seen = Seen::new(wallet, Sides::of(side));
+            return extended.add(slot, second, &Visit { seen, usd, tokens, price });
         }
         let place = self.tokens.get(slot).and_then(|token| token.place(second));
         if let Some(sums) = place.and_then(|place| self.panes.sums_at(place)) {

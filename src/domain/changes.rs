@@ -1,7 +1,8 @@
 //! What changed since the last flush: the places of panes, with their tokens' slots. A flush takes
 //! them token by token, so that each is looked up once and its entry names it once.
 
-use super::extended::ExtendedPane;
+use super::amount::Amount;
+use super::extended::{Cursor, Extended, ExtendedPane};
 use super::pane::Pane;
 use super::shard::Shard;
 use super::store::{PaneRef, PaneStore};
@@ -34,11 +35,12 @@ impl Shard {
     /// not among them.
     pub fn take_changes(
         &mut self,
-        mut each: impl FnMut(&str, Second, &Pane, Option<ExtendedPane>),
+        mut each: impl FnMut(&str, Second, &Pane, Option<&ExtendedPane>),
     ) {
         let Self { tokens, panes, extended, changes: Changes(changes), .. } = self;
         changes.sort_unstable_by_key(|(slot, _)| *slot);
         let (mut of, mut address) = (None, "");
+        let (mut cursor, mut known) = (Cursor::default(), ExtendedPane::unknown(0, Amount::ZERO));
         for (at, (slot, place)) in changes.iter().enumerate() {
             if let Some((slot, place)) = changes.get(at + AHEAD) {
                 tokens.prefetch_token(*slot);
@@ -48,10 +50,12 @@ impl Shard {
             if of.replace(slot) != Some(slot) {
                 address = tokens.get(*slot).map_or("", |token| token.address.as_str());
                 extended.iter_mut().for_each(|extended| extended.gather(*slot));
+                cursor = Cursor::default();
             }
             let second = place.second();
-            let beside = extended.as_ref().and_then(|extended| extended.pane(*slot, second));
-            each(address, second, &pane, beside);
+            let tell = |it: &Extended| it.pane(*slot, second, &mut cursor, &mut known);
+            let is_known = extended.as_ref().is_some_and(tell);
+            each(address, second, &pane, is_known.then_some(&known));
         }
         let noted = changes.len();
         changes.clear();

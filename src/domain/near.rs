@@ -39,7 +39,6 @@ impl Shard {
                 self.tokens.prefetch_lost(slot, at);
             }
         }
-        self.extended.iter().for_each(|extended| extended.prefetch(slot));
     }
 
     /// Brings the pane of a late trade near, once its token's list is: still fewer trades ahead.
@@ -49,7 +48,6 @@ impl Shard {
         if token.newest().is_some_and(|newest| newest.second() > second) {
             token.place(second).into_iter().for_each(|place| self.panes.prefetch(place));
         }
-        self.extended.iter().for_each(|extended| extended.prefetch_pane(slot));
     }
 
     /// Brings near what some slots further on will be read of the panes: first the tokens' lists of

@@ -1,12 +1,14 @@
 //! A price as it was written: up to 28 significant digits and 255 fractional ones, packed into
 //! 16 bytes. `rust_decimal` ends at 28 fractional digits, which prices of 10⁻²⁰ USD need more of.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use num_bigint::BigUint;
 use serde::{Deserialize, Serialize};
 
 use super::decimal::{DecimalError, Scanned, show_plain, write_plain};
+use super::digits::POWERS;
 use super::ratio::{nearest, nearest_big, signed};
 
 /// Significant digits that a price keeps.
@@ -102,6 +104,27 @@ impl Price {
         u8::try_from(self.0 >> MANTISSA_BITS).unwrap_or(u8::MAX)
     }
 
+    /// Which of two prices is higher. Most have few digits and scales that are near each other.
+    #[must_use]
+    pub fn order(self, other: Self) -> Ordering {
+        let (digits, others) = (self.mantissa(), other.mantissa());
+        if self.scale() == other.scale() {
+            return digits.cmp(&others);
+        }
+        let few = (u64::try_from(digits), u64::try_from(others));
+        match (few, POWERS.get(usize::from(self.scale().abs_diff(other.scale())))) {
+            ((Ok(digits), Ok(others)), Some(power)) => {
+                let (digits, others, power) = (digits.into(), others.into(), u128::from(*power));
+                if self.scale() < other.scale() {
+                    u128::cmp(&(digits * power), &others)
+                } else {
+                    u128::cmp(&digits, &(others * power))
+                }
+            }
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+
     /// Appends its plain notation, with at least 6 fractional digits.
     pub fn write(self, out: &mut Vec<u8>) {
         write_plain(out, self.mantissa(), u32::from(self.scale()));
@@ -159,6 +182,8 @@ impl fmt::Display for Price {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn price(text: &str) -> Price {
@@ -230,6 +255,19 @@ mod tests {
             ("0.1234567890123456789012345678", "0.2469135780246913578024691356", 100.0),
         ] {
             assert!((Price::change_percent(price(open), price(close)) - percent).abs() <= 0.0);
+        }
+    }
+
+    fn any_price() -> impl Strategy<Value = Price> {
+        let digits = prop_oneof![0_u128..30, any::<u64>().prop_map(u128::from), 0..10_u128.pow(28)];
+        (digits, prop_oneof![0_u8..6, 0_u8..=255])
+            .prop_map(|(digits, scale)| Price::from_parts(digits, scale).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_prices_is_that_of_their_ranks(one in any_price(), other in any_price()) {
+            prop_assert_eq!(one.order(other), one.rank().cmp(&other.rank()));
         }
     }
 }

@@ -241,13 +241,16 @@ impl Shard {
     /// All that a successor needs, oldest second first: the last panes of tokens whose closing is
     /// owed, and all live ones; with what the extended figures have of them, where there are any.
     /// No window holds the last panes any more: nothing extended is kept of them.
-    pub fn panes(&self) -> impl Iterator<Item = (&str, Second, Pane, Option<ExtendedPane>)> {
-        let live = self.panes.iter().filter_map(|(slot, second, pane)| {
-            let address = self.tokens.get(slot)?.address.as_str();
-            let extended = self.extended.as_ref();
-            Some((address, second, pane, extended.and_then(|it| it.pane(slot, second))))
+    pub fn panes(&mut self) -> impl Iterator<Item = (&str, Second, Pane, Option<ExtendedPane>)> {
+        let Self { tokens, panes, owed, extended, .. } = self;
+        let tokens: &TokenTable = tokens;
+        let mut beside = extended.as_mut().map(Extended::panes);
+        let live = panes.iter().filter_map(move |(slot, second, pane)| {
+            let address = tokens.get(slot)?.address.as_str();
+            let extended = beside.as_mut().and_then(|beside| beside(slot, second));
+            Some((address, second, pane, extended))
         });
-        self.owed.panes().map(|(address, second, pane)| (address, second, pane, None)).chain(live)
+        owed.panes().map(|(address, second, pane)| (address, second, pane, None)).chain(live)
     }
 
     /// Every message of the ticks up to `published` is acknowledged: their closings are not owed.

@@ -38,7 +38,7 @@ impl Engine {
                 return;
             }
             newest = newest.max(second);
-            entry.put(token, second, pane, extended.as_ref());
+            entry.put(token, second, pane, extended);
         });
         Some(Encoded { body: FlushBody::Append(entry.finish().into()), newest })
     }
@@ -52,13 +52,15 @@ impl Engine {
     ) -> Option<Encoded> {
         let shard = self.shard_mut(at)?;
         shard.forget_changes();
+        let positions: Vec<_> = shard.positions().collect();
         let half = Bug::SnapshotCut.on().then_some(shard.live_panes() / 2);
         let mut panes = shard.panes().take(half.unwrap_or(usize::MAX));
         let (mut blobs, mut newest) = (Vec::new(), published);
         loop {
             let mut taken = 0;
             let most = SNAPSHOT_PANES;
-            let mut entry = Writer::new(shard.positions(), published, latest, most, most);
+            let positions = positions.iter().copied();
+            let mut entry = Writer::new(positions, published, latest, most, most);
             for (token, second, pane, extended) in panes.by_ref().take(SNAPSHOT_PANES) {
                 newest = newest.max(second);
                 taken += 1;

@@ -10,8 +10,10 @@
 //! unknown to the extended figures has no such part: one of before they were wanted has none
 //! either.
 
+use std::cmp::Ordering;
+
 use crate::domain::amount::Amount;
-use crate::domain::extended::{ExtendedPane, Sides, WalletHash};
+use crate::domain::extended::{ExtendedPane, Seen};
 use crate::domain::pane::{Pane, Sums};
 use crate::domain::price::Price;
 
@@ -28,7 +30,6 @@ const HAS_HIGH: u8 = 1 << 3;
 const HAS_LOW: u8 = 1 << 4;
 const UNKNOWN_FLAGS: u8 = 0b1110_0000;
 const VISIT_BYTES: usize = 8;
-const SIDE_BITS: u32 = 2;
 
 /// What the extended figures have of one pane, as it stands in an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +47,6 @@ impl ExtendedAt<'_> {
     #[must_use]
     pub fn pane(&self, sums: &Sums) -> ExtendedPane {
         let Self { buy_usd, tokens, high, low, uncounted, visits } = *self;
-        let visit = |bytes: &[u8; VISIT_BYTES]| {
-            let visit = u64::from_le_bytes(*bytes);
-            let sides = Sides::from_bits(u8::try_from(visit & 3).unwrap_or_default());
-            (WalletHash::from_bits(visit >> SIDE_BITS), sides)
-        };
         ExtendedPane {
             trades: sums.trades(),
             usd: Amount::from_units(sums.usd),
@@ -58,7 +54,7 @@ impl ExtendedAt<'_> {
             token_volume: tokens,
             high,
             low,
-            visits: visits.iter().map(visit).collect(),
+            visits: visits.iter().map(|it| Seen::from_bits(u64::from_le_bytes(*it))).collect(),
             uncounted,
             unknown: false,
         }
@@ -78,9 +74,8 @@ pub(super) fn put(out: &mut Vec<u8>, pane: &Pane, extended: &ExtendedPane) {
     let ExtendedPane { buy_usd, token_volume, high, low, visits, uncounted, .. } = extended;
     put_figures(out, pane, (*buy_usd, *token_volume), [*high, *low], *uncounted);
     put_length(out, visits.len());
-    for (wallet, sides) in visits {
-        let visit = wallet.bits() << SIDE_BITS | u64::from(sides.bits());
-        out.extend_from_slice(&visit.to_le_bytes());
+    for visit in visits {
+        out.extend_from_slice(&visit.bits().to_le_bytes());
     }
 }
 
@@ -155,5 +150,5 @@ fn usual_buys(pane: &Pane) -> Amount {
 /// The higher and the lower one of the prices of the first and the last trade.
 fn usual_prices(pane: &Pane) -> [Price; 2] {
     let (first, last) = (pane.first.price, pane.last.price);
-    if last.rank() > first.rank() { [last, first] } else { [first, last] }
+    if last.order(first) == Ordering::Greater { [last, first] } else { [first, last] }
 }

@@ -264,7 +264,7 @@ proptest! {
 fn changes(shard: &mut Shard, published: i64) -> Vec<u8> {
     let mut entry = Writer::new(shard.positions(), Second(published), Second(published), 0, 0);
     shard.take_changes(|token, second, pane, beside| {
-        entry.put(token, second, pane, beside.as_ref());
+        entry.put(token, second, pane, beside);
     });
     entry.finish()
 }

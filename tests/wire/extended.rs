@@ -3,7 +3,7 @@
 
 use aggregator_service::domain::aggregate::{Aggregate, ExtendedFigures, Figures, Previous};
 use aggregator_service::domain::amount::Amount;
-use aggregator_service::domain::extended::{ExtendedPane, Sides, WalletHash};
+use aggregator_service::domain::extended::{ExtendedPane, Seen, Sides, WalletHash};
 use aggregator_service::domain::pane::{Flow, Mark, Pane, Sums};
 use aggregator_service::domain::position::Position;
 use aggregator_service::domain::price::Price;
@@ -171,7 +171,9 @@ fn pane() -> impl Strategy<Value = (Pane, Option<ExtendedPane>)> {
                 low: if kind == 1 { prices[1] } else { prices[3] },
                 visits: visits
                     .iter()
-                    .map(|(hash, sides)| (WalletHash::from_bits(*hash), Sides::from_bits(*sides)))
+                    .map(|(hash, sides)| {
+                        Seen::new(WalletHash::from_bits(*hash), Sides::from_bits(*sides))
+                    })
                     .collect(),
                 uncounted,
                 unknown: false,

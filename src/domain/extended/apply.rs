@@ -3,11 +3,10 @@
 //! between them, and none in between, are told apart by the preceding window of D seconds: the
 //! later one brings the wallet into it again after the earlier one has taken it out.
 
-use super::super::chunks::room;
 use super::rows::{LINKS, SIDES, TRADED, UNCOUNTED, UPPER};
-use super::token::{Context, NEVER, Seen, Token, is_flagged};
-use super::types::Sides;
-use super::wallets::{Clock, Times};
+use super::token::{Context, NEVER, Token, is_flagged};
+use super::types::{Seen, Sides};
+use super::wallets::{Clock, Spot, Times};
 
 /// Where visits of one second go.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +27,9 @@ impl Group {
     }
 }
 
-/// What is known of a wallet before a visit; [`NEVER`] where it was not there.
+/// What is known of a wallet before a visit; [`NEVER`] where it was not there on that side.
 struct Known {
-    place: usize,
+    place: Spot,
     bought: i64,
     sold: i64,
     /// The later one of these.
@@ -39,11 +38,36 @@ struct Known {
     row: Option<usize>,
 }
 
+/// Wallets of which nothing was known, that came with visits of one pane. Most are, and the same is
+/// counted of each: so they are counted together, once all have come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Newcomers {
+    wallets: u32,
+    /// Buyers; above them, by 32 bits, sellers.
+    sides: u64,
+}
+
 impl Token {
-    /// Applies a visit of any second up to the end.
+    /// Applies a visit of any second up to the end. Who is new is still to be
+    /// [welcomed](Self::welcome).
     #[inline]
-    pub(super) fn apply(&mut self, context: &Context<'_>, to: &Group, seen: Seen) {
-        let Some(known) = self.known(context, to, seen) else { return };
+    pub(super) fn apply(
+        &mut self,
+        context: &Context<'_>,
+        to: &Group,
+        seen: Seen,
+        new: &mut Newcomers,
+    ) {
+        let place = match self.wallets.find(seen.hash()) {
+            Ok(place) => place,
+            Err(place) => {
+                if self.enter(context, to, (place, seen), new) {
+                    self.note(to, seen);
+                }
+                return;
+            }
+        };
+        let known = self.known(to, place);
         let old = known.last == to.second || (known.last > to.second && self.joins(to, seen));
         if old {
             let sides = known.sides_at(to.second);
@@ -59,7 +83,12 @@ impl Token {
             self.links_last(context, to, &known);
         }
         self.moves(context, to, seen, &known);
-        room(&mut self.visits);
+        self.note(to, seen);
+    }
+
+    /// Puts a visit behind the others of its pane.
+    #[inline]
+    fn note(&mut self, to: &Group, seen: Seen) {
         if to.behind == 0 {
             self.visits.push_back(seen);
         } else {
@@ -70,35 +99,78 @@ impl Token {
 
     /// Applies a visit that stands in its pane already, and is its wallet's newest one; false where
     /// it was not counted.
-    pub(super) fn apply_newest(&mut self, context: &Context<'_>, to: &Group, seen: Seen) -> bool {
-        let Some(known) = self.known(context, to, seen) else { return false };
-        self.links_last(context, to, &known);
-        self.moves(context, to, seen, &known);
+    pub(super) fn apply_newest(
+        &mut self,
+        context: &Context<'_>,
+        to: &Group,
+        seen: Seen,
+        new: &mut Newcomers,
+    ) -> bool {
+        match self.wallets.find(seen.hash()) {
+            Ok(place) => {
+                let known = self.known(to, place);
+                self.links_last(context, to, &known);
+                self.moves(context, to, seen, &known);
+                true
+            }
+            Err(place) => self.enter(context, to, (place, seen), new),
+        }
+    }
+
+    /// The wallet's times so far.
+    #[inline]
+    fn known(&self, to: &Group, place: Spot) -> Known {
+        let Times { buy, sell } = self.wallets.times(place);
+        let second = |mark| to.clock.second(mark).unwrap_or(NEVER);
+        let (bought, sold) = (second(buy), second(sell));
+        let last = bought.max(sold);
+        let row = if last < to.second { self.rows.find(last).ok() } else { None };
+        Known { place, bought, sold, last, row }
+    }
+
+    /// Adds a wallet of which nothing was known, if there is room for it.
+    #[inline]
+    fn enter(
+        &mut self,
+        context: &Context<'_>,
+        to: &Group,
+        (place, seen): (Spot, Seen),
+        new: &mut Newcomers,
+    ) -> bool {
+        if !context.budget.take() {
+            let word = self.rows.word(to.row, TRADED);
+            self.flagged += usize::from(!is_flagged(word));
+            self.rows.change(to.row, TRADED, |word| word | UNCOUNTED);
+            return false;
+        }
+        self.wallets.insert(place, seen.hash(), now(to, seen.sides(), Times::default()));
+        let (buys, sells) = (seen.sides().has(Sides::BOUGHT), seen.sides().has(Sides::SOLD));
+        new.wallets += 1;
+        new.sides += u64::from(buys) + u64::from(sells) * UPPER;
         true
     }
 
-    /// The wallet's times so far; `None` where there is no room for a new one.
-    #[inline]
-    fn known(&mut self, context: &Context<'_>, to: &Group, seen: Seen) -> Option<Known> {
-        match self.wallets.find(seen.hash()) {
-            Ok(place) => {
-                let Times { buy, sell } = self.wallets.times(place);
-                let second = |mark| to.clock.second(mark).unwrap_or(NEVER);
-                let (bought, sold) = (second(buy), second(sell));
-                let last = bought.max(sold);
-                let row = if last < to.second { self.rows.find(last).ok() } else { None };
-                Some(Known { place, bought, sold, last, row })
-            }
-            Err(_) if !context.budget.take() => {
-                let word = self.rows.word(to.row, TRADED);
-                self.flagged += usize::from(!is_flagged(word));
-                self.rows.change(to.row, TRADED, |word| word | UNCOUNTED);
-                None
-            }
-            Err(at) => {
-                let times = now(to, seen.sides(), Times::default());
-                let place = self.wallets.insert(at, seen.hash(), times);
-                Some(Known { place, bought: NEVER, sold: NEVER, last: NEVER, row: None })
+    /// Counts those that have come, in their pane and in the windows that hold it.
+    pub(super) fn welcome(&mut self, context: &Context<'_>, to: &Group, new: &Newcomers) {
+        let Newcomers { wallets, sides } = *new;
+        let count = u64::from(wallets);
+        if count == 0 {
+            return;
+        }
+        self.rows.change(to.row, SIDES, |word| word + sides);
+        self.rows.change(to.row, TRADED, |word| word + count);
+        for link in (LINKS..).take(context.spans.links.len()) {
+            self.rows.change(to.row, link, |word| word + count + count * UPPER);
+        }
+        if self.end == NEVER {
+            return;
+        }
+        for (span, window) in context.spans.list.iter().zip(&mut self.windows) {
+            if span.holds(to.second, self.end) {
+                window.traders += wallets;
+                window.sides += sides;
+            } else if span.link.is_some() && span.held(to.second, self.end) {
+                window.before += wallets;
             }
         }
     }
@@ -123,7 +195,7 @@ impl Token {
             self.rows.change(to.row, TRADED, |word| word + 1);
             row.into_iter().for_each(|row| self.rows.change(row, TRADED, |word| word - 1));
         }
-        if last != NEVER && (buys || sells) {
+        if buys || sells {
             let moving = if buys { Sides::BOUGHT } else { Sides::default() };
             let moving = moving.and(if sells { Sides::SOLD } else { Sides::default() });
             let times = self.wallets.times(place);
@@ -166,9 +238,10 @@ impl Token {
     fn joins(&mut self, to: &Group, seen: Seen) -> bool {
         let until = self.visits.len().saturating_sub(to.behind);
         let from = until.saturating_sub(self.rows.visits(to.row));
-        let mut held = self.visits.range_mut(from..until);
-        let found = held.rfind(|held| held.hash() == seen.hash());
-        found.map(|held| *held = held.and(seen)).is_some()
+        let is = |held: &Seen| held.hash() == seen.hash();
+        let at = (from..until).rev().find(|at| self.visits.get(*at).is_some_and(is));
+        let held = at.and_then(|at| self.visits.get_mut(at));
+        held.is_some_and(|held| Seen::unite(&mut { seen }, held))
     }
 
     /// A visit between others of its wallet: its neighbours were linked to each other, or are too

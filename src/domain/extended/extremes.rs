@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use super::super::digits::POWERS;
 use super::super::price::Price;
 
 /// A price with its second. Aligned as a pane is.
@@ -100,27 +99,7 @@ pub(super) fn grow<T>(ring: &mut VecDeque<T>) {
 }
 
 fn is(beats: Ordering, one: Price, other: Price) -> bool {
-    order(one, other) == beats
-}
-
-/// Which of two prices is higher. Most have few digits and scales that are near each other.
-pub(super) fn order(one: Price, other: Price) -> Ordering {
-    let (digits, others) = (one.mantissa(), other.mantissa());
-    if one.scale() == other.scale() {
-        return digits.cmp(&others);
-    }
-    let few = (u64::try_from(digits), u64::try_from(others));
-    match (few, POWERS.get(usize::from(one.scale().abs_diff(other.scale())))) {
-        ((Ok(digits), Ok(others)), Some(power)) => {
-            let (digits, others, power) = (digits.into(), others.into(), u128::from(*power));
-            if one.scale() < other.scale() {
-                u128::cmp(&(digits * power), &others)
-            } else {
-                u128::cmp(&digits, &(others * power))
-            }
-        }
-        _ => one.rank().cmp(&other.rank()),
-    }
+    one.order(other) == beats
 }
 
 #[cfg(test)]
@@ -129,18 +108,7 @@ mod tests {
 
     use super::*;
 
-    fn any_price() -> impl Strategy<Value = Price> {
-        let digits = prop_oneof![0_u128..30, any::<u64>().prop_map(u128::from), 0..10_u128.pow(28)];
-        (digits, prop_oneof![0_u8..6, 0_u8..=255])
-            .prop_map(|(digits, scale)| Price::from_parts(digits, scale).unwrap())
-    }
-
     proptest! {
-        #[test]
-        fn prices_are_in_the_order_of_their_ranks(one in any_price(), other in any_price()) {
-            prop_assert_eq!(order(one, other), one.rank().cmp(&other.rank()));
-        }
-
         #[test]
         fn the_best_price_after_any_second_is_known(
             steps in prop::collection::vec((0_i64..30, 0_u8..2, 1_u128..40, 0_u8..2), 0..60),

@@ -7,9 +7,8 @@ use super::super::aggregate::Previous;
 use super::super::amount::Amount;
 use super::super::price::Price;
 use super::super::time::Second;
-use super::super::trade::Side;
 use super::super::window::{Window, Windows};
-use super::types::{ExtendedPane, Figures, Sides, Visit};
+use super::types::{ExtendedPane, Figures, Seen, Sides, Visit};
 
 /// As [`Extended`](super::Extended).
 pub(super) struct Naive {
@@ -30,7 +29,7 @@ impl Naive {
         };
         pane.trades += 1;
         pane.usd = plus(pane.usd, visit.usd);
-        if visit.side == Side::Buy {
+        if visit.seen.sides() == Sides::BOUGHT {
             pane.buy_usd = plus(pane.buy_usd, visit.usd);
         }
         pane.token_volume = pane.token_volume.and_then(|held| {
@@ -42,10 +41,10 @@ impl Naive {
         if visit.price.rank() < pane.low.rank() {
             pane.low = visit.price;
         }
-        let sides = Sides::of(visit.side);
-        match pane.visits.iter_mut().find(|(wallet, _)| *wallet == visit.wallet) {
-            Some((_, held)) => *held = held.and(sides),
-            None => pane.visits.push((visit.wallet, sides)),
+        let (wallet, sides) = (visit.seen.wallet(), visit.seen.sides());
+        match pane.visits.iter_mut().find(|held| held.wallet() == wallet) {
+            Some(held) => *held = Seen::new(wallet, held.sides().and(sides)),
+            None => pane.visits.push(visit.seen),
         }
     }
 
@@ -122,8 +121,8 @@ fn wallets<'a>(
 ) -> Option<u64> {
     let mut found = std::collections::BTreeSet::new();
     let counted = panes.all(|pane| {
-        let those = pane.visits.iter().filter(|(_, sides)| those(*sides));
-        found.extend(those.map(|(wallet, _)| *wallet));
+        let those = pane.visits.iter().filter(|seen| those(seen.sides()));
+        found.extend(those.map(|seen| seen.wallet()));
         !pane.uncounted
     });
     if counted { u64::try_from(found.len()).ok() } else { None }

@@ -1,9 +1,12 @@
-//! What will be touched, asked for in time: of a trade some trades ahead, by who adds it; of
-//! figures some slots ahead, since they are asked for slot by slot. Changes nothing.
+//! What will be touched, asked for in time: of trades and of figures some tokens ahead. Changes
+//! nothing.
 
 use super::token::Token;
 use super::{Extended, index};
 
+/// Tokens ahead of the one that gets its trades: itself, then where they go.
+const TRADED_AHEAD: usize = 5;
+const PLACES_AHEAD: usize = 2;
 /// Slots ahead of the one whose figures are asked for: its token, then where its windows stand,
 /// then what they will read.
 const TOKEN_AHEAD: u32 = 20;
@@ -14,18 +17,18 @@ const WALLETS_AHEAD: u32 = 4;
 const VISITS: usize = 16;
 
 impl Extended {
-    /// Brings near the token in a slot: many trades ahead.
-    #[inline]
-    pub fn prefetch(&self, slot: u32) {
-        self.get(slot).into_iter().for_each(|token| memfn::prefetch(&token.recent));
-    }
-
-    /// Brings near what a trade of that token will touch, once it is near itself: fewer trades
-    /// ahead.
-    #[inline]
-    pub fn prefetch_pane(&self, slot: u32) {
-        if let Some(last) = self.get(slot).and_then(|token| token.recent.last()) {
-            memfn::prefetch(last);
+    /// Brings near what trades of the tokens in the next slots will touch.
+    pub(super) fn prefetch(&self, next: &[u32]) {
+        let ahead = |slots: usize| next.get(slots).and_then(|slot| self.get(*slot));
+        if let Some(token) = ahead(TRADED_AHEAD) {
+            memfn::prefetch(&token.panes);
+            memfn::prefetch(&token.waiting);
+            memfn::prefetch(&token.rows);
+        }
+        if let Some(token) = ahead(PLACES_AHEAD) {
+            token.panes.back().into_iter().for_each(memfn::prefetch);
+            token.rows.prefetch(token.rows.len().saturating_sub(1));
+            token.waiting.last().into_iter().for_each(memfn::prefetch);
         }
     }
 
@@ -36,7 +39,6 @@ impl Extended {
         if let Some(token) = ahead(WINDOWS_AHEAD) {
             token.windows.first().into_iter().chain(token.windows.last()).for_each(memfn::prefetch);
             token.waiting.first().into_iter().chain(token.waiting.last()).for_each(memfn::prefetch);
-            token.recent.iter().take(VISITS).for_each(memfn::prefetch);
             token.rows.prefetch(token.rows.len());
             token.panes.back().into_iter().for_each(memfn::prefetch);
         }
@@ -51,7 +53,7 @@ impl Extended {
 
 impl Token {
     fn prefetch_whole(&self) {
-        memfn::prefetch(&self.recent);
+        memfn::prefetch(&self.panes);
         memfn::prefetch(&self.waiting);
         memfn::prefetch(&self.rows);
         memfn::prefetch(&self.gone);
@@ -68,7 +70,7 @@ impl Token {
                 before.into_iter().for_each(memfn::prefetch);
             }
         }
-        let new = self.panes.iter().skip(self.settled);
+        let new = self.panes.range(self.settled..self.panes.len());
         new.chain(self.panes.back()).take(VISITS).for_each(memfn::prefetch);
         self.visits.back().into_iter().for_each(memfn::prefetch);
         self.high.prefetch();
@@ -77,7 +79,6 @@ impl Token {
 
     fn prefetch_wallets(&self) {
         let waiting = self.waiting.iter().map(|waiting| waiting.seen.hash());
-        let recent = self.recent.iter().map(|trade| { trade.visit }.wallet.bits());
-        waiting.chain(recent).take(VISITS).for_each(|hash| self.wallets.prefetch(hash));
+        waiting.take(VISITS).for_each(|hash| self.wallets.prefetch(hash));
     }
 }

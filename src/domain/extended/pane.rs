@@ -6,9 +6,7 @@ use std::cmp::Ordering;
 
 use super::super::amount::Amount;
 use super::super::price::Price;
-use super::super::trade::Side;
-use super::extremes::order;
-use super::types::{ExtendedPane, Visit};
+use super::types::{ExtendedPane, Sides, Visit};
 
 /// Sums, modulo a power of two: right as a difference, since what a window holds is less.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +39,7 @@ impl Totals {
         let usd = visit.usd.units();
         Self {
             usd,
-            buy_usd: if visit.side == Side::Buy { usd } else { 0 },
+            buy_usd: if visit.seen.sides() == Sides::BOUGHT { usd } else { 0 },
             tokens: visit.tokens.units().unsigned_abs(),
             tokens_above: 0,
             trades: 1,
@@ -112,15 +110,22 @@ impl Pane {
         *self = Self::new(self.second, &self.totals().plus(more), self.high, self.low);
     }
 
-    /// A trade of this price has come.
+    /// Trades of these prices have come.
     #[inline]
-    pub(super) fn reach(&mut self, price: Price) {
-        if order(price, self.high) == Ordering::Greater {
-            self.high = price;
+    pub(super) fn reach(&mut self, high: Price, low: Price) {
+        if high.order(self.high) == Ordering::Greater {
+            self.high = high;
         }
-        if order(price, self.low) == Ordering::Less {
-            self.low = price;
+        if low.order(self.low) == Ordering::Less {
+            self.low = low;
         }
+    }
+
+    /// Trades of these sums and prices have come.
+    #[inline]
+    pub(super) fn take(&mut self, more: &Totals, (high, low): (Price, Price)) {
+        self.add(more);
+        self.reach(high, low);
     }
 }
 

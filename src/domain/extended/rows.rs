@@ -2,6 +2,8 @@
 //! windows with a preceding one, and three. Rows are in the order of their seconds. A window that
 //! moves on reads them and nothing else of a pane.
 
+use super::ring::Ring;
+
 /// Buyers whose last buy is in this pane; above them, by 32 bits, the same of sellers.
 pub(super) const SIDES: usize = 0;
 /// Wallets whose last trade is in this pane; above them how many visits it has, and two flags.
@@ -22,20 +24,19 @@ pub(super) const UNKNOWN: u64 = 1 << 63;
 /// A ring of rows.
 #[derive(Debug)]
 pub(super) struct Rows {
-    words: Vec<u64>,
+    words: Ring<u64, WORDS>,
     /// Words in a row.
     width: usize,
-    /// Rows that there is room for.
-    room: usize,
-    /// The place of the first row.
-    head: usize,
     len: usize,
 }
 
+/// In a chunk.
+const WORDS: usize = 128;
+
 impl Rows {
     /// None yet, for so many windows with a preceding one.
-    pub(super) const fn new(links: usize) -> Self {
-        Self { words: Vec::new(), width: LINKS + links, room: 0, head: 0, len: 0 }
+    pub(super) fn new(links: usize) -> Self {
+        Self { words: Ring::default(), width: LINKS + links, len: 0 }
     }
 
     /// How many.
@@ -46,13 +47,13 @@ impl Rows {
     /// A word of a row; 0 where there is none.
     #[inline]
     pub(super) fn word(&self, at: usize, word: usize) -> u64 {
-        self.words.get(self.index(at) + word).copied().unwrap_or(0)
+        self.words.get(at * self.width + word).copied().unwrap_or(0)
     }
 
     /// A word of a row, to be changed.
     #[inline]
     pub(super) fn change(&mut self, at: usize, word: usize, change: impl FnOnce(u64) -> u64) {
-        let index = self.index(at) + word;
+        let index = at * self.width + word;
         if let Some(place) = self.words.get_mut(index) {
             *place = change(*place);
         }
@@ -86,6 +87,10 @@ impl Rows {
         }
         let apart = usize::try_from(newest.abs_diff(second)).unwrap_or(usize::MAX);
         let (mut from, mut until) = (last.saturating_sub(apart), last);
+        // There it is where no second between them is without a pane.
+        if self.second(from) == second {
+            return Ok(from);
+        }
         while from < until {
             let middle = usize::midpoint(from, until);
             if self.second(middle) < second {
@@ -99,36 +104,24 @@ impl Rows {
 
     /// A row of zeros for a second, before the one at a place.
     pub(super) fn insert(&mut self, at: usize, second: i64) {
-        if self.len == self.room {
-            self.resize(self.len + self.len / 4 + 1);
-        }
+        let index = at * self.width;
+        (0..self.width).for_each(|_| self.words.push_back(0));
         self.len += 1;
-        for row in (at + 1..self.len).rev() {
-            let (from, to) = (self.index(row - 1), self.index(row));
-            self.words.copy_within(from..from + self.width, to);
-        }
-        let index = self.index(at);
-        if let Some(row) = self.words.get_mut(index..index + self.width) {
-            row.fill(0);
+        if at + 1 < self.len {
+            for place in (index + self.width..self.words.len()).rev() {
+                let before = self.words.get(place - self.width).copied().unwrap_or(0);
+                self.words.get_mut(place).into_iter().for_each(|word| *word = before);
+            }
+            (0..self.width).for_each(|word| self.change(at, word, |_| 0));
         }
         self.change(at, SECOND, |_| second.cast_unsigned());
-    }
-
-    /// Makes room for so many more.
-    pub(super) fn reserve(&mut self, more: usize) {
-        if self.len + more > self.room {
-            self.resize(self.len + more.max(self.len / 4));
-        }
     }
 
     /// Removes so many of the oldest rows.
     pub(super) fn pop(&mut self, count: usize) {
         let count = count.min(self.len);
-        self.head = self.row(count);
+        self.words.pop_front(count * self.width);
         self.len -= count;
-        if self.room > 2 * self.len + SPARE {
-            self.resize(self.len + self.len / 8);
-        }
     }
 
     /// Puts 0 in every word but for seconds, visits and flags.
@@ -142,38 +135,14 @@ impl Rows {
 
     /// Brings a row near.
     pub(super) fn prefetch(&self, at: usize) {
-        self.words.get(self.index(at)).into_iter().for_each(memfn::prefetch);
+        self.words.get(at * self.width).into_iter().for_each(memfn::prefetch);
     }
 
     /// Bytes that there is memory for.
-    pub(super) const fn bytes(&self) -> usize {
-        self.words.capacity() * size_of::<u64>()
-    }
-
-    fn resize(&mut self, rows: usize) {
-        let mut words = Vec::with_capacity(rows * self.width);
-        for at in 0..self.len {
-            let from = self.index(at);
-            words.extend_from_slice(self.words.get(from..from + self.width).unwrap_or_default());
-        }
-        words.resize(rows * self.width, 0);
-        (self.words, self.room, self.head) = (words, rows, 0);
-    }
-
-    #[inline]
-    const fn index(&self, at: usize) -> usize {
-        self.row(at) * self.width
-    }
-
-    #[inline]
-    const fn row(&self, at: usize) -> usize {
-        let row = self.head + at;
-        if row >= self.room { row - self.room } else { row }
+    pub(super) fn bytes(&self) -> usize {
+        self.words.bytes()
     }
 }
-
-/// Rows to spare that are not given back.
-const SPARE: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -205,7 +174,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(rows.len(), naive.len());
-                prop_assert!(rows.bytes() <= (2 * naive.len() + SPARE + 1) * rows.width * 8);
+                prop_assert!(rows.bytes() <= (naive.len() * rows.width + 2 * WORDS + 30) * 8);
                 for (at, (second, word)) in naive.iter().enumerate() {
                     prop_assert_eq!((rows.second(at), rows.find(*second)), (*second, Ok(at)));
                     if links > 0 {

@@ -4,7 +4,7 @@
 use super::super::aggregate::Previous;
 use super::super::amount::Amount;
 use super::super::time::Second;
-use super::apply::Group;
+use super::apply::{Group, Newcomers};
 use super::rows::{LINKS, SIDES, TRADED, UNCOUNTED, UNKNOWN, UPPER};
 use super::spans::Running;
 use super::token::{Context, NEVER, Token, Waiting, is_flagged};
@@ -19,7 +19,6 @@ impl Token {
         if end == NEVER {
             return;
         }
-        self.fold(context.spans);
         if self.end != NEVER && self.until > left && self.rows.second(0) <= self.until {
             self.unsettle(context);
         }
@@ -36,7 +35,7 @@ impl Token {
             (self.waiting, self.ordered) = (Vec::new(), true);
         } else {
             self.apply_waiting(context, &clock, left.max(self.until));
-            self.tighten();
+            self.limit_waiting();
         }
     }
 
@@ -87,10 +86,8 @@ impl Token {
 
     /// Applies the visits that wait and are not after the end; those up to `gone` are forgotten.
     fn apply_waiting(&mut self, context: &Context<'_>, clock: &Clock, gone: i64) {
+        self.order_waiting();
         let mut waiting = std::mem::take(&mut self.waiting);
-        if !std::mem::replace(&mut self.ordered, true) {
-            waiting.sort_unstable_by_key(|waiting| waiting.second);
-        }
         let mut before: Option<Group> = None;
         let due = waiting.partition_point(|waiting| waiting.second <= self.end);
         let due_ones = waiting.get(..due).unwrap_or_default();
@@ -105,12 +102,14 @@ impl Token {
             );
             let to = Group::new(*second, row, behind, clock);
             before = Some(to);
+            let mut new = Newcomers::default();
             for (at, waiting) in group.iter().enumerate() {
                 if let Some(later) = group.get(at + AHEAD) {
                     self.wallets.prefetch(later.seen.hash());
                 }
-                self.apply(context, &to, waiting.seen);
+                self.apply(context, &to, waiting.seen, &mut new);
             }
+            self.welcome(context, &to, &new);
         }
         if waiting.capacity() > 2 * waiting.len() {
             waiting.shrink_to_fit();
@@ -121,11 +120,12 @@ impl Token {
 
     /// Forgets the panes that no window and no preceding one holds.
     fn drop_settled(&mut self, context: &Context<'_>, left: i64) {
-        let (mut count, mut removed) = (0, 0);
+        let (mut count, mut taken, mut removed) = (0, 0, 0);
         while count < self.settled && self.rows.second(count) <= left {
             let mark = Clock::mark(self.rows.second(count));
             for _ in 0..self.rows.visits(count) {
-                let Some(seen) = self.visits.pop_front() else { break };
+                let Some(seen) = self.visits.get(taken).copied() else { break };
+                taken += 1;
                 let Ok(at) = self.wallets.find(seen.hash()) else { continue };
                 let mut times = self.wallets.times(at);
                 times.buy = if times.buy == mark { 0 } else { times.buy };
@@ -140,6 +140,7 @@ impl Token {
             count += 1;
         }
         context.budget.release(removed);
+        self.visits.pop_front(taken);
         self.pop(count);
         let gone = u32::try_from(count).unwrap_or(u32::MAX);
         for window in &mut self.windows {
@@ -148,22 +149,21 @@ impl Token {
         }
         self.settled -= count;
         if count > 0 {
-            self.tighten();
+            self.limit_waiting();
         }
     }
 
     /// Forgets panes up to `until` of a token that is not settled.
     pub(super) fn drop_loaded(&mut self, until: i64) {
-        self.recent.retain(|trade| trade.second > until);
         let mut count = 0;
         while count < self.rows.len() && self.rows.second(count) <= until {
-            self.visits.drain(..self.rows.visits(count).min(self.visits.len()));
+            self.visits.pop_front(self.rows.visits(count));
             count += 1;
         }
         if count > 0 {
             self.pop(count);
             self.waiting.retain(|waiting| waiting.second > until);
-            self.tighten();
+            self.limit_waiting();
         }
     }
 
@@ -172,7 +172,7 @@ impl Token {
         let flagged = |at: &usize| is_flagged(self.rows.word(*at, TRADED));
         let flags = if self.flagged == 0 { 0 } else { (0..count).filter(flagged).count() };
         self.flagged -= flags;
-        self.panes.drain(..count.min(self.panes.len()));
+        self.panes.pop_front(count);
         self.rows.pop(count);
     }
 
@@ -181,6 +181,7 @@ impl Token {
         let (mut read, mut kept) = (0, 0);
         for row in 0..self.rows.len() {
             let (second, count) = (self.rows.second(row), self.rows.visits(row));
+            let (group, mut new) = (Group::new(second, row, 0, clock), Newcomers::default());
             for _ in 0..count {
                 let Some(seen) = self.visits.get(read).copied() else { break };
                 read += 1;
@@ -189,14 +190,14 @@ impl Token {
                     self.rows.change(row, TRADED, |word| word - UPPER);
                     continue;
                 }
-                let group = Group::new(second, row, 0, clock);
-                if self.apply_newest(context, &group, seen) {
-                    self.visits.swap(kept, read - 1);
+                if self.apply_newest(context, &group, seen, &mut new) {
+                    self.visits.get_mut(kept).into_iter().for_each(|place| *place = seen);
                     kept += 1;
                 } else {
                     self.rows.change(row, TRADED, |word| word - UPPER);
                 }
             }
+            self.welcome(context, &group, &new);
         }
         self.visits.truncate(kept);
     }

@@ -8,10 +8,9 @@ use proptest::prelude::*;
 use super::super::amount::Amount;
 use super::super::price::Price;
 use super::super::time::Second;
-use super::super::trade::Side;
 use super::super::window::{Window, Windows};
 use super::naive::Naive;
-use super::{Extended, ExtendedPane, Figures, Visit, WalletBudget, WalletHash};
+use super::{Extended, ExtendedPane, Figures, Seen, Sides, Visit, WalletBudget, WalletHash};
 
 /// What happens to a token.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +62,10 @@ fn visit(wallet: u64, buy: bool, price: u8) -> Visit {
     // Some amounts are such that few of them leave 128 bits.
     let tokens = if price.is_multiple_of(16) { i128::MAX / 3 } else { 7 + 3 * price.cast_signed() };
     Visit {
-        wallet: WalletHash::of(&wallet.to_string()),
-        side: if buy { Side::Buy } else { Side::Sell },
+        seen: Seen::new(
+            WalletHash::of(&wallet.to_string()),
+            if buy { Sides::BOUGHT } else { Sides::SOLD },
+        ),
         usd: Amount::from_units(1 + price.cast_signed()),
         tokens: Amount::from_units(tokens),
         price: Price::from_parts(price % 40, if price < 128 { 0 } else { 1 }).unwrap(),
@@ -121,14 +122,16 @@ impl Stage {
             }
             Step::Restore { all: true } => {
                 let mut next = Extended::new(&self.windows, self.budget.clone());
+                let mut tell = self.fast.panes();
                 for (second, pane) in self.naive.tokens.get(&self.slot).into_iter().flatten().rev()
                 {
-                    let mut saved = self.fast.pane(self.slot, *second).unwrap();
+                    let mut saved = tell(self.slot, *second).unwrap();
                     assert_eq!(saved.uncounted, pane.uncounted);
                     saved.visits.reverse();
                     next.restore(self.slot, *second, saved.clone());
                     next.restore(self.slot, *second, saved);
                 }
+                drop(tell);
                 self.fast = next;
             }
             Step::Restore { all: false } => {
@@ -159,11 +162,12 @@ impl Stage {
     }
 
     /// Panes as they would be written, compared.
-    fn compare_panes(&self) {
+    fn compare_panes(&mut self) {
+        let mut tell = self.fast.panes();
         for (second, pane) in self.naive.tokens.get(&self.slot).into_iter().flatten() {
             let mut pane = pane.clone();
             pane.visits.sort_unstable();
-            let saved = self.fast.pane(self.slot, *second);
+            let saved = tell(self.slot, *second);
             if pane.unknown {
                 assert!(saved.is_some_and(|saved| saved.unknown && saved.usd == pane.usd));
             } else {

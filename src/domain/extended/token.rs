@@ -1,10 +1,9 @@
 //! The extended figures of one token.
 //!
-//! A trade is only kept, until some have come or figures are asked for: then they go to their panes
-//! together. Their wallets' visits wait longer: most are of seconds after the end of the windows,
-//! where a wallet must not yet count as having been there last. When figures are asked for, the
-//! windows move to the end, and the visits up to it are applied. So a trade touches one place, and
-//! a token's panes and wallets are touched together.
+//! Trades come together, some at a time, and go to their panes. Their wallets' visits wait longer:
+//! most are of seconds after the end of the windows, where a wallet must not yet count as having
+//! been there last. When figures are asked for, the windows move to the end, and the visits up to it
+//! are applied. So a token's panes and wallets are touched together.
 //!
 //! Invariants, where `end` is the second up to which visits are applied:
 //! - `rows` and `panes` are of the same seconds, ascending.
@@ -15,17 +14,17 @@
 //! - A token that was loaded from a checkpoint has no `end`: its visits stand in their panes, and
 //!   are applied by the first settling.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering;
 
-use super::super::amount::Amount;
-use super::super::chunks::{give_back, room};
 use super::super::price::Price;
 use super::super::time::Second;
-use super::extremes::{Extremes, grow};
+use super::extremes::Extremes;
 use super::pane::{Pane, Totals};
+use super::recent::Trade;
+use super::ring::Ring;
 use super::rows::{Rows, TRADED, UNCOUNTED, UNKNOWN, UPPER};
 use super::spans::{Running, Spans};
-use super::types::{ExtendedPane, Sides, Visit, WalletBudget, WalletHash};
+use super::types::{ExtendedPane, Seen, Visit, WalletBudget};
 use super::wallets::Wallets;
 
 /// Where nothing is settled.
@@ -37,24 +36,18 @@ const WAITING: usize = 1_024;
 /// Panes that are gone are let go with the next figures, unless these are so many seconds behind:
 /// then the token is as if it had been loaded.
 const MOST_BEHIND: i64 = 600;
-/// Panes to spare that are not given back.
-const SPARE: usize = 4;
+/// In a chunk.
+const PANES: usize = 16;
+const VISITS: usize = 64;
 
-/// So many trades are kept at most until they go to their panes: few enough to be looked through
-/// for a pane of the checkpoint.
-const RECENT: usize = 32;
-
-/// A trade that is kept. Aligned as a pane is.
+/// Trades of one second that came one after the other.
 #[derive(Clone, Copy, Debug)]
-#[repr(C, packed(8))]
-pub(super) struct Recent {
-    pub(super) second: i64,
-    pub(super) visit: Visit,
+struct Run {
+    second: i64,
+    totals: Totals,
+    high: Price,
+    low: Price,
 }
-
-/// A wallet's hash above its sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seen(u64);
 
 /// A visit that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,8 +67,7 @@ pub(super) struct Context<'a> {
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Token {
-    pub(super) recent: Vec<Recent>,
-    pub(super) panes: VecDeque<Pane>,
+    pub(super) panes: Ring<Pane, PANES>,
     pub(super) end: i64,
     pub(super) waiting: Vec<Waiting>,
     /// Those that wait are known to stand by their seconds.
@@ -89,7 +81,7 @@ pub(super) struct Token {
     pub(super) gone: Totals,
     /// Panes that are not after this are gone, or go with the next settling.
     pub(super) until: i64,
-    pub(super) visits: VecDeque<Seen>,
+    pub(super) visits: Ring<Seen, VISITS>,
     pub(super) wallets: Wallets,
     pub(super) high: Extremes,
     pub(super) low: Extremes,
@@ -99,37 +91,33 @@ pub(super) struct Token {
     pub(super) flagged: usize,
 }
 
-impl Seen {
-    pub(super) fn new(wallet: WalletHash, sides: Sides) -> Self {
-        Self((wallet.bits() << 2) | u64::from(sides.bits()))
+impl Run {
+    fn of(second: i64, visit: &Visit) -> Self {
+        Self { second, totals: Totals::of(visit), high: visit.price, low: visit.price }
     }
 
-    pub(super) const fn hash(self) -> u64 {
-        self.0 >> 2
-    }
-
-    pub(super) fn sides(self) -> Sides {
-        Sides::from_bits(u8::try_from(self.0 & 3).unwrap_or(0))
-    }
-
-    /// On these sides too.
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self(self.0 | (other.0 & 3))
+    fn add(&mut self, visit: &Visit) {
+        self.totals = self.totals.plus(&Totals::of(visit));
+        if visit.price.order(self.high) == Ordering::Greater {
+            self.high = visit.price;
+        }
+        if visit.price.order(self.low) == Ordering::Less {
+            self.low = visit.price;
+        }
     }
 }
 
 impl Token {
     pub(super) fn new(spans: &Spans) -> Self {
         Self {
-            recent: Vec::new(),
-            panes: VecDeque::new(),
+            panes: Ring::default(),
             waiting: Vec::new(),
             ordered: true,
             gone: Totals::default(),
             end: NEVER,
             until: NEVER,
             rows: Rows::new(spans.links.len()),
-            visits: VecDeque::new(),
+            visits: Ring::default(),
             wallets: Wallets::default(),
             high: Extremes::highest(),
             low: Extremes::lowest(),
@@ -140,80 +128,56 @@ impl Token {
         }
     }
 
-    /// Adds a trade.
-    #[inline]
-    pub(super) fn add(&mut self, spans: &Spans, second: i64, visit: &Visit) {
-        if self.recent.len() == RECENT {
-            self.fold(spans);
-        }
-        self.recent.push(Recent { second, visit: *visit });
-    }
-
-    /// Brings the trades that are kept to their panes.
-    pub(super) fn fold(&mut self, spans: &Spans) {
-        let mut recent = std::mem::take(&mut self.recent);
-        let mut newest = self.panes.back().map_or(NEVER, |pane| pane.second);
-        let new = recent.iter().filter(|trade| {
-            let later = trade.second > newest;
-            newest = newest.max(trade.second);
-            later
-        });
-        let new = new.count();
-        if self.panes.capacity() - self.panes.len() < new {
-            self.panes.reserve_exact(new.max(self.panes.len() / 4));
-        }
-        self.rows.reserve(new);
-        // Whoever trades steadily keeps its room.
-        if recent.capacity() > 2 * recent.len() {
-            recent.shrink_to_fit();
-        }
-        recent.drain(..).for_each(|trade| self.take(spans, trade.second, &{ trade.visit }));
-        self.recent = recent;
-    }
-
-    fn take(&mut self, spans: &Spans, second: i64, visit: &Visit) {
-        let totals = Totals::of(visit);
-        match self.panes.back_mut() {
-            Some(newest) if newest.second == second => {
-                newest.add(&totals);
-                newest.reach(visit.price);
+    /// Brings trades to their panes.
+    pub(super) fn take<'a>(&mut self, spans: &Spans, trades: impl Iterator<Item = &'a Trade>) {
+        let mut run: Option<Run> = None;
+        for Trade { second, visit, .. } in trades.copied() {
+            self.wait(second, visit.seen);
+            match run.as_mut().filter(|run| run.second == second) {
+                Some(run) => run.add(&visit),
+                None => run
+                    .replace(Run::of(second, &visit))
+                    .into_iter()
+                    .for_each(|run| self.add(spans, &run)),
             }
+        }
+        run.into_iter().for_each(|run| self.add(spans, &run));
+        if self.waiting.len() >= self.limit {
+            self.sort_waiting();
+            self.limit_waiting();
+        }
+    }
+
+    fn add(&mut self, spans: &Spans, run: &Run) {
+        let Run { second, totals, high, low } = *run;
+        match self.panes.back_mut() {
+            Some(newest) if newest.second == second => newest.take(&totals, (high, low)),
             // Most often: a new second.
             Some(newest) if newest.second < second && second > self.end => {
-                let mut pane = Pane::new(second, &newest.totals(), visit.price, visit.price);
+                let mut pane = Pane::new(second, &newest.totals(), high, low);
                 pane.add(&totals);
-                grow(&mut self.panes);
                 self.panes.push_back(pane);
                 self.rows.insert(self.rows.len(), second);
             }
-            _ => self.add_elsewhere(spans, second, &totals, visit.price),
+            _ => {
+                let at = self.place(spans, second, (high, low));
+                self.panes.change_from(at, |pane| pane.add(&totals));
+                self.panes.get_mut(at).into_iter().for_each(|pane| pane.reach(high, low));
+            }
         }
         if second <= self.end && !self.is_unknown(second) {
-            self.high.add(second, visit.price);
-            self.low.add(second, visit.price);
-        }
-        let seen = Seen::new(visit.wallet, Sides::of(visit.side));
-        self.wait(second, seen);
-        if self.waiting.len() >= self.limit {
-            self.sort_waiting();
-            self.limit = (2 * self.waiting.len()).max(WAITING);
+            self.high.add(second, high);
+            self.low.add(second, low);
         }
     }
 
-    fn add_elsewhere(&mut self, spans: &Spans, second: i64, totals: &Totals, price: Price) {
-        let at = self.place(spans, second, price);
-        self.panes.range_mut(at..).for_each(|pane| pane.add(totals));
-        self.panes.get_mut(at).into_iter().for_each(|pane| pane.reach(price));
-    }
-
-    /// The place of the pane of a second, where there was none with this price.
-    fn place(&mut self, spans: &Spans, second: i64, price: Price) -> usize {
+    /// The place of the pane of a second, where there was none with these prices.
+    fn place(&mut self, spans: &Spans, second: i64, (high, low): (Price, Price)) -> usize {
         let at = match self.rows.find(second) {
             Ok(at) => return at,
             Err(at) => at,
         };
-        grow(&mut self.panes);
-        self.panes.insert(at, Pane::new(second, &self.totals_before(at), price, price));
+        self.panes.insert(at, Pane::new(second, &self.totals_before(at), high, low));
         self.rows.insert(at, second);
         if second <= self.end {
             self.settled += 1;
@@ -242,108 +206,21 @@ impl Token {
         self.waiting.push(Waiting { second, seen });
     }
 
-    /// Makes it quick to tell [panes](Self::pane), one after the other.
-    pub(super) fn gather(&mut self, spans: &Spans) {
-        self.fold(spans);
-        if !self.ordered {
-            self.sort_waiting();
-        }
-    }
-
-    /// Sorts the visits that wait, and makes one of those of the same wallet and second.
-    pub(super) fn sort_waiting(&mut self) {
-        self.waiting.sort_unstable();
-        self.waiting.dedup_by(|later, earlier| {
-            let same = later.second == earlier.second && later.seen.hash() == earlier.seen.hash();
-            if same {
-                earlier.seen = earlier.seen.and(later.seen);
-            }
-            same
-        });
-        self.ordered = true;
-    }
-
-    /// The visits of a second that wait.
-    fn waiting_of(&self, second: i64) -> impl Iterator<Item = Seen> {
-        let waiting = if self.ordered {
-            let from = self.waiting.partition_point(|waiting| waiting.second < second);
-            self.waiting.get(from..).unwrap_or_default()
-        } else {
-            &self.waiting
-        };
-        let until = move |waiting: &&Waiting| !self.ordered || waiting.second == second;
-        let all = waiting.iter().take_while(until);
-        all.filter(move |waiting| waiting.second == second).map(|waiting| waiting.seen)
-    }
-
-    /// All that is known of a second.
-    pub(super) fn pane(&self, second: Second) -> Option<ExtendedPane> {
-        let recent = || {
-            let kept = self.recent.iter().filter(|trade| trade.second == second.0);
-            kept.map(|trade| trade.visit)
-        };
-        if second.0 <= self.until {
-            return None;
-        }
-        let mut pane = match self.folded_pane(second) {
-            Some(pane) => pane,
-            None => ExtendedPane::without_trade(recent().next()?.price),
-        };
-        recent().for_each(|visit| pane.add(&visit));
-        pane.unite();
-        Some(pane)
-    }
-
-    /// As [`pane`](Self::pane), without the trades that are kept. Its wallets may be there twice.
-    fn folded_pane(&self, second: Second) -> Option<ExtendedPane> {
-        let at = self.rows.find(second.0).ok()?;
-        let pane = self.panes.get(at)?;
-        let totals = pane.totals().minus(&self.totals_before(at));
-        let until = self.visits.len().saturating_sub(self.visits_behind(at));
-        let from = until.saturating_sub(self.rows.visits(at));
-        let applied = self.visits.range(from..until).copied();
-        let seen = applied.chain(self.waiting_of(second.0));
-        let flags = self.rows.word(at, TRADED);
-        Some(ExtendedPane {
-            trades: totals.trades.into(),
-            usd: Amount::from_units(totals.usd),
-            buy_usd: Amount::from_units(totals.buy_usd),
-            token_volume: totals.volume(),
-            high: pane.high,
-            low: pane.low,
-            visits: seen.map(|seen| (WalletHash::from_bits(seen.hash()), seen.sides())).collect(),
-            uncounted: flags & (UNCOUNTED | UNKNOWN) != 0,
-            unknown: flags & UNKNOWN != 0,
-        })
-    }
-
-    /// How many visits stand behind those of the pane at a place: after the end none is applied.
-    pub(super) fn visits_behind(&self, at: usize) -> usize {
-        let until = if self.end == NEVER { self.rows.len() } else { self.settled };
-        self.rows.visits_within(at + 1..until)
-    }
-
     /// Puts a pane in place of what is known of its second.
     pub(super) fn restore(&mut self, context: &Context<'_>, second: Second, pane: &ExtendedPane) {
-        self.fold(context.spans);
         self.unsettle(context);
-        let at = self.place(context.spans, second.0, pane.high);
+        let at = self.place(context.spans, second.0, (pane.high, pane.low));
         let held = self.panes.get(at).map(Pane::totals).unwrap_or_default();
         let held = held.minus(&self.totals_before(at));
         let change = Totals::of_pane(pane).minus(&held);
-        self.panes.range_mut(at..).for_each(|pane| pane.add(&change));
+        self.panes.change_from(at, |pane| pane.add(&change));
         if let Some(place) = self.panes.get_mut(at) {
             (place.high, place.low) = (pane.high, pane.low);
         }
         self.waiting.retain(|waiting| waiting.second != second.0);
         let (behind, count) = (self.visits_behind(at), self.rows.visits(at));
         let until = self.visits.len().saturating_sub(behind);
-        self.visits.drain(until.saturating_sub(count)..until);
-        let seen = pane.visits.iter().map(|(wallet, sides)| Seen::new(*wallet, *sides));
-        for (index, seen) in (until.saturating_sub(count)..).zip(seen) {
-            room(&mut self.visits);
-            self.visits.insert(index, seen);
-        }
+        self.visits.replace(until.saturating_sub(count)..until, pane.visits.iter().copied());
         let (unknown, uncounted) = (u64::from(pane.unknown), u64::from(pane.uncounted));
         let count = u64::try_from(pane.visits.len()).unwrap_or(0);
         let word = (count * UPPER) | (unknown * UNKNOWN) | (uncounted * UNCOUNTED);
@@ -368,28 +245,23 @@ impl Token {
     /// Bytes that there is memory for.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + self.panes.capacity() * size_of::<Pane>()
+            + self.panes.bytes()
             + self.rows.bytes()
             + size_of_val(&*self.windows)
             + self.high.bytes()
             + self.low.bytes()
             + self.waiting.capacity() * size_of::<Waiting>()
-            + self.recent.capacity() * size_of::<Recent>()
             + self.pair_bytes()
     }
 
     /// Those of them that its wallets take.
     pub(super) fn pair_bytes(&self) -> usize {
-        self.visits.capacity() * size_of::<Seen>() + self.wallets.bytes()
+        self.visits.bytes() + self.wallets.bytes()
     }
 
-    /// Gives back what is to spare.
-    pub(super) fn tighten(&mut self) {
+    /// Tells anew how many visits may wait before they are sorted.
+    pub(super) fn limit_waiting(&mut self) {
         self.limit = (2 * self.waiting.len()).max(WAITING);
-        give_back(&mut self.visits);
-        if self.panes.capacity() > 2 * self.panes.len() + SPARE {
-            self.panes.shrink_to(self.panes.len() + self.panes.len() / 8);
-        }
     }
 }
 

@@ -8,7 +8,6 @@ use super::super::aggregate::Previous;
 use super::super::amount::Amount;
 use super::super::price::Price;
 use super::super::trade::Side;
-use super::extremes::order;
 
 /// Bits of a wallet's hash.
 pub(super) const HASH_BITS: u32 = 62;
@@ -23,13 +22,16 @@ pub struct WalletHash(u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sides(u8);
 
+/// A wallet and the sides on which it traded in one second: its hash above their two bits, as it
+/// stands in the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen(u64);
+
 /// What one trade adds to the extended figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visit {
-    /// Who traded.
-    pub wallet: WalletHash,
-    /// Buy or sell.
-    pub side: Side,
+    /// Who traded, on which side.
+    pub seen: Seen,
     /// Volume in USD.
     pub usd: Amount,
     /// Quantity of the token.
@@ -55,7 +57,7 @@ pub struct ExtendedPane {
     /// The lowest price.
     pub low: Price,
     /// Each wallet once, in any order.
-    pub visits: Vec<(WalletHash, Sides)>,
+    pub visits: Vec<Seen>,
     /// A wallet is missing in `visits`: there was no room for it.
     pub uncounted: bool,
     /// Nothing is known but `trades` and `usd`: the pane was written without extended figures, or
@@ -155,6 +157,51 @@ impl Sides {
     }
 }
 
+impl Seen {
+    /// A wallet on these sides.
+    #[must_use]
+    pub fn new(wallet: WalletHash, sides: Sides) -> Self {
+        Self((wallet.bits() << 2) | u64::from(sides.bits()))
+    }
+
+    /// From what [`bits`](Self::bits) has told.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The hash of the wallet, and below it two bits: 1 bought, 2 sold.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The wallet.
+    #[must_use]
+    pub const fn wallet(self) -> WalletHash {
+        WalletHash(self.0 >> 2)
+    }
+
+    pub(super) const fn hash(self) -> u64 {
+        self.0 >> 2
+    }
+
+    /// The sides.
+    #[must_use]
+    pub fn sides(self) -> Sides {
+        Sides::from_bits(u8::try_from(self.0 & 3).unwrap_or(0))
+    }
+
+    /// Where the later one is of the same wallet, the earlier one has its sides too.
+    pub(super) const fn unite(later: &mut Self, earlier: &mut Self) -> bool {
+        let same = later.hash() == earlier.hash();
+        if same {
+            earlier.0 |= later.0;
+        }
+        same
+    }
+}
+
 impl ExtendedPane {
     /// The pane of one trade.
     #[must_use]
@@ -179,10 +226,17 @@ impl ExtendedPane {
         }
     }
 
+    /// As [`without_trade`](Self::without_trade), in the room that it has.
+    pub(super) fn begin(&mut self, price: Price) {
+        let mut visits = std::mem::take(&mut self.visits);
+        visits.clear();
+        *self = Self { visits, ..Self::without_trade(price) };
+    }
+
     /// Adds a trade; its wallet stands last then, once more where it was there.
     pub(super) fn add(&mut self, visit: &Visit) {
         let plus = |sum: Amount, more: Amount| sum.units().checked_add(more.units());
-        let bought = visit.side == Side::Buy;
+        let bought = visit.seen.sides() == Sides::BOUGHT;
         self.trades += 1;
         // The core has checked the sum of both sides.
         self.usd = plus(self.usd, visit.usd).map_or(self.usd, Amount::from_units);
@@ -190,25 +244,19 @@ impl ExtendedPane {
         self.buy_usd = buy_usd.map_or(self.buy_usd, Amount::from_units);
         let volume = self.token_volume.and_then(|volume| plus(volume, visit.tokens));
         self.token_volume = volume.map(Amount::from_units);
-        if order(visit.price, self.high) == Ordering::Greater {
+        if visit.price.order(self.high) == Ordering::Greater {
             self.high = visit.price;
         }
-        if order(visit.price, self.low) == Ordering::Less {
+        if visit.price.order(self.low) == Ordering::Less {
             self.low = visit.price;
         }
-        self.visits.push((visit.wallet, Sides::of(visit.side)));
+        self.visits.push(visit.seen);
     }
 
     /// Makes one of the visits of each wallet.
     pub(super) fn unite(&mut self) {
         self.visits.sort_unstable();
-        self.visits.dedup_by(|(later, more), (earlier, sides)| {
-            let same = later == earlier;
-            if same {
-                *sides = sides.and(*more);
-            }
-            same
-        });
+        self.visits.dedup_by(Seen::unite);
     }
 
     /// A pane that was written without extended figures.

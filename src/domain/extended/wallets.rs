@@ -1,7 +1,9 @@
-//! The wallets of one token with the seconds of their last buy and their last sell: open addressing
-//! in the order of the hashes, so that a wallet that is not there is missed as soon as it is
-//! passed, and a table that grows is copied in one sweep. A place takes twelve bytes, and at least
-//! seven of nine places are taken where there are many: it grows by an eighth.
+//! The wallets of one token with the seconds of their last buy and their last sell: lists without
+//! gaps in the order of the hashes, each of an equal part of all hashes. Hashes are even, so where
+//! one stands in its list is guessed well; and what a new one moves is one short list. A wallet
+//! takes twelve bytes, and an eighth of that to spare.
+
+use super::types::HASH_BITS;
 
 /// Seconds are kept modulo this, so that two that a token can hold at once are told apart: the
 /// longest window has less. One more than the remainder; 0: none.
@@ -26,8 +28,16 @@ pub(super) struct Clock {
 /// Wallets by hash.
 #[derive(Debug, Default)]
 pub(super) struct Wallets {
-    places: Vec<Place>,
+    /// None, or a power of two.
+    lists: Vec<Vec<Place>>,
     held: usize,
+}
+
+/// Where a wallet stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    list: usize,
+    index: usize,
 }
 
 /// The hash's lowest 32 bits; its others above the highest bit of each time; the times' lowest 16.
@@ -65,73 +75,73 @@ impl Wallets {
 
     /// Where a wallet stands, or would.
     #[inline]
-    pub(super) fn find(&self, hash: u64) -> Result<usize, usize> {
-        let home = home(hash, self.places.len());
-        for (at, place) in (home..).zip(self.places.get(home..).unwrap_or_default()) {
-            if place.is_empty() || place.hash() > hash {
-                return Err(at);
-            }
-            if place.hash() == hash {
-                return Ok(at);
-            }
+    pub(super) fn find(&self, hash: u64) -> Result<Spot, Spot> {
+        let (list, mut index) = self.guess(hash);
+        let places = self.lists.get(list).map(Vec::as_slice).unwrap_or_default();
+        while places.get(index).is_some_and(|place| place.hash() < hash) {
+            index += 1;
         }
-        Err(self.places.len())
+        while let Some(before) = index.checked_sub(1)
+            && places.get(before).is_some_and(|place| place.hash() >= hash)
+        {
+            index = before;
+        }
+        let is = places.get(index).is_some_and(|place| place.hash() == hash);
+        if is { Ok(Spot { list, index }) } else { Err(Spot { list, index }) }
     }
 
-    /// The times of the wallet at a place.
+    /// The times of a wallet that stands there.
     #[inline]
-    pub(super) fn times(&self, at: usize) -> Times {
-        self.places.get(at).map(Place::times).unwrap_or_default()
+    pub(super) fn times(&self, spot: Spot) -> Times {
+        let place = self.lists.get(spot.list).and_then(|list| list.get(spot.index));
+        place.map(Place::times).unwrap_or_default()
     }
 
-    /// Sets the times of the wallet at a place; one of them is not 0.
+    /// Sets the times of a wallet that stands there.
     #[inline]
-    pub(super) fn set(&mut self, at: usize, times: Times) {
-        if let Some(place) = self.places.get_mut(at) {
+    pub(super) fn set(&mut self, spot: Spot, times: Times) {
+        let list = self.lists.get_mut(spot.list);
+        if let Some(place) = list.and_then(|list| list.get_mut(spot.index)) {
             *place = Place::new(place.hash(), times);
         }
     }
 
-    /// Adds a wallet where [`find`](Self::find) has missed it; one of the times is not 0. Where it
-    /// stands then.
-    pub(super) fn insert(&mut self, mut at: usize, hash: u64, times: Times) -> usize {
-        let full = self.held + 1 > most(self.places.len());
-        let mut empty = if full { None } else { self.empty_from(at) };
-        while empty.is_none() {
-            self.resize(more(self.places.len()));
-            at = self.find(hash).unwrap_or_else(|at| at);
-            empty = self.empty_from(at);
+    /// Adds a wallet where [`find`](Self::find) has missed it. Where it stands then.
+    pub(super) fn insert(&mut self, spot: Spot, hash: u64, times: Times) -> Spot {
+        let mut spot = spot;
+        if self.held >= self.lists.len() * MOST {
+            self.split();
+            spot = self.find(hash).unwrap_or_else(|spot| spot);
         }
-        let empty = empty.unwrap_or(at);
-        self.places.copy_within(at..empty, at + 1);
-        self.held += 1;
-        if let Some(place) = self.places.get_mut(at) {
-            *place = Place::new(hash, times);
+        if let Some(list) = self.lists.get_mut(spot.list) {
+            if list.len() == list.capacity() {
+                list.reserve_exact(list.len() / 8 + 2);
+            }
+            list.insert(spot.index.min(list.len()), Place::new(hash, times));
+            self.held += 1;
         }
-        at
+        spot
     }
 
-    /// Removes the wallet at a place.
-    pub(super) fn remove(&mut self, at: usize) {
-        let places = self.places.len();
-        let behind = self.places.get(at + 1..).unwrap_or_default().iter();
-        let moves =
-            |(to, place): (usize, &Place)| !place.is_empty() && home(place.hash(), places) <= to;
-        let count = (at..).zip(behind).take_while(|one| moves(*one)).count();
-        self.places.copy_within(at + 1..at + 1 + count, at);
-        if let Some(place) = self.places.get_mut(at + count) {
-            *place = Place::default();
+    /// Removes the wallet that stands there.
+    pub(super) fn remove(&mut self, spot: Spot) {
+        let list = self.lists.get_mut(spot.list);
+        let Some(list) = list.filter(|list| spot.index < list.len()) else { return };
+        list.remove(spot.index);
+        if list.capacity() > 2 * list.len() + 2 {
+            list.shrink_to_fit();
         }
         self.held -= 1;
-        if places > FEW && self.held < places / 2 {
-            self.resize(self.held + self.held / 4);
+        if self.lists.len() > 1 && self.held < self.lists.len() * FEWEST {
+            self.join();
         }
     }
 
     /// Brings near where a wallet is looked for.
     pub(super) fn prefetch(&self, hash: u64) {
-        let home = home(hash, self.places.len());
-        self.places.get(home).into_iter().for_each(memfn::prefetch);
+        let (list, index) = self.guess(hash);
+        let place = self.lists.get(list).and_then(|list| list.get(index));
+        place.into_iter().for_each(memfn::prefetch);
     }
 
     /// Removes all.
@@ -140,59 +150,51 @@ impl Wallets {
     }
 
     /// Bytes that there is memory for.
-    pub(super) const fn bytes(&self) -> usize {
-        self.places.capacity() * size_of::<Place>()
+    pub(super) fn bytes(&self) -> usize {
+        let places: usize = self.lists.iter().map(Vec::capacity).sum();
+        places * size_of::<Place>() + self.lists.capacity() * size_of::<Vec<Place>>()
     }
 
-    fn empty_from(&self, at: usize) -> Option<usize> {
-        let places = self.places.get(at..)?;
-        places.iter().position(Place::is_empty).map(|empty| at + empty)
+    /// The list of a hash, and where it may stand there.
+    #[inline]
+    fn guess(&self, hash: u64) -> (usize, usize) {
+        let scaled = u128::from(hash) * wide(self.lists.len());
+        let list = usize::try_from(scaled >> HASH_BITS).unwrap_or(0);
+        let held = self.lists.get(list).map_or(0, Vec::len);
+        let rest = scaled & ((1 << HASH_BITS) - 1);
+        (list, usize::try_from((rest * wide(held)) >> HASH_BITS).unwrap_or(0))
     }
 
-    /// So many places, more where the last ones would be too many for those.
-    fn resize(&mut self, mut places: usize) {
-        loop {
-            if let Some(table) = self.spread(places) {
-                self.places = table;
-                return;
-            }
-            places = more(places);
+    /// Twice as many lists.
+    #[cold]
+    fn split(&mut self) {
+        let count = (2 * self.lists.len()).max(1);
+        let mut lists = Vec::with_capacity(count);
+        for list in std::mem::take(&mut self.lists) {
+            let middle = wide(lists.len() + 1);
+            let first =
+                |place: &Place| u128::from(place.hash()) * wide(count) >> HASH_BITS < middle;
+            let (first, second) = list.split_at(list.partition_point(first));
+            lists.extend([first.to_vec(), second.to_vec()]);
         }
+        lists.resize_with(count, Vec::new);
+        self.lists = lists;
     }
 
-    fn spread(&self, places: usize) -> Option<Vec<Place>> {
-        let mut table = vec![Place::default(); places];
-        let mut next = 0;
-        for place in self.places.iter().filter(|place| !place.is_empty()) {
-            let at = home(place.hash(), places).max(next);
-            *table.get_mut(at)? = *place;
-            next = at + 1;
-        }
-        Some(table)
+    /// Half as many lists.
+    #[cold]
+    fn join(&mut self) {
+        self.lists = self.lists.chunks(2).map(<[_]>::concat).collect();
     }
 }
 
-/// So few are a sorted list without a gap.
-const FEW: usize = 12;
+/// So many wallets are in a list on average at most,
+const MOST: usize = 64;
+/// and at least, where there are several lists.
+const FEWEST: usize = 16;
 
-/// How many wallets so many places take.
-const fn most(places: usize) -> usize {
-    if places <= FEW { places } else { places - places / 8 }
-}
-
-/// The next number of places.
-const fn more(places: usize) -> usize {
-    places + places / 8 + 1
-}
-
-/// Where a hash is looked for first. Behind the last home are places for those that find none.
-#[inline]
-fn home(hash: u64, places: usize) -> usize {
-    if places <= FEW {
-        return 0;
-    }
-    let homes = u128::try_from(places - places / 32 - 3).unwrap_or(0);
-    usize::try_from((u128::from(hash) * homes) >> super::types::HASH_BITS).unwrap_or(0)
+const fn wide(count: usize) -> u128 {
+    count as u128
 }
 
 impl Place {
@@ -216,12 +218,6 @@ impl Place {
             buy: ((upper & 2) << 15) | (times >> 16),
             sell: ((upper & 1) << 16) | (times & 0xffff),
         }
-    }
-
-    #[inline]
-    const fn is_empty(&self) -> bool {
-        let Self([_, upper, times]) = *self;
-        upper & 3 == 0 && times == 0
     }
 }
 
@@ -253,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wallet_takes_15_bytes_and_18_at_most_in_a_table_of_any_size() {
+    fn a_wallet_takes_14_bytes_and_16_at_most_in_lists_of_any_size() {
         let mut wallets = Wallets::default();
         let mut worst = 0.0_f64;
         let mut sum = 0.0;
@@ -264,12 +260,12 @@ mod tests {
             let each = f64::from(u32::try_from(wallets.bytes()).unwrap())
                 / f64::from(u32::try_from(wallets.len()).unwrap());
             sum += each;
-            if number >= 8 {
+            if number >= 16 {
                 worst = worst.max(each);
             }
         }
-        assert!(worst < 18.0, "{worst}");
-        assert!(sum / 100_000.0 < 15.0, "{}", sum / 100_000.0);
+        assert!(worst < 16.0, "{worst}");
+        assert!(sum / 100_000.0 < 14.0, "{}", sum / 100_000.0);
     }
 
     proptest! {
@@ -299,7 +295,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(wallets.len(), naive.len());
-                let most = (naive.len() + FEW) * 12 * 2;
+                let most = (naive.len() + 4) * 12 * 2 + wallets.lists.len() * (24 + 24);
                 prop_assert!(wallets.bytes() <= most, "{} of {}", wallets.bytes(), naive.len());
             }
             for hash in (0..256).map(|hash: u64| hash << shift) {

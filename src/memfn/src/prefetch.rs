@@ -12,10 +12,15 @@ pub fn prefetch<T>(value: &T) {
     use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     let first = core::ptr::from_ref(value).cast::<i8>();
     let last = size_of::<T>().saturating_sub(1);
-    for at in (0..last).step_by(LINE).chain([last]) {
+    let mut at = 0;
+    loop {
         // SAFETY: a prefetch reads nothing and never faults, and x86_64 always has it. The
         // address, which wraps nowhere, is inside the value.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(at)) };
+        if at == last {
+            break;
+        }
+        at = (at + LINE).min(last);
     }
 }
 

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use aggregator_service::domain::amount::Amount;
-use aggregator_service::domain::extended::{Extended, Visit, WalletBudget, WalletHash};
+use aggregator_service::domain::extended::{
+    Extended, Seen, Sides, Visit, WalletBudget, WalletHash,
+};
 use aggregator_service::domain::price::Price;
 use aggregator_service::domain::time::Second;
-use aggregator_service::domain::trade::Side;
 use aggregator_service::domain::window::{Window, Windows};
 use divan::{Bencher, black_box, counter::ItemsCount};
 
@@ -54,9 +55,9 @@ impl Market {
     fn traded(&mut self, second: Second) -> Traded {
         let token = self.draw(self.tokens.into());
         let wallet = (token * self.wallets + self.draw(self.wallets)).to_string();
+        let sides = if self.draw(2) == 0 { Sides::BOUGHT } else { Sides::SOLD };
         let visit = Visit {
-            wallet: WalletHash::of(&wallet),
-            side: if self.draw(2) == 0 { Side::Buy } else { Side::Sell },
+            seen: Seen::new(WalletHash::of(&wallet), sides),
             usd: Amount::from_units(241_234_567_890_123_456_789),
             tokens: Amount::from_units(1_234_567_890_000_000_000),
             price: Price::from_parts((100_000 + self.draw(9_000)).into(), 9).unwrap(),
