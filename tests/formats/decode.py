@@ -1,5 +1,5 @@
 """Reads topics to their ends by Confluent's client, decodes by its own deserializers, and prints a JSON
-line for each record. Arguments: brokers, registry, folder of schemas, then FORMAT=TOPIC each."""
+line for each record. Arguments: brokers, registry, Protobuf schema, then FORMAT=TOPIC each."""
 
 import datetime
 import decimal
@@ -17,16 +17,16 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf.timestamp_pb2 import Timestamp
 
 
-def generated(folder):
+def generated(schema):
     """The class that Protobuf's own compiler makes of the schema."""
     from grpc_tools import protoc
 
     out = tempfile.mkdtemp()
     include = protoc.__file__.rsplit("/", 1)[0] + "/_proto"
-    arguments = ["protoc", f"-I{folder}", f"-I{include}", f"--python_out={out}", "aggregate.proto"]
-    assert protoc.main(arguments) == 0
+    folder, _, name = schema.rpartition("/")
+    assert protoc.main(["protoc", f"-I{folder}", f"-I{include}", f"--python_out={out}", name]) == 0
     sys.path.insert(0, out)
-    return importlib.import_module("aggregate_pb2").Aggregate
+    return importlib.import_module(name.replace("-", "_").replace(".proto", "_pb2")).Aggregate
 
 
 def plain(value):
@@ -43,17 +43,19 @@ def plain(value):
     if isinstance(value, list):
         return [plain(one) for one in value]
     if hasattr(value, "DESCRIPTOR"):
-        return {field.name: plain(getattr(value, field.name)) for field in value.DESCRIPTOR.fields}
+        there = lambda field: not field.has_presence or value.HasField(field.name)
+        known = lambda field: plain(getattr(value, field.name)) if there(field) else None
+        return {field.name: known(field) for field in value.DESCRIPTOR.fields}
     if hasattr(value, "add"):
         return [plain(one) for one in value]
     return value
 
 
 def main():
-    brokers, registry, folder, *topics = sys.argv[1:]
+    brokers, registry, schema, *topics = sys.argv[1:]
     client = SchemaRegistryClient({"url": registry})
     # With a registry it asks for descriptors in base 64 (format=serialized), which Apicurio has not.
-    protobuf = ProtobufDeserializer(generated(folder), {"use.deprecated.format": False})
+    protobuf = ProtobufDeserializer(generated(schema), {"use.deprecated.format": False})
     deserializers = {
         "json": lambda value, _: json.loads(value),
         "json-schema": JSONDeserializer(None, schema_registry_client=client),

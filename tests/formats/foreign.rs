@@ -25,13 +25,13 @@ pub(crate) struct Decoded {
     pub(crate) value: Value,
 }
 
-/// What stands in topics, each with the name of its format.
-pub(crate) fn decoded(topics: &[(&str, &str)]) -> Vec<Decoded> {
+/// What stands in topics, each with the name of its format; in Protobuf by this schema.
+pub(crate) fn decoded(topics: &[(&str, String)], protobuf: &str) -> Vec<Decoded> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let done = Command::new(python())
         .arg(root.join("tests/formats/decode.py"))
         .args([KafkaBroker::shared().address(), Registry::shared().url()])
-        .arg(root.join("deploy/schemas"))
+        .arg(root.join("deploy/schemas").join(protobuf))
         .args(topics.iter().map(|(format, topic)| format!("{format}={topic}")))
         .stdin(Stdio::null())
         .output()

@@ -83,14 +83,28 @@ fn told(decoded: Vec<Decoded>) -> BTreeMap<(String, String), Value> {
 
 #[test]
 fn a_foreign_client_decodes_all_four_formats_and_their_figures_are_equal() {
+    formats_agree("formats", "standard", (Chosen::STANDARD, "aggregate.proto"));
+}
+
+#[test]
+fn so_it_does_with_extended_figures() {
+    formats_agree("extended", "extended", (Chosen::ALL, "aggregate-extended.proto"));
+}
+
+/// Services of all formats, of the same trades; their names begin with `name`.
+fn formats_agree(name: &str, fields: &str, (chosen, protobuf): (Chosen, &str)) {
     let redis = RedisServer::start();
     let preparing = std::thread::spawn(foreign::python);
-    trades::produce("formats-trades", "formats-names");
-    let names = [("json", "formats-json"), ("json-schema", "formats-json-schema")];
-    let names =
-        [&names[..], &[("avro", "formats-avro"), ("protobuf", "formats-protobuf")]].concat();
-    let shared = [("KAFKA_TOPIC", "formats-trades"), ("TOKEN_INFO_TOPIC", "formats-names")];
-    let start = |(format, name): &(&str, &str)| {
+    let (trades_topic, names_topic) = (format!("{name}-trades"), format!("{name}-names"));
+    trades::produce(&trades_topic, &names_topic);
+    let formats = ["json", "json-schema", "avro", "protobuf"];
+    let names = formats.map(|format| (format, format!("{name}-{format}")));
+    let shared = [
+        ("KAFKA_TOPIC", &*trades_topic),
+        ("TOKEN_INFO_TOPIC", &*names_topic),
+        ("AGGREGATE_FIELDS", fields),
+    ];
+    let start = |(format, name): &(&str, String)| {
         Service::start(program(), &variables(name, format, &redis, &shared))
     };
     let services: Vec<_> = names.iter().map(start).collect();
@@ -105,13 +119,13 @@ fn a_foreign_client_decodes_all_four_formats_and_their_figures_are_equal() {
         messages >= i64::try_from(4 * trades::tokens().len()).unwrap()
     };
     services[0].until("four ticks", || topics.iter().zip(&ends).all(grown));
-    in_the_view(&redis);
+    in_the_view(&redis, name, chosen);
     services.iter().for_each(Service::terminate);
     services.iter().for_each(|service| assert_eq!(service.exit_code(service::PATIENCE), 0));
 
     preparing.join().unwrap();
     let mut by_format: BTreeMap<String, Vec<Decoded>> = BTreeMap::new();
-    for one in foreign::decoded(&names) {
+    for one in foreign::decoded(&names, protobuf) {
         let format = FORMATS.into_iter().find(|format| format.name() == one.format);
         let expected = format.map_or("application/json", Format::content_type);
         assert_eq!(one.headers["content-type"], expected);
@@ -120,16 +134,16 @@ fn a_foreign_client_decodes_all_four_formats_and_their_figures_are_equal() {
     }
     let json = told(by_format.remove("json").unwrap());
     for ((token, end), message) in &json {
-        let expected = trades::expected(token, end);
+        let expected = trades::expected(token, end, chosen);
         assert!(oracle::same(&message["aggregate_data"], &expected), "{message}\n{expected}");
     }
     assert_eq!(by_format.len(), FORMATS.len());
     for (format, decoded) in by_format {
-        let subject = format!("formats-{format}-value");
+        let subject = format!("{name}-{format}-value");
         let stands = Registry::shared().latest(&subject).expect("the schema");
         assert!(decoded.iter().all(|one| stands["id"] == one.id), "{stands}");
         let ours = FORMATS.into_iter().find(|ours| ours.name() == format).unwrap();
-        assert_eq!(stands["schema"], ours.schema(Chosen::STANDARD), "{subject}");
+        assert_eq!(stands["schema"], ours.schema(chosen), "{subject}");
         let told = told(decoded);
         let both: Vec<_> = told.keys().filter(|place| json.contains_key(*place)).collect();
         for place in &both {
@@ -143,14 +157,14 @@ fn a_foreign_client_decodes_all_four_formats_and_their_figures_are_equal() {
 }
 
 /// The view is JSON, whatever goes out.
-fn in_the_view(redis: &RedisServer) {
+fn in_the_view(redis: &RedisServer, name: &str, chosen: Chosen) {
     for format in ["json", "json-schema", "avro", "protobuf"] {
         for token in [TRADES[0].token, "plain"] {
-            let answer = redis.command(&format!("GET formats-{format}:view:{token}"));
+            let answer = redis.command(&format!("GET {name}-{format}:view:{token}"));
             let text = answer.split_once("\r\n").expect("a value").1;
             let message: Value = serde_json::from_str(text.trim_end()).expect(text);
             let end = message["aggregate_data"][0]["timestamp"].as_str().unwrap();
-            let expected = trades::expected(token, end);
+            let expected = trades::expected(token, end, chosen);
             assert!(oracle::same(&message["aggregate_data"], &expected), "{message}\n{expected}");
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
+use aggregator_service::wire::extended::Chosen;
 use rskafka::client::partition::Compression;
 use rskafka::record::Record;
 use serde_json::{Value, json};
@@ -84,8 +85,9 @@ pub(crate) fn send(topic: &str, value: &Value) {
 }
 
 /// What the oracle says of a token at that end.
-pub(crate) fn expected(token: &str, end: &str) -> Value {
+pub(crate) fn expected(token: &str, end: &str, chosen: Chosen) -> Value {
     let told: Vec<_> = TOLD.get().unwrap().iter().filter(|told| told.token == token).collect();
     let end = OffsetDateTime::parse(end, &Rfc3339).unwrap().unix_timestamp();
-    Value::Array(oracle::windows(&told, &SPANS, end))
+    let windows = if chosen.any() { oracle::windows_extended } else { oracle::windows };
+    Value::Array(windows(&told, &SPANS, end))
 }

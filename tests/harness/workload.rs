@@ -221,7 +221,7 @@ impl Market {
         };
         let values = [
             format!(r#""{}""#, told.token),
-            r#""wallet""#.to_owned(),
+            format!(r#""{}""#, told.wallet()),
             format!(r#""{side}""#),
             quoted_or_not(rng, &told.native),
             quoted_or_not(rng, &told.amount),

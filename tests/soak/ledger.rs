@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::judge::Said;
 use crate::model::{Entry, aggregate_data, held, units};
-use crate::support::oracle::{self, Span, Told};
+use crate::support::oracle::{self, Known, Span, Told};
 use crate::topic::PARTITIONS;
 
 /// One past what was read, by partition.
@@ -44,6 +44,7 @@ pub(crate) struct Ledger {
 
 struct Held {
     entry: Entry,
+    known: Known,
     /// The end of the first message that counted it.
     shown: Option<i64>,
 }
@@ -84,10 +85,10 @@ impl Ledger {
     /// A trade that stands in the log.
     pub(crate) fn trade(&mut self, told: &Told, position: (i32, i64, u32)) {
         self.noted += 1;
-        let entry = Entry::new(told, position);
+        let held = Held::new(told, position);
         let entries = self.tokens.entry(told.token.clone()).or_default();
-        let place = entries.partition_point(|held| held.entry.order < entry.order);
-        entries.insert(place, Held { entry, shown: None });
+        let place = entries.partition_point(|other| other.entry.order < held.entry.order);
+        entries.insert(place, held);
     }
 
     /// Judges a message of a process that had read the log up to `floor` before it published.
@@ -114,9 +115,8 @@ impl Ledger {
                 () => Finding::Wrong,
             };
         };
-        let counted: Vec<_> =
-            entries.iter().map(|held| &held.entry).filter(|entry| below(entry, &read)).collect();
-        if !oracle::same(&said.data, &aggregate_data(&self.spans, &counted, said.end)) {
+        let counted: Vec<_> = entries.iter().filter(|held| below(&held.entry, &read)).collect();
+        if !oracle::same(&said.data, &figures(&self.spans, &counted, said.end)) {
             return Finding::Wrong;
         }
         // What was counted before stays counted, whoever publishes.
@@ -198,6 +198,29 @@ impl Ledger {
             stamps.get(place).map_or(end, |(_, offset)| *offset)
         })
     }
+}
+
+impl Held {
+    fn new(told: &Told, position: (i32, i64, u32)) -> Self {
+        let known = Told { position, ..told.clone() }.known();
+        Self { entry: Entry::new(told, position), known, shown: None }
+    }
+}
+
+/// `aggregate_data` with the extended figures, of one token's trades, which are in order.
+fn figures(spans: &[Span], held: &[&Held], end: i64) -> Value {
+    let entries: Vec<_> = held.iter().map(|held| &held.entry).collect();
+    let mut data = aggregate_data(spans, &entries, end);
+    let longest = spans.iter().map(|(_, length)| *length).max().unwrap();
+    // The last one before them tells the price.
+    let from = held.partition_point(|held| held.entry.second <= end - longest).saturating_sub(1);
+    let known: Vec<Known> = held[from..].iter().map(|held| held.known.clone()).collect();
+    let extended = oracle::extended(&known, spans, end);
+    for (window, extended) in data.as_array_mut().unwrap().iter_mut().zip(extended) {
+        let Value::Object(extended) = extended else { panic!("an object") };
+        window.as_object_mut().unwrap().extend(extended);
+    }
+    data
 }
 
 /// Which positions between `least` and `most` the sums of all trades below them are `target` at.
@@ -301,10 +324,10 @@ mod tests {
         for (at, (told, position)) in (0..).zip(log()) {
             ledger.record(position.0, position.1, (END - 29 + at) * 1_000);
             ledger.trade(&told, position);
-            counted.extend((0..times(at)).map(|_| Entry::new(&told, position)));
+            counted.extend((0..times(at)).map(|_| Held::new(&told, position)));
         }
         let counted: Vec<_> = counted.iter().collect();
-        let data = aggregate_data(&SPANS, &counted, END);
+        let data = figures(&SPANS, &counted, END);
         let (token, at_ms) = ("a".to_owned(), END * 1_000 + 5);
         ledger.judge(&Said { token, end: END, at_ms, bytes: 0, data }, &floor)
     }
@@ -338,12 +361,12 @@ mod tests {
             .map(|(told, position)| {
                 ledger.record(position.0, position.1, told.second() * 1_000);
                 ledger.trade(&told, position);
-                Entry::new(&told, position)
+                Held::new(&told, position)
             })
             .collect();
         let mut judge = |count: usize, end: i64| {
             let counted: Vec<_> = entries[..count].iter().collect();
-            let data = aggregate_data(&SPANS, &counted, end);
+            let data = figures(&SPANS, &counted, end);
             let (token, at_ms) = ("a".to_owned(), END * 1_000 + 5);
             ledger.judge(&Said { token, end, at_ms, bytes: 0, data }, &[0; 3])
         };

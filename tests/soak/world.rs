@@ -169,6 +169,7 @@ impl World<'_> {
             ("DLQ_TOPIC", topic("letters")),
             ("TIME_WINDOWS", names.join(",")),
             ("AGGREGATE_PUBLISH_INTERVAL", format!("{}s", self.settings.interval)),
+            ("AGGREGATE_FIELDS", "extended".to_owned()),
         ];
         let further = further.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let variables = variables.into_iter().chain(further);
