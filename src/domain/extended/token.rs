@@ -2,8 +2,8 @@
 //!
 //! Trades come together, some at a time, and go to their panes. Their wallets' visits wait longer:
 //! most are of seconds after the end of the windows, where a wallet must not yet count as having
-//! been there last. When figures are asked for, the windows move to the end, and the visits up to it
-//! are applied. So a token's panes and wallets are touched together.
+//! been there last. When figures are asked for, the windows move to the end, and the visits up to
+//! it are applied. So a token's panes and wallets are touched together.
 //!
 //! Invariants, where `end` is the second up to which visits are applied:
 //! - `rows` and `panes` are of the same seconds, ascending.

@@ -172,8 +172,8 @@ impl Wallets {
         let mut lists = Vec::with_capacity(count);
         for list in std::mem::take(&mut self.lists) {
             let middle = wide(lists.len() + 1);
-            let first =
-                |place: &Place| u128::from(place.hash()) * wide(count) >> HASH_BITS < middle;
+            let list_of = |place: &Place| (u128::from(place.hash()) * wide(count)) >> HASH_BITS;
+            let first = |place: &Place| list_of(place) < middle;
             let (first, second) = list.split_at(list.partition_point(first));
             lists.extend([first.to_vec(), second.to_vec()]);
         }
