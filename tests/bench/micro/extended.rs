@@ -65,15 +65,8 @@ impl Market {
         (u32::try_from(token).unwrap(), second, visit)
     }
 
-    /// With prefetching, as an engine does it.
     fn tick(&mut self, batch: &[Traded]) {
-        for (at, (token, second, visit)) in batch.iter().enumerate() {
-            if let Some((token, _, _)) = batch.get(at + 12) {
-                self.extended.prefetch(*token);
-            }
-            if let Some((token, _, _)) = batch.get(at + 6) {
-                self.extended.prefetch_pane(*token);
-            }
+        for (token, second, visit) in batch {
             self.extended.add(*token, *second, visit);
         }
         let mut figures = Vec::new();

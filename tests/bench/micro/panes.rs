@@ -131,7 +131,7 @@ impl Market {
             let (end, panes) = (shard.end(), shard.noted_changes());
             let mut entry = Writer::new(shard.positions(), end, end, panes, panes);
             shard.take_changes(|token, second, pane, beside| {
-                entry.put(token, second, pane, beside.as_ref());
+                entry.put(token, second, pane, beside);
             });
             entry.finish().len()
         };
@@ -242,7 +242,7 @@ fn flush(bencher: Bencher, tokens: u32) {
 fn restore(bencher: Bencher, tokens: u32) {
     let mut market = Market::new(tokens, &WINDOWS);
     let count = market.live(100, TRADES_PER_SECOND);
-    let held: Vec<(String, Second, Pane)> = market.shards.iter().flat_map(saved).collect();
+    let held: Vec<(String, Second, Pane)> = market.shards.iter_mut().flat_map(saved).collect();
     drop(market);
     bencher.counter(ItemsCount::new(count)).with_inputs(|| shards(&WINDOWS)).bench_local_refs(
         |shards| {
@@ -255,7 +255,7 @@ fn restore(bencher: Bencher, tokens: u32) {
     );
 }
 
-fn saved(shard: &Shard) -> Vec<(String, Second, Pane)> {
+fn saved(shard: &mut Shard) -> Vec<(String, Second, Pane)> {
     let owned = shard.panes().map(|(address, second, pane, _)| {
         let pane: &Pane = std::borrow::Borrow::borrow(&pane);
         (address.to_owned(), second, *pane)
