@@ -35,6 +35,8 @@ pub struct LocalGroup {
     shards: Shards,
     /// How many members follow each shard.
     replicas: u16,
+    /// Whether its members warm up.
+    warms_up: bool,
     state: Mutex<State>,
 }
 
@@ -57,6 +59,8 @@ struct Seated {
     follows: BTreeSet<ShardId>,
     /// What it claimed and was not given: once it has let go of that, there is a second step.
     leaving: BTreeSet<ShardId>,
+    /// As the group's.
+    warms_up: bool,
     warm_up: WarmUp<Instant>,
 }
 
@@ -92,7 +96,13 @@ impl LocalGroup {
     /// As [`new`](Self::new), with so many members that follow each shard beside its owner.
     #[must_use]
     pub fn with_standbys(shards: Shards, replicas: u16) -> Arc<Self> {
-        Arc::new(Self { shards, replicas, state: Mutex::default() })
+        Arc::new(Self { shards, replicas, warms_up: true, state: Mutex::default() })
+    }
+
+    /// As [`new`](Self::new), of members of a version that knows of no warm-up.
+    #[must_use]
+    pub fn cold(shards: Shards) -> Arc<Self> {
+        Arc::new(Self { shards, replicas: 0, warms_up: false, state: Mutex::default() })
     }
 
     /// A new member. A process that begins anew under the same id is a new member, too.
@@ -116,6 +126,7 @@ impl LocalGroup {
             assigned: BTreeSet::new(),
             follows: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            warms_up: self.warms_up,
             warm_up: WarmUp::default(),
         };
         let mut state = self.lock();
@@ -257,7 +268,7 @@ impl Seated {
             owned: self.assigned.clone(),
             held: self.served.held.borrow().clone(),
             follows: self.follows.clone(),
-            warms_up: self.warm_up.says(now(), &ready),
+            warms_up: self.warm_up.says(now(), &ready) && self.warms_up,
             ready,
             replicas,
         }

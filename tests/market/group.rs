@@ -187,6 +187,8 @@ async fn a_member_that_is_gone_or_hangs_is_named_until_the_others_have_its_shard
     until(|| open(&pair.members[0].0) == 64).await;
     let seat = pair.group.join("b", &hung.local_addr().unwrap().to_string());
     seat.held.send_replace(BTreeSet::new());
+    let warm = seat.assignment.borrow().as_ref().unwrap().warm.clone();
+    seat.ready.send_replace(warm);
     until(|| open(&pair.members[0].0) == 32).await;
     until(|| seat.assignment.borrow().as_ref().is_some_and(|told| told.shards.len() == 32)).await;
     let lost: BTreeSet<_> = seat.assignment.borrow().clone().unwrap().shards.clone();

@@ -87,11 +87,13 @@ async fn the_members_of_a_group_are_shown_with_their_shards() {
     let group = LocalGroup::with_standbys(Shards::DEFAULT, 1);
     let seat = group.join("a<b>", "10.0.0.1:8081");
     let other = group.join("b", "10.0.0.2:8081");
-    let shards = seat.assignment.borrow().clone().unwrap().shards.clone();
-    seat.held.send_replace(shards);
+    let warm = other.assignment.borrow().clone().unwrap().warm.clone();
+    other.ready.send_replace(warm);
     while other.assignment.borrow().clone().unwrap().shards.len() < 32 {
         tokio::task::yield_now().await;
     }
+    let shards = seat.assignment.borrow().clone().unwrap().shards.clone();
+    seat.held.send_replace(shards);
     let (url, _server) = server_in(seat, vec![row("t", "", "", "1", "1")]).await;
     let page = Browser::open_rows(&url).await;
     page.click("#more").await;

@@ -97,6 +97,7 @@ impl Group {
     }
 
     fn slow(seed: u64) -> Self {
+        let seed = seed | 1; // of those that warm up
         let (shards, faults) = (Shards::DEFAULT, Vec::new());
         let plan = Plan { seed, shards, trading_ms: JOINING_MS, faults };
         let mut world = World::new(&plan);
@@ -110,7 +111,11 @@ impl Group {
         // nobody does: the store could not tell why its newest entry is asked for.
         let followed = world.shards.count() > 1;
         let replicas = if followed { u16::try_from(seed % 3).unwrap() } else { 0 };
-        let group = LocalGroup::with_standbys(world.shards, replicas);
+        // Of those that follow nothing every other one moves shards as older versions do.
+        let group = match seed % 6 {
+            0 => LocalGroup::cold(world.shards),
+            _ => LocalGroup::with_standbys(world.shards, replicas),
+        };
         Self { world: Arc::new(world), group, rng, seed, members: Vec::new() }
     }
 
