@@ -99,10 +99,10 @@ impl LocalGroup {
         Arc::new(Self { shards, replicas, warms_up: true, state: Mutex::default() })
     }
 
-    /// As [`new`](Self::new), of members of a version that knows of no warm-up.
+    /// As [`with_standbys`](Self::with_standbys), of members of a version that knows of no warm-up.
     #[must_use]
-    pub fn cold(shards: Shards) -> Arc<Self> {
-        Arc::new(Self { shards, replicas: 0, warms_up: false, state: Mutex::default() })
+    pub fn cold(shards: Shards, replicas: u16) -> Arc<Self> {
+        Arc::new(Self { shards, replicas, warms_up: false, state: Mutex::default() })
     }
 
     /// A new member. A process that begins anew under the same id is a new member, too.

@@ -381,7 +381,10 @@ mod tests {
         assert_eq!((engine.open(Second(10)), answering(&engine)), (vec![], vec![]), "it joins");
         engine.pass(partition, Offset(5));
         assert_eq!((engine.open(Second(10)), answering(&engine)), (vec![id], vec![id]));
-        engine.leave(engine.place(id).unwrap(), Second(20));
+        let at = engine.place(id).unwrap();
+        engine.leave(at, Second(20));
         assert_eq!(answering(&engine), [], "it is read no more");
+        let ticks = [9, 10, 20, 21].map(|tick| engine.ticking(at, Second(tick)).is_some());
+        assert_eq!(ticks, [false, true, true, false], "it ends with the tick that had begun");
     }
 }

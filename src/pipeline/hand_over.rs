@@ -16,7 +16,6 @@ use crate::domain::position::{Offset, Partition};
 use crate::domain::time::{Second, WallMs};
 use crate::domain::token::ShardId;
 use crate::ports::Checkpoint;
-use crate::sabotage::Bug;
 
 /// How long a shard that is to go waits for the brokers and the checkpoint. Beyond, its next owner
 /// reads on from what was written before: nothing is lost, more is read again.
@@ -73,9 +72,7 @@ impl<C: Checkpoint> Worker<C> {
             return;
         }
         for at in &places {
-            if !Bug::LeavingShardPublished.on() {
-                self.engine.leave(*at, self.last_tick);
-            }
+            self.engine.leave(*at, self.last_tick);
         }
         let (last, until) = (self.last_tick, now.plus(LIMIT));
         self.leaving = Some(Leaving { places, last, writing: false, until, done });

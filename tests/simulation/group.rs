@@ -41,6 +41,10 @@ const MEMBERS: usize = 4;
 const JOINING_MS: u32 = 90_000;
 const LOAD: Duration = Duration::from_secs(2);
 
+/// Of the life in which shards move over and over.
+const SLOW_ONE_IN: u32 = 4;
+const BETWEEN_MOVES: Duration = Duration::from_secs(5);
+
 /// Of the wide life: trades under faults, members, partitions, and tokens that trade all the time.
 const WIDE_TRADING_MS: u32 = 12_000;
 const WIDE_MEMBERS: usize = 16;
@@ -66,6 +70,11 @@ pub(crate) fn live_wide(seed: u64) -> Lived {
 /// Lives a seed in which members come one after the other, and each load takes longer than a tick.
 pub(crate) fn live_joined(seed: u64) -> Lived {
     runtime().block_on(Group::slow(seed).joined_life())
+}
+
+/// Lives a seed in which shards move the cold way over and over, while any call may be slow.
+pub(crate) fn live_moved(seed: u64) -> Lived {
+    runtime().block_on(Group::new(2 * seed).moved_life())
 }
 
 struct Group {
@@ -111,10 +120,11 @@ impl Group {
         // nobody does: the store could not tell why its newest entry is asked for.
         let followed = world.shards.count() > 1;
         let replicas = if followed { u16::try_from(seed % 3).unwrap() } else { 0 };
-        // Of those that follow nothing every other one moves shards as older versions do.
-        let group = match seed % 6 {
-            0 => LocalGroup::cold(world.shards),
-            _ => LocalGroup::with_standbys(world.shards, replicas),
+        // Every other one moves shards as versions before the warm-up do.
+        let group = if seed.is_multiple_of(2) {
+            LocalGroup::cold(world.shards, replicas)
+        } else {
+            LocalGroup::with_standbys(world.shards, replicas)
         };
         Self { world: Arc::new(world), group, rng, seed, members: Vec::new() }
     }
@@ -133,6 +143,19 @@ impl Group {
         }
         let (silence, token) = judge::longest_silence(&self.world, from);
         assert!(silence <= TICK, "{token} is missing for {silence} s");
+        market.await.unwrap();
+        self.end_in_peace().await
+    }
+
+    async fn moved_life(mut self) -> Lived {
+        let market = tokio::spawn(Arc::clone(&self.world).trade(TRADING_MS, self.seed));
+        self.world.set_weather(Weather::Slow, SLOW_ONE_IN);
+        self.join();
+        while self.world.elapsed_ms() < TRADING_MS.into() {
+            self.join();
+            tokio::time::sleep(BETWEEN_MOVES).await;
+            self.stop(0).await;
+        }
         market.await.unwrap();
         self.end_in_peace().await
     }

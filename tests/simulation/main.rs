@@ -48,8 +48,9 @@ const FRESH_SEEDS: u64 = 2_000;
 /// Fresh groups of it.
 const FRESH_GROUPS: u64 = 500;
 
-/// Groups of it in which members join.
+/// Groups of it in which members join, and in which shards move over and over.
 const JOINS: u64 = 20;
+const MOVES: u64 = 20;
 
 #[test]
 fn every_life_ends_with_the_oracles_figures() {
@@ -95,6 +96,14 @@ fn a_join_costs_a_token_no_more_than_a_tick_however_long_a_load_takes() {
     println!("seed {first}");
     for seed in first..first + if seed.is_some() { 1 } else { JOINS } {
         println!("{seed}: {}", group::live_joined(seed));
+    }
+}
+
+/// As members of a version before the warm-up do it.
+#[test]
+fn shards_that_move_over_and_over_the_cold_way_are_published_exactly() {
+    for seed in 0..MOVES {
+        println!("{seed}: {}", group::live_moved(seed));
     }
 }
 
