@@ -10,7 +10,7 @@ pub(super) const MOST: usize = 128;
 /// A trade that waits. Aligned as a pane is.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(8))]
-pub(super) struct Trade {
+pub(super) struct Kept {
     pub(super) second: i64,
     pub(super) visit: Visit,
     /// The token's next one, from 1; 0: none.
@@ -20,7 +20,7 @@ pub(super) struct Trade {
 /// All that wait.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    trades: Vec<Trade>,
+    trades: Vec<Kept>,
     /// Each slot's first and last trade, from 1; 0: none.
     chains: Vec<(u32, u32)>,
     /// Slots that have a trade.
@@ -37,7 +37,7 @@ impl Recent {
     /// Adds a trade of the token in a slot.
     #[inline]
     pub(super) fn add(&mut self, slot: u32, second: i64, visit: &Visit) {
-        self.trades.push(Trade { second, visit: *visit, next: 0 });
+        self.trades.push(Kept { second, visit: *visit, next: 0 });
         let place = super::index(slot);
         if self.chains.len() <= place {
             self.chains.resize(place + 1, (0, 0));
@@ -60,7 +60,7 @@ impl Recent {
     }
 
     /// The trades of the token in a slot, in the order in which they came.
-    pub(super) fn of(&self, slot: u32) -> impl Iterator<Item = &Trade> {
+    pub(super) fn of(&self, slot: u32) -> impl Iterator<Item = &Kept> {
         let first = self.chains.get(super::index(slot)).map_or(0, |(first, _)| *first);
         let trade = |number: u32| self.trades.get(super::index(number.checked_sub(1)?));
         std::iter::successors(trade(first), move |before| trade(before.next))
@@ -84,13 +84,13 @@ impl Recent {
 
     /// Bytes that there is memory for.
     pub(super) const fn bytes(&self) -> usize {
-        self.trades.capacity() * size_of::<Trade>()
+        self.trades.capacity() * size_of::<Kept>()
             + self.chains.capacity() * size_of::<(u32, u32)>()
             + self.slots.capacity() * size_of::<u32>()
     }
 }
 
 #[inline]
-fn at(trades: &mut [Trade], number: u32) -> Option<&mut Trade> {
+fn at(trades: &mut [Kept], number: u32) -> Option<&mut Kept> {
     trades.get_mut(super::index(number.checked_sub(1)?))
 }

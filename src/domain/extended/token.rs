@@ -20,7 +20,7 @@ use super::super::price::Price;
 use super::super::time::Second;
 use super::extremes::Extremes;
 use super::pane::{Pane, Totals};
-use super::recent::Trade;
+use super::recent::Kept;
 use super::ring::Ring;
 use super::rows::{Rows, TRADED, UNCOUNTED, UNKNOWN, UPPER};
 use super::spans::{Running, Spans};
@@ -129,9 +129,9 @@ impl Token {
     }
 
     /// Brings trades to their panes.
-    pub(super) fn take<'a>(&mut self, spans: &Spans, trades: impl Iterator<Item = &'a Trade>) {
+    pub(super) fn take<'a>(&mut self, spans: &Spans, trades: impl Iterator<Item = &'a Kept>) {
         let mut run: Option<Run> = None;
-        for Trade { second, visit, .. } in trades.copied() {
+        for Kept { second, visit, .. } in trades.copied() {
             self.wait(second, visit.seen);
             match run.as_mut().filter(|run| run.second == second) {
                 Some(run) => run.add(&visit),
