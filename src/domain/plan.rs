@@ -7,8 +7,8 @@
 //! knows the plan and the other does not.
 //!
 //! Before the first step the member that is to get it *warms up*: it follows the shard, which its
-//! owner keeps, until it could go on with it at once. So a move costs no load. What no living
-//! member has is given at once.
+//! owner keeps, until it could go on with it at once. So a move costs no load, be it to one that
+//! joins or from one that retires. What no living member has is given at once.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +32,8 @@ pub struct Claim {
     /// Whether it is to get nothing that another has before it is ready here. False of members
     /// that know of no warm-up, and of those whose warm-up takes too long.
     pub warms_up: bool,
+    /// Whether it is about to end: it is to have nothing, as long as others stay.
+    pub retires: bool,
     /// How many members it wishes to follow each shard; 0: it follows none itself.
     pub replicas: u16,
 }
@@ -177,19 +179,22 @@ fn settle(candidates: &mut [Candidate<'_>], shard: ShardId) -> bool {
 }
 
 /// How many shards each member is to have: those that own more than an even share keep one of the
-/// shards that cannot be divided.
+/// shards that cannot be divided. Who retires is to have none; where all do, each keeps its own.
 fn quotas(shards: u16, candidates: &[Candidate<'_>]) -> Vec<usize> {
-    let members = candidates.len();
-    let Some(share) = usize::from(shards).checked_div(members) else { return Vec::new() };
-    let extra = usize::from(shards) - share * members;
-    let mut order: Vec<usize> = (0..members).collect();
+    let staying = candidates.iter().enumerate().filter(|(_, candidate)| !candidate.claim.retires);
+    let mut order: Vec<usize> = staying.map(|(place, _)| place).collect();
+    let Some(share) = usize::from(shards).checked_div(order.len()) else {
+        return candidates.iter().map(|candidate| candidate.owned.len()).collect();
+    };
+    let extra = usize::from(shards) - share * order.len();
     // Beyond one more it does not count: who lets go slowly gets no more for it.
     let kept = |place: &usize| {
         candidates.get(*place).map(|candidate| candidate.owned.len().min(share + 1))
     };
     order.sort_by_key(|place| Reverse(kept(place)));
-    let favoured: BTreeSet<usize> = order.into_iter().take(extra).collect();
-    (0..members).map(|place| share + usize::from(favoured.contains(&place))).collect()
+    let ranks: BTreeMap<usize, usize> = order.into_iter().zip(0..).collect();
+    let quota = |rank: &usize| share + usize::from(*rank < extra);
+    (0..candidates.len()).map(|place| ranks.get(&place).map_or(0, quota)).collect()
 }
 
 #[cfg(test)]
@@ -251,6 +256,19 @@ pub(super) mod tests {
             group([("a", claim(2, 0..32)), ("b", claim(2, 32..64)), ("c", Claim::default())]);
         assert_eq!(sizes(&plan(&three, 64)), [22, 21, 0]);
         assert_eq!(sizes(&settled(three, 64)), [22, 21, 21]);
+    }
+
+    #[test]
+    fn who_retires_has_nothing_in_the_end_and_where_all_do_each_keeps_what_it_has() {
+        let leaving = |generation, shards| Claim { retires: true, ..claim(generation, shards) };
+        let some =
+            group([("a", leaving(1, 0..22)), ("b", claim(1, 22..43)), ("c", claim(1, 43..64))]);
+        assert_eq!(sizes(&plan(&some, 64)), [0, 21, 21], "nothing moves before it is let go");
+        let gone =
+            group([("a", leaving(2, 0..0)), ("b", claim(2, 22..43)), ("c", claim(2, 43..64))]);
+        assert_eq!(sizes(&plan(&gone, 64)), [0, 32, 32]);
+        let all = group([("a", leaving(1, 0..0)), ("b", leaving(1, 22..64))]);
+        assert_eq!(sizes(&plan(&all, 64)), [0, 42]);
     }
 
     #[test]

@@ -163,9 +163,8 @@ mod tests {
         let claim = |(id, before): (&String, &Claim)| {
             let (owned, follows) = (owned[id].clone(), followed[id].clone());
             let (standing, held) = (Standing { unbroken: true, generation: 9 }, owned.clone());
-            let replicas = before.replicas;
-            let (ready, warms_up) = (follows.clone(), before.warms_up);
-            (id.clone(), Claim { standing, owned, held, follows, ready, warms_up, replicas })
+            let ready = follows.clone();
+            (id.clone(), Claim { standing, owned, held, follows, ready, ..before.clone() })
         };
         members.iter().map(claim).collect()
     }
@@ -192,7 +191,8 @@ mod tests {
         let claim = parts.prop_map(|([unbroken, warms_up], generation, shares, replicas)| {
             let ([owned, held, follows], ready) = (shares, BTreeSet::new());
             let standing = Standing { unbroken, generation };
-            Claim { standing, owned, held, follows, ready, warms_up, replicas }
+            let retires = false;
+            Claim { standing, owned, held, follows, ready, warms_up, retires, replicas }
         });
         prop::collection::btree_map("[a-h]", claim, 1..8)
     }

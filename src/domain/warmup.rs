@@ -125,10 +125,8 @@ mod tests {
         members.iter().map(then).collect()
     }
 
-    #[test]
-    fn a_newcomer_follows_its_share_before_it_gets_it() {
-        let newcomer = Claim { warms_up: true, ..Claim::default() };
-        let mut members = group([("a", claim(1, 0..64)), ("b", newcomer)]);
+    /// What two have and follow, plan after plan, and everything becomes ready.
+    fn course(mut members: BTreeMap<String, Claim>) -> Vec<[Vec<usize>; 2]> {
         let all = (0..64).map(ShardId).collect();
         let mut seen = Vec::new();
         for _ in 0..4 {
@@ -136,6 +134,12 @@ mod tests {
             seen.push([&planned.owned, &planned.warm].map(sizes));
             members = warmed(&members, &planned, &all, true);
         }
+        seen
+    }
+
+    #[test]
+    fn a_newcomer_follows_its_share_before_it_gets_it() {
+        let newcomer = Claim { warms_up: true, ..Claim::default() };
         let all = |owned: [usize; 2], warm: [usize; 2]| [owned, warm].map(Vec::from);
         let [before, between, after] = [
             all([64, 0], [0, 32]),
@@ -143,7 +147,19 @@ mod tests {
             all([32, 0], [0, 32]),
             all([32, 32], [0, 0]),
         ];
-        assert_eq!(seen, [before, between, after.clone(), after]);
+        let members = group([("a", claim(1, 0..64)), ("b", newcomer)]);
+        assert_eq!(course(members), [before, between, after.clone(), after]);
+    }
+
+    #[test]
+    fn who_retires_keeps_its_shards_until_another_follows_them() {
+        let leaving = Claim { retires: true, ..claim(1, 0..32) };
+        let staying = Claim { warms_up: true, ..claim(1, 32..64) };
+        let all = |owned: [usize; 2], warm: [usize; 2]| [owned, warm].map(Vec::from);
+        let [before, between, after] =
+            [all([32, 32], [0, 32]), all([0, 32], [0, 32]), all([0, 64], [0, 0])];
+        let members = group([("a", leaving), ("b", staying)]);
+        assert_eq!(course(members), [before, between, after.clone(), after]);
     }
 
     #[test]
@@ -162,12 +178,15 @@ mod tests {
         #[test]
         fn what_a_member_has_moves_when_it_is_ready_and_in_the_end_whether_it_is_or_not(
             before in quiet(),
+            retiring in prop::option::of("[a-e]"),
             warming in prop::collection::btree_set("[a-e]", 0..5),
             can_be in prop::collection::btree_set((0..40_u16).prop_map(ShardId), 0..40),
             patience in 1..5_usize,
         ) {
             let mut members = before.clone();
             members.iter_mut().for_each(|(id, claim)| claim.warms_up = warming.contains(id));
+            let retiring = retiring.and_then(|id| members.get_mut(&id));
+            retiring.into_iter().for_each(|claim| claim.retires = true);
             let had = |shard: &&ShardId| before.values().any(|claim| claim.owned.contains(*shard));
             for generation in 0.. {
                 prop_assert!(generation < patience + 4, "no quiet: {:?}", members);
@@ -184,12 +203,19 @@ mod tests {
                     break;
                 }
             }
+            members.retain(|id, claim| {
+                let stays = !claim.retires;
+                assert!(stays || claim.owned.is_empty(), "{id} has {claim:?}");
+                stays
+            });
             let owned = || members.values().map(|claim| claim.owned.len());
             prop_assert_eq!(owned().sum::<usize>(), 40);
             prop_assert!(owned().max().unwrap() - owned().min().unwrap() <= 1);
+            let staying = before.into_iter().filter(|(id, _)| members.contains_key(id));
+            let staying: BTreeMap<_, _> = staying.collect();
             let kept =
                 |(id, claim): (_, &Claim)| claim.owned.intersection(&members[id].owned).count();
-            prop_assert_eq!(before.iter().map(kept).sum::<usize>(), fewest_moves(&before));
+            prop_assert_eq!(staying.iter().map(kept).sum::<usize>(), fewest_moves(&staying));
         }
     }
 }

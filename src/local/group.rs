@@ -13,7 +13,7 @@ use crate::domain::plan::{Claim, Planned, Shares, Standing, plan};
 use crate::domain::standby::standbys;
 use crate::domain::token::{ShardId, Shards};
 use crate::domain::warmup::{WARM_UP_LIMIT, WarmUp};
-use crate::ports::group::{Assignment, Member, Seat, Served, seat};
+use crate::ports::group::{Assignment, Here, Member, Seat, Served, seat};
 
 /// The group of one: all shards, for ever. The group's side is to be kept as long as the seat.
 ///
@@ -54,9 +54,8 @@ struct Seated {
     present: bool,
     standing: Standing,
     membership: u64,
-    /// What it was told last, and what of others' it is to follow.
-    assigned: BTreeSet<ShardId>,
-    follows: BTreeSet<ShardId>,
+    /// Itself, with what it was told last.
+    own: Member,
     /// What it claimed and was not given: once it has let go of that, there is a second step.
     leaving: BTreeSet<ShardId>,
     /// As the group's.
@@ -69,6 +68,7 @@ struct News {
     assignment: watch::Receiver<Option<Arc<Assignment>>>,
     held: watch::Receiver<BTreeSet<ShardId>>,
     ready: watch::Receiver<BTreeSet<ShardId>>,
+    retires: watch::Receiver<bool>,
 }
 
 impl News {
@@ -78,10 +78,12 @@ impl News {
             told = self.assignment.changed() => told,
             told = self.held.changed() => told,
             told = self.ready.changed() => told,
+            told = self.retires.changed() => told,
             () = sleep_until(until) => Ok(()),
         };
         self.held.mark_unchanged();
         self.ready.mark_unchanged();
+        self.retires.mark_unchanged();
         told.is_ok()
     }
 }
@@ -116,6 +118,7 @@ impl LocalGroup {
             assignment: served.assignment.subscribe(),
             held: served.held.clone(),
             ready: served.ready.clone(),
+            retires: served.retires.clone(),
         };
         let seated = Seated {
             address: address.to_owned(),
@@ -123,8 +126,7 @@ impl LocalGroup {
             present: true,
             standing: Standing::default(),
             membership: 1,
-            assigned: BTreeSet::new(),
-            follows: BTreeSet::new(),
+            own: Member::default(),
             leaving: BTreeSet::new(),
             warms_up: self.warms_up,
             warm_up: WarmUp::default(),
@@ -168,8 +170,8 @@ impl LocalGroup {
         }
     }
 
-    /// Agrees anew once a member has let go, or has warmed up, or waits for that no longer. Ends
-    /// with the seat.
+    /// Agrees anew once a member has let go, or has warmed up, or waits for that no longer, or
+    /// retires. Ends with the seat.
     async fn follow(self: Arc<Self>, id: String, mut news: News) {
         let mut until = end_of_time();
         while news.come(until).await {
@@ -178,7 +180,7 @@ impl LocalGroup {
             if state.members.get_mut(&id).filter(same).is_none() {
                 return;
             }
-            if state.has_let_go() || state.has_warmed_up() {
+            if state.has_let_go() || state.has_news() {
                 state.rebalance(self.shards, self.replicas);
             }
             let waits = state.members.get(&id).and_then(|seated| seated.warm_up.until());
@@ -211,10 +213,13 @@ impl State {
         any
     }
 
-    /// Whether a member has something to say of its warm-up.
-    fn has_warmed_up(&self) -> bool {
-        let due = |it: &Seated| it.present && it.warm_up.is_due(now(), &it.served.ready.borrow());
-        self.members.values().any(due)
+    /// Whether a member retires, or has something to say of its warm-up.
+    fn has_news(&self) -> bool {
+        let news = |it: &Seated| {
+            let retires = it.own.retires != *it.served.retires.borrow();
+            retires || it.warm_up.is_due(now(), &it.served.ready.borrow())
+        };
+        self.members.values().any(|it| it.present && news(it))
     }
 
     fn agree(&mut self, shards: Shards, replicas: u16) {
@@ -224,18 +229,14 @@ impl State {
             present.map(|(id, seated)| (id.clone(), seated.claim(replicas))).collect();
         let planned = plan(&claims, shards.count());
         let followed = standbys(&claims, &planned);
-        for (id, claim) in claims {
-            let members = self.members_of(&planned, &followed, &id);
-            let Some(Member { shards, standby, warm, .. }) =
-                members.iter().find(|member| member.here).cloned()
-            else {
-                continue;
-            };
-            let Some(seated) = self.members.get_mut(&id) else { continue };
+        for (id, claim) in &claims {
+            let members = self.members_of(&claims, &planned, &followed, id);
+            let own = members.iter().find(|member| member.here).cloned();
+            let Some(seated) = self.members.get_mut(id) else { continue };
+            seated.own = own.unwrap_or_default();
+            let Member { shards, standby, warm, .. } = seated.own.clone();
             let claimed = claim.held.union(&claim.owned);
             seated.leaving = claimed.filter(|shard| !shards.contains(shard)).copied().collect();
-            seated.assigned.clone_from(&shards);
-            seated.follows.clone_from(&standby);
             seated.warm_up.told(&warm, now() + WARM_UP_LIMIT);
             seated.standing = Standing { unbroken: true, generation: self.generation };
             let (generation, membership) = (self.generation, seated.membership);
@@ -244,16 +245,21 @@ impl State {
             seated.served.lease.send_replace(Some(end_of_time()));
         }
     }
-}
 
-impl State {
-    fn members_of(&self, planned: &Planned, followed: &Shares, here: &str) -> Vec<Member> {
+    fn members_of(
+        &self,
+        claims: &BTreeMap<String, Claim>,
+        planned: &Planned,
+        followed: &Shares,
+        here: &str,
+    ) -> Vec<Member> {
         let member = |(id, shards): (&String, &BTreeSet<ShardId>)| Member {
             id: id.clone(),
             address: self.members.get(id).map(|seated| seated.address.clone()).unwrap_or_default(),
             shards: shards.clone(),
             standby: followed.get(id).cloned().unwrap_or_default(),
             warm: planned.warm.get(id).cloned().unwrap_or_default(),
+            retires: claims.get(id).is_some_and(|claim| claim.retires),
             here: id == here,
         };
         planned.owned.iter().map(member).collect()
@@ -262,15 +268,16 @@ impl State {
 
 impl Seated {
     fn claim(&mut self, replicas: u16) -> Claim {
-        let ready = self.served.ready.borrow().clone();
+        let Here { held, ready, retires } = self.served.here();
         Claim {
             standing: self.standing,
-            owned: self.assigned.clone(),
-            held: self.served.held.borrow().clone(),
-            follows: self.follows.clone(),
+            owned: self.own.shards.clone(),
+            held,
+            follows: self.own.standby.clone(),
             warms_up: self.warm_up.says(now(), &ready) && self.warms_up,
             ready,
-            replicas,
+            retires,
+            replicas: if retires { 0 } else { replicas },
         }
     }
 }
@@ -359,6 +366,19 @@ mod tests {
         group.leave("b");
         obey(&[&a, &c]).await;
         assert_eq!(sizes(&[&a, &c]), [32, 32]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_retires_is_relieved_and_the_last_one_keeps_what_it_has() {
+        let group = LocalGroup::new(Shards::DEFAULT);
+        let [a, b] = ["a", "b"].map(|id| group.join(id, ""));
+        obey(&[&a, &b]).await;
+        for retiring in [&a, &b] {
+            retiring.retires.send_replace(true);
+            tokio::task::yield_now().await;
+            obey(&[&a, &b]).await;
+            assert_eq!(sizes(&[&a, &b]), [0, 64]);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -180,6 +180,36 @@ impl Custody {
         self.seat.has_lease() || Bug::LeaseIgnored.on()
     }
 
+    /// Asks the group to give all shards to others, which follow them before they move. Returns
+    /// once that is done, or will not be: nobody else is there, or takes any, or this process is
+    /// cut off. Else it waits as long as it takes the others.
+    pub async fn retire(&self) {
+        self.seat.retires.send_replace(true);
+        let (mut assignment, mut lease) = (self.seat.assignment.clone(), self.seat.lease.clone());
+        let mut held = self.seat.held.subscribe();
+        while self.is_giving_away() {
+            let told = tokio::select! {
+                told = assignment.changed() => told,
+                told = lease.changed() => told,
+                told = held.changed() => told,
+            };
+            if told.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether what is held here is on its way to others.
+    fn is_giving_away(&self) -> bool {
+        let told = self.seat.assignment.borrow();
+        let told = told.as_ref().filter(|told| told.members.len() > 1);
+        let Some(told) = told else { return false };
+        let heard = told.members.iter().any(|member| member.here && member.retires);
+        let taken = |shard| told.members.iter().any(|member| member.warm.contains(shard));
+        let going = !heard || told.shards.is_empty() || told.shards.iter().any(taken);
+        going && self.has_lease() && !self.seat.held.borrow().is_empty()
+    }
+
     /// The steward has ended: what is here stays, and goes out, whatever is assigned.
     pub fn seal(&self) {
         self.seen.send_replace(SEALED);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Shared;
 use super::custody::Custody;
@@ -113,11 +114,15 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
     pub async fn run(&self, stop: CancellationToken) -> Result<Ended, StartError> {
         self.shared.status.enter(Phase::Starting);
         let custody = Arc::new(Custody::new(self.seat.clone(), Arc::clone(&self.shared.metrics)));
-        let reading = stop.child_token();
+        let reading = CancellationToken::new();
         let mut tasks = Tasks::start(self, &custody, &reading);
+        let mut until = None;
         let ended = tokio::select! {
             biased;
-            () = stop.cancelled() => Ok(Ended::Stopped),
+            deadline = self.retired(&stop, &custody) => {
+                until = Some(deadline);
+                Ok(Ended::Stopped)
+            }
             ended = &mut tasks.steward => ended.unwrap_or(Ok(Ended::Failed)),
             ended = tasks.workers.join_next() => match ended {
                 Some(Ok(Err(Halted::ClockSetBack))) => Ok(Ended::ClockSetBack),
@@ -128,7 +133,10 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         };
         reading.cancel();
         match ended {
-            Ok(Ended::Stopped) => Ok(self.drain(tasks, &custody).await),
+            Ok(Ended::Stopped) => {
+                let until = until.unwrap_or_else(|| deadline(self.settings.shutdown_timeout));
+                Ok(self.drain(tasks, &custody, until).await)
+            }
             Ok(Ended::ClockSetBack) => {
                 self.shared.metrics.clock_steps.inc();
                 self.give_up(tasks).await;
@@ -140,6 +148,20 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
                 ended
             }
         }
+    }
+
+    /// Returns once it is asked to stop and others have its shards, if there are any that take
+    /// them: until then it works on. Until when it has to have ended.
+    async fn retired(&self, stop: &CancellationToken, custody: &Custody) -> Instant {
+        stop.cancelled().await;
+        self.shared.status.enter(Phase::Stopping);
+        let limit = self.settings.shutdown_timeout;
+        let (until, retired) = (deadline(limit), deadline(limit * RETIRING / 3));
+        if timeout_at(retired, custody.retire()).await.is_err() {
+            let shards = custody.shards().len();
+            info!(shards, "stops before others follow these: whoever gets them loads them");
+        }
+        until
     }
 
     /// How shards are recovered.
@@ -171,7 +193,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
     }
 
     /// Stops in order: reading, absorbing and the last flush, publishing what waits, dead letters.
-    async fn drain(&self, mut tasks: Tasks, custody: &Custody) -> Ended {
+    async fn drain(&self, mut tasks: Tasks, custody: &Custody, until: Instant) -> Ended {
         self.shared.status.enter(Phase::Stopping);
         let mut ended = Ended::Stopped;
         let orderly = async {
@@ -197,7 +219,7 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
                 join(dead_letters).await;
             }
         };
-        if tokio::time::timeout(self.settings.shutdown_timeout, orderly).await.is_err() {
+        if timeout_at(until, orderly).await.is_err() {
             let unsent = tasks.mailbox.waiting();
             warn!(
                 unsent,
@@ -209,6 +231,15 @@ impl<L: TradeLog, P: Producer, C: Checkpoint, V: View> Pipeline<L, P, C, V> {
         ended
     }
 }
+
+/// When so much time has passed from now on.
+fn deadline(limit: Duration) -> Instant {
+    sleep(limit).deadline()
+}
+
+/// So many thirds of the time for a stop are for others, who take over before anything ends; in
+/// the rest it writes, and publishes, what it still has.
+const RETIRING: u32 = 2;
 
 async fn join<T>(task: &mut JoinHandle<T>) {
     if let Err(error) = task.await

@@ -43,6 +43,8 @@ pub struct Member {
     pub standby: BTreeSet<ShardId>,
     /// Those of them that are to be its own.
     pub warm: BTreeSet<ShardId>,
+    /// Whether it is about to end, as far as the group knows.
+    pub retires: bool,
     /// Whether it is this process.
     pub here: bool,
 }
@@ -60,6 +62,8 @@ pub struct Seat {
     pub held: watch::Sender<BTreeSet<ShardId>>,
     /// Shards of others that it follows, each of which it could go on with at once.
     pub ready: watch::Sender<BTreeSet<ShardId>>,
+    /// Whether it is about to end: the group is to give its shards to others.
+    pub retires: watch::Sender<bool>,
     /// The lowest position of all shards, by partition: what is committed for lag tools.
     pub positions: watch::Sender<Vec<(Partition, Offset)>>,
 }
@@ -75,8 +79,32 @@ pub struct Served {
     pub held: watch::Receiver<BTreeSet<ShardId>>,
     /// See [`Seat::ready`].
     pub ready: watch::Receiver<BTreeSet<ShardId>>,
+    /// See [`Seat::retires`].
+    pub retires: watch::Receiver<bool>,
     /// See [`Seat::positions`].
     pub positions: watch::Receiver<Vec<(Partition, Offset)>>,
+}
+
+/// What a member has to say at some moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Here {
+    /// See [`Seat::held`].
+    pub held: BTreeSet<ShardId>,
+    /// See [`Seat::ready`].
+    pub ready: BTreeSet<ShardId>,
+    /// See [`Seat::retires`].
+    pub retires: bool,
+}
+
+impl Served {
+    /// What the pipeline says now.
+    pub fn here(&mut self) -> Here {
+        Here {
+            held: self.held.borrow_and_update().clone(),
+            ready: self.ready.borrow_and_update().clone(),
+            retires: *self.retires.borrow_and_update(),
+        }
+    }
 }
 
 /// A seat in a group that shares so many shards, and its other side.
@@ -86,9 +114,11 @@ pub fn seat(shards: Shards) -> (Seat, Served) {
     let (extend, lease) = watch::channel(None);
     let (hold, held) = watch::channel(BTreeSet::new());
     let (follow, ready) = watch::channel(BTreeSet::new());
+    let (retire, retires) = watch::channel(false);
     let (note, positions) = watch::channel(Vec::new());
-    let seat = Seat { shards, assignment, lease, held: hold, ready: follow, positions: note };
-    (seat, Served { assignment: assign, lease: extend, held, ready, positions })
+    let served = Served { assignment: assign, lease: extend, held, ready, retires, positions };
+    let (held, ready, retires, positions) = (hold, follow, retire, note);
+    (Seat { shards, assignment, lease, held, ready, retires, positions }, served)
 }
 
 impl Seat {

@@ -10,7 +10,7 @@ use aggregator_service::domain::warmup::WARM_UP_LIMIT;
 use aggregator_service::kafka::group::{
     Answer, Call, GroupError, LEASE_MARGIN, Machine, Next, State, assignment, subscribed,
 };
-use aggregator_service::ports::group::Member;
+use aggregator_service::ports::group::{Assignment, Here, Member};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
@@ -29,8 +29,7 @@ use crate::config;
 struct Bench {
     machine: Machine,
     now: Instant,
-    held: BTreeSet<ShardId>,
-    ready: BTreeSet<ShardId>,
+    here: Here,
 }
 
 const POSITIONS: [(Partition, Offset); 1] = [(Partition(0), Offset(7))];
@@ -38,9 +37,7 @@ const POSITIONS: [(Partition, Offset); 1] = [(Partition(0), Offset(7))];
 impl Bench {
     /// One that has found its coordinator, in a group where somebody is.
     fn new(instance: Option<&str>) -> Self {
-        let machine = Machine::new(config(instance));
-        let (held, ready) = (BTreeSet::new(), BTreeSet::new());
-        let mut bench = Self { machine, now: Instant::now(), held, ready };
+        let mut bench = Self::alone(instance);
         assert!(matches!(bench.asks(), Call::Find(..)));
         bench.hears(found()).unwrap();
         assert!(matches!(bench.asks(), Call::Describe(_)));
@@ -52,9 +49,9 @@ impl Bench {
     }
 
     /// One that has asked nothing yet.
-    fn alone() -> Self {
-        let (held, ready) = (BTreeSet::new(), BTreeSet::new());
-        Self { machine: Machine::new(config(None)), now: Instant::now(), held, ready }
+    fn alone(instance: Option<&str>) -> Self {
+        let machine = Machine::new(config(instance));
+        Self { machine, now: Instant::now(), here: Here::default() }
     }
 
     /// One that is the only member, with all shards.
@@ -81,7 +78,7 @@ impl Bench {
     /// What it asks, as soon as it asks something.
     fn asks(&mut self) -> Call {
         for _ in 0..1_000 {
-            match self.machine.next(self.now, &self.held, &self.ready, &POSITIONS) {
+            match self.machine.next(self.now, &self.here, &POSITIONS) {
                 Next::Ask(call) => return *call,
                 Next::Wait(until) => self.now = until,
             }
@@ -138,9 +135,9 @@ fn error(call: &Call, error: ResponseError) -> Answer {
 
 /// A machine at each step of its life, and what it asks there.
 fn steps() -> Vec<(Bench, Call)> {
-    let mut finding = Bench::alone();
+    let mut finding = Bench::alone(None);
     let find = finding.asks();
-    let mut describing = Bench::alone();
+    let mut describing = Bench::alone(None);
     describing.asks();
     describing.hears(found()).unwrap();
     let describe = describing.asks();
@@ -321,22 +318,37 @@ fn who_speaks_another_language_under_our_name_gets_nothing_and_is_named() {
     assert!(bench.machine.status().trouble.unwrap().contains("stranger"));
 }
 
+/// What it is told by another, who leads and has all shards, when it has asked to join.
+fn agrees(bench: &mut Bench, me: Member) -> Assignment {
+    bench.hears(Answer::Joined(joined(2).with_leader("other".into()))).unwrap();
+    assert!(matches!(bench.asks(), Call::Sync(_)));
+    let other = Member { shards: Shards::DEFAULT.all().collect(), ..Member::default() };
+    let bytes = assignment("trades", 4, Shards::DEFAULT, &[other, me], 1).unwrap();
+    bench.hears(Answer::Synced(SyncGroupResponse::default().with_assignment(bytes))).unwrap();
+    bench.machine.told().unwrap()
+}
+
 /// One beside another that has all shards and is to give it two.
 fn to_get_two() -> Bench {
     let mut bench = Bench::new(None);
-    let Call::Join(join) = bench.asks() else { panic!("no join") };
-    let claim = subscribed(&join.protocols[0].metadata).unwrap().claim;
+    let (claim, _) = joins(&mut bench);
     assert!(claim.warms_up && claim.ready.is_empty());
-    bench.hears(Answer::Joined(joined(2).with_leader("other".into()))).unwrap();
-    assert!(matches!(bench.asks(), Call::Sync(_)));
     let warm: BTreeSet<_> = [1, 2].map(ShardId).into();
-    let other = Member { shards: Shards::DEFAULT.all().collect(), ..Member::default() };
-    let me = Member { standby: warm.clone(), warm: warm.clone(), ..Member::default() };
-    let bytes = assignment("trades", 4, Shards::DEFAULT, &[other, me], 1).unwrap();
-    bench.hears(Answer::Synced(SyncGroupResponse::default().with_assignment(bytes))).unwrap();
-    let told = bench.machine.told().unwrap();
+    let [standby, warm_up] = [(); 2].map(|()| warm.clone());
+    let told = agrees(&mut bench, Member { standby, warm: warm_up, ..Member::default() });
     assert_eq!((told.shards.len(), told.standby, told.warm), (0, warm.clone(), warm));
     bench
+}
+
+#[test]
+fn who_retires_says_so_once_and_what_a_process_before_it_said_is_taken_back() {
+    let mut bench = Bench::new(None);
+    for retires in [true, false] {
+        bench.here.retires = retires;
+        assert_eq!(joins(&mut bench).0.retires, retires);
+        agrees(&mut bench, Member { retires, ..Member::default() });
+        assert!(matches!(bench.asks(), Call::Heartbeat(_) | Call::Commit(_)), "it is known");
+    }
 }
 
 /// What it brings to the join that it asks for, and how long it took until then.
@@ -361,14 +373,14 @@ fn joins(bench: &mut Bench) -> (Claim, Duration) {
 #[test]
 fn who_could_go_on_with_all_that_it_is_to_get_joins_and_says_so() {
     let mut bench = to_get_two();
-    bench.ready = [1].map(ShardId).into();
+    bench.here.ready = [1].map(ShardId).into();
     for _ in 0..5 {
         assert!(matches!(bench.asks(), Call::Commit(_) | Call::Heartbeat(_)), "one is missing");
         bench.hears(Answer::Beaten(HeartbeatResponse::default())).unwrap();
     }
-    bench.ready = [1, 2, 3].map(ShardId).into();
+    bench.here.ready = [1, 2, 3].map(ShardId).into();
     let (claim, took) = joins(&mut bench);
-    assert_eq!((claim.ready, claim.warms_up, took), (bench.ready, true, Duration::ZERO));
+    assert_eq!((claim.ready, claim.warms_up, took), (bench.here.ready, true, Duration::ZERO));
 }
 
 #[test]

@@ -2,14 +2,13 @@
 //! lost, and are given up. Each member has a pipeline that lets go after a while. At every step it
 //! is checked that no two members may publish one shard.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
 use aggregator_service::domain::token::ShardId;
 use aggregator_service::kafka::group::{Answer, Call, GroupError, Machine, Next, Permit};
-use aggregator_service::ports::group::Assignment;
+use aggregator_service::ports::group::{Assignment, Here};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
@@ -37,9 +36,8 @@ pub(crate) struct Process {
     pub(crate) assignment: Option<Arc<Assignment>>,
     permit: Permit,
     pub(crate) lease: watch::Receiver<Option<Instant>>,
-    pub(crate) held: BTreeSet<ShardId>,
-    /// What it follows.
-    ready: BTreeSet<ShardId>,
+    /// What it has, and what it follows.
+    pub(crate) here: Here,
     /// When that is what it was told to follow.
     follows: Instant,
     /// When it lets go of what it was not assigned.
@@ -105,8 +103,7 @@ impl World {
             assignment: None,
             permit: Permit::new(shown, self.now),
             lease,
-            held: BTreeSet::new(),
-            ready: BTreeSet::new(),
+            here: Here::default(),
             follows: self.now,
             lets_go: self.now,
             hangs_until: self.now,
@@ -193,24 +190,24 @@ impl World {
             return;
         }
         if let Some(told) = process.machine.told() {
-            process.held.extend(&told.shards);
-            process.ready.retain(|shard| told.standby.contains(shard));
+            process.here.held.extend(&told.shards);
+            process.here.ready.retain(|shard| told.standby.contains(shard));
             process.assignment = Some(Arc::new(told));
             [process.lets_go, process.follows] = pauses.map(|pause| now + pause);
         }
         process.permit.granted(now, process.machine.lease(now));
         if let Some(told) = process.assignment.as_ref().filter(|_| process.lets_go <= now) {
-            process.held.clone_from(&told.shards);
+            process.here.held.clone_from(&told.shards);
         }
         if let Some(told) = process.assignment.as_ref().filter(|_| process.follows <= now && !cold)
         {
-            process.ready.clone_from(&told.standby);
+            process.here.ready.clone_from(&told.standby);
         }
         if process.asked.is_some() {
             return;
         }
-        let Process { machine, held, ready, .. } = process;
-        let Next::Ask(call) = machine.next(now, held, ready, &POSITIONS) else { return };
+        let Process { machine, here, .. } = process;
+        let Next::Ask(call) = machine.next(now, here, &POSITIONS) else { return };
         let given_up = now + process.machine.limit(&call);
         let to = process.machine.coordinator().map(str::to_owned);
         let ticket = self.ticket();

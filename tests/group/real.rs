@@ -7,6 +7,7 @@ use std::time::Duration;
 use aggregator_service::domain::token::ShardId;
 use aggregator_service::kafka::Admin;
 use aggregator_service::kafka::group::{GroupConfig, GroupError, State};
+use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use crate::config;
@@ -89,7 +90,8 @@ async fn come_crash_leave_and_return(broker: &KafkaBroker) {
 fn committed(broker: &KafkaBroker, group: &str) -> Vec<Vec<String>> {
     let began = Instant::now();
     loop {
-        let said = consumer_groups(broker, &["--describe", "--group", group]);
+        // A worker that only waited would keep the task it woke last, a member, from running.
+        let said = block_in_place(|| consumer_groups(broker, &["--describe", "--group", group]));
         let rows = said.lines().filter(|line| line.contains("trades"));
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
         let rows: Vec<Vec<String>> = rows.map(words).collect();
@@ -124,7 +126,7 @@ async fn shown_and_deleted(broker: &KafkaBroker) {
     assert_eq!(members.len(), 2, "partitions stand with the owners of their shards");
     a.leave().await;
     b.leave().await;
-    consumer_groups(broker, &["--delete", "--group", "shown"]);
+    block_in_place(|| consumer_groups(broker, &["--delete", "--group", "shown"]));
     let again = Peer::join(broker, "shown", None);
     shares(&[&again], &[64]).await;
     again.leave().await;

@@ -23,7 +23,10 @@ fn misfortune(world: &mut World) {
     let now = world.now;
     match world.random.random_range(0..9) {
         0..3 if world.places[at].process.is_none() => world.start(at),
-        0 => world.stop(at),
+        0 => match &mut world.places[at].process {
+            Some(process) if !process.here.retires => process.here.retires = true,
+            _ => world.stop(at),
+        },
         1 => world.places[at].process = None,
         2 | 3 => {
             if let Some(process) = &mut world.places[at].process {
@@ -59,6 +62,11 @@ fn live(seed: u64) {
         }
     }
     world.losses = 0;
+    for at in 0..world.places.len() {
+        if world.places[at].process.as_ref().is_some_and(|process| process.here.retires) {
+            world.stop(at);
+        }
+    }
     if world.places.iter().all(|place| place.process.is_none()) {
         world.start(0);
     }
@@ -138,6 +146,29 @@ fn a_third_that_never_can_follow_has_its_share_in_the_end_and_then_there_is_quie
     let rebalances = world.coordinator.rebalances;
     run(&mut world, 60);
     assert_eq!(world.coordinator.rebalances, rebalances);
+}
+
+#[test]
+fn who_retires_is_relieved_before_it_leaves_and_comes_back_as_any_other() {
+    for at in [0, 1] {
+        let mut world = World::new(3, 1);
+        (0..3).for_each(|at| world.start(at));
+        run(&mut world, 10);
+        world.places[at].process.as_mut().unwrap().here.retires = true;
+        let published =
+            |world: &World| (0..64).map(ShardId).filter(|it| world.publishers(*it) == 1).count();
+        let held = |world: &World| world.places[at].process.as_ref().unwrap().here.held.len();
+        for _ in 0..1_000 {
+            world.step();
+            assert!(published(&world) >= 64 - 22, "what stays is published on");
+        }
+        assert_eq!((published(&world), held(&world)), (64, 0));
+        // The static one dies before it has left: what it said is not held against the next.
+        world.places[at].process = None;
+        world.start(at);
+        run(&mut world, 20);
+        assert!(published(&world) == 64 && held(&world) >= 21);
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(crate) fn live_wide(seed: u64) -> Lived {
     runtime().block_on(Group::wide(seed).wide_life())
 }
 
-/// Lives a seed in which members come one after the other, and each load takes longer than a tick.
+/// Lives a seed in which members come and go one by one, and a load takes more than a tick.
 pub(crate) fn live_joined(seed: u64) -> Lived {
     runtime().block_on(Group::slow(seed).joined_life())
 }
@@ -139,6 +139,10 @@ impl Group {
         let from = self.world.now().second().0;
         for _ in 0..2 {
             self.join();
+            self.are_even().await;
+        }
+        for one in 0..2 {
+            self.stop(one).await;
             self.are_even().await;
         }
         let (silence, token) = judge::longest_silence(&self.world, from);

@@ -88,9 +88,9 @@ fn every_group_ends_with_the_oracles_figures() {
     }
 }
 
-/// However long a load takes, who joins follows its share first.
+/// However long a load takes: who is to have a shard follows it first.
 #[test]
-fn a_join_costs_a_token_no_more_than_a_tick_however_long_a_load_takes() {
+fn a_join_or_a_leave_costs_a_token_no_more_than_a_tick_however_long_a_load_takes() {
     let seed = std::env::var("SIMULATION_SEED").ok().map(|text| text.parse::<u64>().unwrap());
     let first = seed.unwrap_or_else(|| rand::random::<u32>().into());
     println!("seed {first}");

@@ -53,6 +53,7 @@ pub(super) fn plans(
             address: addresses.remove(&id).unwrap_or_default(),
             standby: followed.remove(&id).unwrap_or_default(),
             warm: warm.remove(&id).unwrap_or_default(),
+            retires: claims.get(&id).is_some_and(|claim| claim.retires),
             id,
             shards,
             here: false,

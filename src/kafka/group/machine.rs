@@ -21,8 +21,7 @@ use super::timing::{COMMIT_INTERVAL, PAUSE_FIRST, PAUSE_MOST, Timing};
 use super::wire::{self, Subscription};
 use super::{GroupConfig, GroupError, GroupStatus, State, leader, said};
 use crate::domain::position::{Offset, Partition};
-use crate::domain::token::ShardId;
-use crate::ports::group::{Assignment, Member};
+use crate::ports::group::{Assignment, Here, Member};
 
 /// A member of the group, as it sees itself.
 #[derive(Debug)]
@@ -45,6 +44,9 @@ pub struct Machine {
     told: Option<Assignment>,
     /// Until when, and when that was asked for.
     lease: Option<(Instant, Instant)>,
+    /// When it first asked to join, of what was not answered since. Who asks again may be told what
+    /// it missed the first time, and the coordinator counts the session from that.
+    joins_since: Option<Instant>,
     /// It does not publish before: a process that it follows under its name may live.
     quiet: Option<Instant>,
     /// Nothing is asked before.
@@ -75,6 +77,7 @@ impl Machine {
             membership: 0,
             told: None,
             lease: None,
+            joins_since: None,
             quiet: None,
             rest: None,
             pause: PAUSE_FIRST,
@@ -86,15 +89,8 @@ impl Machine {
         }
     }
 
-    /// What is to be done now, with these shards held, these of others ready to be, and these
-    /// positions reached.
-    pub fn next(
-        &mut self,
-        now: Instant,
-        held: &BTreeSet<ShardId>,
-        ready: &BTreeSet<ShardId>,
-        positions: &[(Partition, Offset)],
-    ) -> Next {
+    /// What is to be done now, with this to say, and these positions reached.
+    pub fn next(&mut self, now: Instant, here: &Here, positions: &[(Partition, Offset)]) -> Next {
         let ask = |call| Next::Ask(Box::new(call));
         if let Some(until) = self.rest.filter(|until| *until > now) {
             return Next::Wait(until);
@@ -103,12 +99,12 @@ impl Machine {
         if self.coordinator.is_none() {
             return ask(self.who.find(&self.config.topic));
         }
-        let news = self.part.has_news(now, held, ready);
+        let news = self.part.has_news(now, here);
         match self.state {
             State::Arriving => ask(self.who.describe()),
             State::Member if !news => self.keep(now, positions),
             State::Syncing => ask(self.who.sync(self.plan.clone())),
-            State::Member | State::Joining => self.join(now, held, ready),
+            State::Member | State::Joining => self.join(now, here),
             State::Left => Next::Wait(now + PAUSE_MOST),
         }
     }
@@ -130,9 +126,10 @@ impl Machine {
         Next::Ask(Box::new(self.who.commit(&self.config.topic, positions)))
     }
 
-    fn join(&mut self, now: Instant, held: &BTreeSet<ShardId>, ready: &BTreeSet<ShardId>) -> Next {
+    fn join(&mut self, now: Instant, here: &Here) -> Next {
         self.state = State::Joining;
-        let claim = self.part.claim(now, held, ready, self.config.replicas);
+        self.joins_since.get_or_insert(now);
+        let claim = self.part.claim(now, here, self.config.replicas);
         let GroupConfig { topic, shards, address, .. } = self.config.clone();
         let said = Subscription { topic, shards, claim, address };
         match wire::subscription(&said) {
@@ -233,8 +230,9 @@ impl Machine {
         }
         self.who.member = joined.member_id.clone();
         self.who.generation = joined.generation_id;
+        let since = self.joins_since.take().unwrap_or(sent);
         if self.part.standing.unbroken {
-            self.extend(sent);
+            self.extend(since);
         }
         self.plan.clear();
         if joined.leader == joined.member_id {
@@ -334,7 +332,8 @@ impl Machine {
     }
 
     fn extend(&mut self, sent: Instant) {
-        self.lease = Some((sent + self.timing.lease(), sent));
+        let asked = self.lease.map_or(sent, |(_, asked)| asked.max(sent));
+        self.lease = Some((asked + self.timing.lease(), asked));
     }
 
     /// Until when it rests.

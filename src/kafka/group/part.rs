@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::domain::plan::{Claim, Standing};
 use crate::domain::token::ShardId;
 use crate::domain::warmup::{WARM_UP_LIMIT, WarmUp};
-use crate::ports::group::Member;
+use crate::ports::group::{Here, Member};
 
 /// What a member has, by what it was told last.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Part {
     claimed: BTreeSet<ShardId>,
     /// What it claimed and was not given: once it has let go of that, there is a second step.
     leaving: BTreeSet<ShardId>,
+    /// Whether it said at the last join that it is about to end.
+    retires: bool,
     warm_up: WarmUp<Instant>,
 }
 
@@ -30,38 +32,33 @@ impl Part {
             own: Member::default(),
             claimed: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            retires: false,
             warm_up: WarmUp::default(),
         }
     }
 
     /// Whether the group is to hear of what has changed here.
-    pub(super) fn has_news(
-        &self,
-        now: Instant,
-        held: &BTreeSet<ShardId>,
-        ready: &BTreeSet<ShardId>,
-    ) -> bool {
-        let let_go = !self.leaving.is_empty() && self.leaving.is_disjoint(held);
-        let_go || self.warm_up.is_due(now, ready)
+    pub(super) fn has_news(&self, now: Instant, here: &Here) -> bool {
+        let let_go = !self.leaving.is_empty() && self.leaving.is_disjoint(&here.held);
+        // What a process before it said of itself is no longer true.
+        let retires = here.retires && !self.retires || self.own.retires && !here.retires;
+        let_go || retires || self.warm_up.is_due(now, &here.ready)
     }
 
     /// What it says at a join. What it was told counts, also before it is held.
-    pub(super) fn claim(
-        &mut self,
-        now: Instant,
-        held: &BTreeSet<ShardId>,
-        ready: &BTreeSet<ShardId>,
-        replicas: u16,
-    ) -> Claim {
+    pub(super) fn claim(&mut self, now: Instant, here: &Here, replicas: u16) -> Claim {
+        let Here { held, ready, retires } = here.clone();
         self.claimed = held.union(&self.own.shards).copied().collect();
+        self.retires = retires;
         Claim {
             standing: self.standing,
             owned: self.own.shards.clone(),
-            held: held.clone(),
+            held,
             follows: self.own.standby.clone(),
-            ready: ready.clone(),
-            warms_up: self.warm_up.says(now, ready),
-            replicas,
+            warms_up: self.warm_up.says(now, &ready),
+            ready,
+            retires,
+            replicas: if retires { 0 } else { replicas },
         }
     }
 

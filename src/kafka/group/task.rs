@@ -89,11 +89,10 @@ impl Group {
     /// Never ends well: there is always something to wait for.
     async fn stay(&mut self) -> Result<(), GroupError> {
         loop {
-            let held = self.served.held.borrow_and_update().clone();
-            let ready = self.served.ready.borrow_and_update().clone();
+            let here = self.served.here();
             let positions = self.served.positions.borrow().clone();
             let now = self.now;
-            match self.machine.next(now(), &held, &ready, &positions) {
+            match self.machine.next(now(), &here, &positions) {
                 Next::Ask(call) => {
                     let sent = now();
                     match self.ask(&call).await {
@@ -103,9 +102,7 @@ impl Group {
                 }
                 Next::Wait(until) => tokio::select! {
                     () = sleep_until(until) => {}
-                    // Without a pipeline there is nothing that could be let go, or become ready.
-                    Ok(()) = self.served.held.changed() => {}
-                    Ok(()) = self.served.ready.changed() => {}
+                    () = changed(&mut self.served) => {}
                 },
             }
             self.show();
@@ -192,6 +189,16 @@ impl Group {
             *shown = status;
             changed
         });
+    }
+}
+
+/// Returns when the pipeline says anything else; never once there is none.
+async fn changed(served: &mut Served) {
+    tokio::select! {
+        Ok(()) = served.held.changed() => {}
+        Ok(()) = served.ready.changed() => {}
+        Ok(()) = served.retires.changed() => {}
+        else => std::future::pending().await,
     }
 }
 

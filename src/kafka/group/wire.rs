@@ -61,6 +61,8 @@ struct Claimed {
     #[serde(default)]
     warms_up: bool,
     #[serde(default)]
+    retires: bool,
+    #[serde(default)]
     replicas: u16,
     address: String,
 }
@@ -83,6 +85,8 @@ struct Listed {
     standby: BTreeSet<u16>,
     #[serde(default)]
     warm: BTreeSet<u16>,
+    #[serde(default)]
+    retires: bool,
 }
 
 /// A subscription as bytes.
@@ -101,6 +105,7 @@ pub fn subscription(said: &Subscription) -> anyhow::Result<Bytes> {
         follows: numbers(&claim.follows),
         ready: numbers(&claim.ready),
         warms_up: claim.warms_up,
+        retires: claim.retires,
         replicas: claim.replicas,
         address: address.clone(),
     };
@@ -126,6 +131,7 @@ pub fn subscribed(bytes: &Bytes) -> anyhow::Result<Subscription> {
         follows: ids(inner.follows),
         ready: ids(inner.ready),
         warms_up: inner.warms_up,
+        retires: inner.retires,
         replicas: inner.replicas,
     };
     let topic = outer.topics.first().map_or_else(String::new, |topic| topic.to_string());
@@ -160,6 +166,7 @@ pub fn assignment(
         shards: numbers(&member.shards),
         standby: numbers(&member.standby),
         warm: numbers(&member.warm),
+        retires: member.retires,
     });
     let inner = Agreed { version: INNER_VERSION, here, members: listed.collect() };
     let outer = ConsumerProtocolAssignment::default()
@@ -186,6 +193,7 @@ pub fn assigned(bytes: &Bytes) -> anyhow::Result<Vec<Member>> {
         shards: ids(listed.shards),
         standby: ids(listed.standby),
         warm: ids(listed.warm),
+        retires: listed.retires,
         here: place == inner.here,
     };
     Ok(inner.members.into_iter().enumerate().map(member).collect())
@@ -230,8 +238,8 @@ mod tests {
     fn a_subscription_comes_back_as_it_was_said() {
         let standing = Standing { unbroken: true, generation: 7 };
         let (owned, held, follows) = (some([3, 63]), some([3, 9]), some([1, 2]));
-        let (ready, warms_up) = (some([2, 2]), true);
-        let claim = Claim { standing, owned, held, follows, ready, warms_up, replicas: 1 };
+        let (ready, warms_up, retires) = (some([2, 2]), true, true);
+        let claim = Claim { standing, owned, held, follows, ready, warms_up, retires, replicas: 1 };
         let (topic, address) = ("trades".to_owned(), "host:8081".to_owned());
         let said = Subscription { topic, shards: Shards::new(128).unwrap(), claim, address };
         assert_eq!(subscribed(&subscription(&said).unwrap()).unwrap(), said);
@@ -242,6 +250,7 @@ mod tests {
         let member = |id: &str, shards, standby: BTreeSet<ShardId>| Member {
             id: id.to_owned(),
             shards,
+            retires: id == "b",
             warm: standby.iter().copied().take(1).collect(),
             standby,
             ..Member::default()
@@ -252,7 +261,7 @@ mod tests {
         let told = assigned(&bytes).unwrap();
         assert_eq!(told.iter().map(|member| member.here).collect::<Vec<_>>(), [false, true]);
         assert_eq!((&told[1].shards, &told[1].standby), (&some([1, 3]), &even));
-        assert_eq!(told[1].warm, some([0, 0]));
+        assert_eq!((&told[1].warm, told[1].retires), (&some([0, 0]), true));
         let outer: ConsumerProtocolAssignment = decoded(&bytes).unwrap();
         assert_eq!(outer.assigned_partitions[0].partitions, [1, 3, 5]);
     }
@@ -267,6 +276,7 @@ mod tests {
         let claim = subscribed(&encoded(&outer).unwrap()).unwrap().claim;
         assert_eq!((claim.owned.len(), claim.follows.len(), claim.replicas), (1, 0, 0));
         assert!(!claim.warms_up, "it is given what it is to have at once");
+        assert!(!claim.retires);
         let told = br#"{"version":1,"here":0,"members":[{"id":"a","address":"","shards":[3]}]}"#;
         let outer =
             ConsumerProtocolAssignment::default().with_user_data(Some(Bytes::from_static(told)));

@@ -70,6 +70,8 @@ pub(crate) enum Part {
     Start,
     /// The cost of a trade as one thing grows at a time.
     Growth,
+    /// The cost of a trade that comes in time, with standard and with extended figures.
+    Steady,
 }
 
 /// The bench's own processes.

@@ -103,7 +103,7 @@ fn load(
 }
 
 /// What a steady load comes to: both histograms, and the CPU time of a trade, all included.
-fn watch(service: &Service, lasts: Duration) -> (Histogram, Histogram, f64) {
+pub(crate) fn watch(service: &Service, lasts: Duration) -> (Histogram, Histogram, f64) {
     std::thread::sleep(SETTLE);
     let read = || {
         let counted = figures(service).unwrap()["trades_counted_total"];

@@ -29,6 +29,7 @@ mod publish;
 mod report;
 mod spread;
 mod start;
+mod steady;
 mod stream;
 mod world;
 
@@ -65,6 +66,7 @@ fn measure(args: &Args) {
             Part::Latency => latency::run,
             Part::Start => start::run,
             Part::Growth => growth::run,
+            Part::Steady => steady::run,
         };
         measure(&world, &program, args, &mut report);
     }

@@ -29,13 +29,18 @@ struct Template {
 impl Stream {
     /// Of so many tokens, each of them in it.
     pub(crate) fn of(tokens: usize) -> Self {
+        Self::long(tokens, tokens.max(LEAST))
+    }
+
+    /// Of so many tokens, and so many different trades.
+    pub(crate) fn long(tokens: usize, trades: usize) -> Self {
         let backlog = Backlog { tokens, ..Backlog::usual(0) };
         let template = |first: usize| {
             let value = backlog.value(first..first + ARRAY, EPOCH);
             let times = value.match_indices(EPOCH).map(|(at, _)| at).collect();
             Template { value, times }
         };
-        Self { templates: (0..tokens.max(LEAST)).step_by(ARRAY).map(template).collect() }
+        Self { templates: (0..trades).step_by(ARRAY).map(template).collect() }
     }
 
     /// Produces `rate` trades a second while `meanwhile` lasts; how many that were.
