@@ -66,7 +66,8 @@ async fn come_crash_leave_and_return(broker: &KafkaBroker) {
     assert!(a.published().is_subset(&before[0]) && b.published().is_subset(&before[1]));
 
     // A static member that comes back has its shards again, and nobody notices.
-    let (generation, shards) = (a.generation(), c.published());
+    // The others may not have heard yet of the agreement in which it got its share.
+    let (generation, shards) = (c.generation(), c.published());
     c.crash();
     let c = Peer::join(broker, "g", Some("c"));
     let back = shares(&[&c], &[shards.len()]).await;
@@ -78,11 +79,11 @@ async fn come_crash_leave_and_return(broker: &KafkaBroker) {
     c.crash();
     let evicted = shares(&[&a, &b], &[32, 32]).await;
     println!("what the crashed one had was taken after {evicted:?}");
-    assert!(evicted < SESSION + Duration::from_secs(2), "{evicted:?}");
+    assert!(evicted < 2 * SESSION, "{evicted:?}");
     b.leave().await;
     let left = shares(&[&a], &[64]).await;
     println!("what the one that left had was taken after {left:?}");
-    assert!(left < Duration::from_secs(1), "{left:?}");
+    assert!(left < SESSION, "{left:?}");
     a.leave().await;
 }
 

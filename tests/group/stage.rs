@@ -18,8 +18,8 @@ use crate::config;
 use crate::support::kafka::topic::{PATIENCE, cluster, ensure};
 use crate::support::kafka::{KafkaBroker, Release, console_produce};
 
-/// Above the time that a member that is gone is waited for.
-pub(crate) const SESSION: Duration = Duration::from_secs(3);
+/// Above what a member may stand still on a machine that is shared.
+pub(crate) const SESSION: Duration = Duration::from_secs(6);
 
 /// A running member.
 pub(crate) struct Peer {
