@@ -260,14 +260,14 @@ pub(super) mod tests {
 
     #[test]
     fn who_retires_has_nothing_in_the_end_and_where_all_do_each_keeps_what_it_has() {
-        let leaving = |generation, shards| Claim { retires: true, ..claim(generation, shards) };
+        let retiring = |generation, shards| Claim { retires: true, ..claim(generation, shards) };
         let some =
-            group([("a", leaving(1, 0..22)), ("b", claim(1, 22..43)), ("c", claim(1, 43..64))]);
+            group([("a", retiring(1, 0..22)), ("b", claim(1, 22..43)), ("c", claim(1, 43..64))]);
         assert_eq!(sizes(&plan(&some, 64)), [0, 21, 21], "nothing moves before it is let go");
         let gone =
-            group([("a", leaving(2, 0..0)), ("b", claim(2, 22..43)), ("c", claim(2, 43..64))]);
+            group([("a", retiring(2, 0..0)), ("b", claim(2, 22..43)), ("c", claim(2, 43..64))]);
         assert_eq!(sizes(&plan(&gone, 64)), [0, 32, 32]);
-        let all = group([("a", leaving(1, 0..0)), ("b", leaving(1, 22..64))]);
+        let all = group([("a", retiring(1, 0..0)), ("b", retiring(1, 22..64))]);
         assert_eq!(sizes(&plan(&all, 64)), [0, 42]);
     }
 

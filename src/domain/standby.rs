@@ -24,7 +24,7 @@ pub fn standbys(members: &BTreeMap<String, Claim>, planned: &Planned) -> Shares 
 fn lasting(members: &BTreeMap<String, Claim>, owned: &Shares) -> Shares {
     let replicas = members.values().map(|claim| usize::from(claim.replicas)).max().unwrap_or(0);
     let owners = owned.iter().flat_map(|(id, shards)| shards.iter().map(|one| (*one, id.as_str())));
-    let willing = members.iter().filter(|(_, claim)| claim.replicas > 0);
+    let willing = members.iter().filter(|(_, claim)| claim.replicas > 0 && !claim.retires);
     let mut draft = Draft {
         members,
         owners: owners.collect(),
@@ -200,6 +200,16 @@ mod tests {
     fn loads(followed: &Shares, members: &BTreeMap<String, Claim>) -> Vec<usize> {
         let willing = followed.iter().filter(|(id, _)| members[*id].replicas > 0);
         willing.map(|(_, follows)| follows.len()).collect()
+    }
+
+    #[test]
+    fn who_retires_follows_nothing_any_more() {
+        let wish = |retires| Claim { replicas: 1, retires, ..Claim::default() };
+        let named = [("a", false), ("b", false), ("c", true)];
+        let members = named.map(|(id, retires)| (id.to_owned(), wish(retires))).into();
+        let owned = plan(&members, SHARDS).owned;
+        let follows = lasting(&members, &owned).into_values().map(|shards| shards.len());
+        assert_eq!(follows.collect::<Vec<_>>(), [20, 20, 0]);
     }
 
     proptest! {

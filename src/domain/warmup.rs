@@ -153,12 +153,12 @@ mod tests {
 
     #[test]
     fn who_retires_keeps_its_shards_until_another_follows_them() {
-        let leaving = Claim { retires: true, ..claim(1, 0..32) };
+        let retiring = Claim { retires: true, ..claim(1, 0..32) };
         let staying = Claim { warms_up: true, ..claim(1, 32..64) };
         let all = |owned: [usize; 2], warm: [usize; 2]| [owned, warm].map(Vec::from);
         let [before, between, after] =
             [all([32, 32], [0, 32]), all([0, 32], [0, 32]), all([0, 64], [0, 0])];
-        let members = group([("a", leaving), ("b", staying)]);
+        let members = group([("a", retiring), ("b", staying)]);
         assert_eq!(course(members), [before, between, after.clone(), after]);
     }
 

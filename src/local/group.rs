@@ -277,7 +277,7 @@ impl Seated {
             warms_up: self.warm_up.says(now(), &ready) && self.warms_up,
             ready,
             retires,
-            replicas: if retires { 0 } else { replicas },
+            replicas,
         }
     }
 }

@@ -79,11 +79,11 @@ async fn come_crash_leave_and_return(broker: &KafkaBroker) {
     c.crash();
     let evicted = shares(&[&a, &b], &[32, 32]).await;
     println!("what the crashed one had was taken after {evicted:?}");
-    assert!(evicted < 2 * SESSION, "{evicted:?}");
+    assert!(evicted < SESSION + Duration::from_secs(2), "{evicted:?}");
     b.leave().await;
     let left = shares(&[&a], &[64]).await;
     println!("what the one that left had was taken after {left:?}");
-    assert!(left < SESSION, "{left:?}");
+    assert!(left < Duration::from_secs(1), "{left:?}");
     a.leave().await;
 }
 

@@ -118,7 +118,7 @@ fn the_image_is_one_small_file_that_runs_as_nobody_in_a_root_that_cannot_be_writ
     assert_eq!(image.files(), ["/aggregator-service"]);
     let size = image.size();
     println!("{size} bytes");
-    assert!(size <= 12 << 20, "{size} bytes");
+    assert!(size <= 12_120_000, "{size} bytes");
 
     let redis = RedisServer::start();
     let service = Service::start(&image.program(), &variables("image", &redis.addr()));

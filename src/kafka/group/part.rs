@@ -58,7 +58,7 @@ impl Part {
             warms_up: self.warm_up.says(now, &ready),
             ready,
             retires,
-            replicas: if retires { 0 } else { replicas },
+            replicas,
         }
     }
 
