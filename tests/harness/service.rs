@@ -124,6 +124,17 @@ impl Service {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// For what each of its threads waits in the kernel; what has ended has none.
+    fn waits_in(&self) -> String {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid));
+        let paths = threads.into_iter().flatten().flatten().map(|thread| thread.path());
+        let told = paths.map(|path| {
+            let [name, place] = ["comm", "wchan"].map(|file| fs::read_to_string(path.join(file)));
+            format!("{} {}", name.unwrap_or_default().trim(), place.unwrap_or_default())
+        });
+        told.collect::<Vec<_>>().join(", ")
+    }
+
     /// The most memory that it ever held, in kB.
     pub(crate) fn most_memory_kb(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
@@ -205,6 +216,7 @@ impl Drop for Service {
             let last = log.lines().count().saturating_sub(SHOWN_LINES);
             let lines: Vec<_> = log.lines().skip(last).collect();
             eprintln!("the service's log ended:\n{}", lines.join("\n"));
+            eprintln!("its threads wait in: {}", self.waits_in());
         }
         // The keeper sees its input close.
         drop(self.keeper.stdin.take());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::harness::service::{PATIENCE, Service};
 use crate::support::redis::RedisServer;
-use crate::{BINARY, variables};
+use crate::{BINARY, until, variables};
 
 /// Where systemd would listen.
 struct Ear {
@@ -17,15 +17,16 @@ impl Ear {
     /// Waits for a message of which `wanted` holds.
     fn hears(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
         let mut bytes = [0; 4_096];
-        loop {
-            let length = self.socket.recv(&mut bytes);
-            let length = length.unwrap_or_else(|_| panic!("no {what} in {:#?}", self.heard));
-            let message = String::from_utf8(bytes[..length].to_vec()).unwrap();
-            self.heard.push(message.trim_end().to_owned());
-            if wanted(message.trim_end()) {
-                return;
+        until(what, || {
+            while let Ok(length) = self.socket.recv(&mut bytes) {
+                let message = String::from_utf8(bytes[..length].to_vec()).unwrap();
+                self.heard.push(message.trim_end().to_owned());
+                if wanted(message.trim_end()) {
+                    return true;
+                }
             }
-        }
+            false
+        });
     }
 
     fn hears_exactly(&mut self, message: &str) {
@@ -33,11 +34,19 @@ impl Ear {
     }
 }
 
+impl Drop for Ear {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("systemd heard: {:#?}", self.heard);
+        }
+    }
+}
+
 #[test]
 fn systemd_hears_what_is_waited_for_then_ready_then_alive_and_that_it_stops() {
     let dir = tempfile::tempdir().unwrap();
     let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_nonblocking(true).unwrap();
     let mut ear = Ear { socket, heard: Vec::new() };
     let mut redis = RedisServer::start();
     let mut environment = variables("notify", &redis.addr());
@@ -67,7 +76,6 @@ fn systemd_hears_what_is_waited_for_then_ready_then_alive_and_that_it_stops() {
     service.terminate();
     ear.hears_exactly("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=15000000");
     assert_eq!(service.exit_code(PATIENCE), 0);
-    ear.socket.set_nonblocking(true).unwrap();
     assert!(ear.socket.recv(&mut [0; 1]).is_err(), "more was said after the last word");
     let ready = ear.heard.iter().filter(|message| message.contains("READY=1")).count();
     assert_eq!(ready, 1, "{:#?}", ear.heard);
