@@ -16,6 +16,8 @@ const PLACES_AHEAD: usize = 10;
 const PANE_AHEAD: usize = 5;
 /// So few tokens lie near by themselves: they fit the second level of a processor's cache.
 const TOKENS_NEAR: usize = 2_000;
+/// And so few with extended figures, which take up the rest of it.
+const EXTENDED_NEAR: usize = 250;
 
 /// The slots of the trades that come next, by their places modulo so many.
 type Slots = [Option<u32>; TOKEN_AHEAD];
@@ -59,7 +61,9 @@ impl Engine {
         let any_misses =
             here.any(|(shard, held)| held.as_ref().is_some_and(|held| misses(held, shard)));
         let any_followed = self.follows_any();
-        let many = self.shards().map(Shard::tokens).sum::<usize>() > TOKENS_NEAR;
+        let extended = self.shards().any(Shard::is_extended);
+        let near = if extended { EXTENDED_NEAR } else { TOKENS_NEAR };
+        let many = self.shards().map(Shard::tokens).sum::<usize>() > near;
         let (ahead, mut slots) = (if many { INDEX_AHEAD } else { 0 }, Slots::default());
         for step in 0..batch.count() + ahead {
             if many {

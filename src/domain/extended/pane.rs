@@ -110,22 +110,25 @@ impl Pane {
         *self = Self::new(self.second, &self.totals().plus(more), self.high, self.low);
     }
 
-    /// Trades of these prices have come.
+    /// Trades of these prices have come: whether the pane's highest has changed, and its lowest.
     #[inline]
-    pub(super) fn reach(&mut self, high: Price, low: Price) {
-        if high.order(self.high) == Ordering::Greater {
+    pub(super) fn reach(&mut self, high: Price, low: Price) -> (bool, bool) {
+        let higher = high.order(self.high) == Ordering::Greater;
+        let lower = low.order(self.low) == Ordering::Less;
+        if higher {
             self.high = high;
         }
-        if low.order(self.low) == Ordering::Less {
+        if lower {
             self.low = low;
         }
+        (higher, lower)
     }
 
-    /// Trades of these sums and prices have come.
+    /// Trades of these sums and prices have come; answers as [`reach`](Self::reach).
     #[inline]
-    pub(super) fn take(&mut self, more: &Totals, (high, low): (Price, Price)) {
+    pub(super) fn take(&mut self, more: &Totals, prices: (Price, Price)) -> (bool, bool) {
         self.add(more);
-        self.reach(high, low);
+        self.reach(prices.0, prices.1)
     }
 }
 

@@ -150,22 +150,25 @@ impl Token {
 
     fn add(&mut self, spans: &Spans, run: &Run) {
         let Run { second, totals, high, low } = *run;
-        match self.panes.back_mut() {
+        let (higher, lower) = match self.panes.back_mut() {
             Some(newest) if newest.second == second => newest.take(&totals, (high, low)),
             // Most often: a new second.
             Some(newest) if newest.second < second && second > self.end => {
                 let mut pane = Pane::new(second, &newest.totals(), high, low);
                 pane.add(&totals);
                 self.panes.push_back(pane);
-                self.rows.insert(self.rows.len(), second);
+                return self.rows.insert(self.rows.len(), second);
             }
             _ => {
+                let known = self.rows.len();
                 let at = self.place(spans, second, (high, low));
                 self.panes.change_from(at, |pane| pane.add(&totals));
-                self.panes.get_mut(at).into_iter().for_each(|pane| pane.reach(high, low));
+                let reached = self.panes.get_mut(at).map(|pane| pane.reach(high, low));
+                if self.rows.len() > known { (true, true) } else { reached.unwrap_or_default() }
             }
-        }
-        if second <= self.end && !self.is_unknown(second) {
+        };
+        // A price that is worse than its pane's changes no window's.
+        if (higher || lower) && second <= self.end && !self.is_unknown(second) {
             self.high.add(second, high);
             self.low.add(second, low);
         }
