@@ -156,8 +156,8 @@ fn caught_up(service: &Service) -> String {
     let log = service.log();
     let line = log.lines().find(|line| line.contains("caught up with the log"));
     let took = line.and_then(|line| line.split_once("took_ms\":")).map(|(_, rest)| rest);
-    let digits: String =
-        took.unwrap_or_default().chars().filter(char::is_ascii_digit).take(6).collect();
+    let took = took.unwrap_or_default().chars();
+    let digits: String = took.take_while(char::is_ascii_digit).collect();
     format!("catching up took {digits} ms of it")
 }
 
