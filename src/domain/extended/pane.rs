@@ -110,9 +110,9 @@ impl Pane {
         *self = Self::new(self.second, &self.totals().plus(more), self.high, self.low);
     }
 
-    /// Trades of these prices have come: whether the pane's highest has changed, and its lowest.
+    /// Trades of these prices have come; true where one is better than the pane's.
     #[inline]
-    pub(super) fn reach(&mut self, high: Price, low: Price) -> (bool, bool) {
+    pub(super) fn reach(&mut self, high: Price, low: Price) -> bool {
         let higher = high.order(self.high) == Ordering::Greater;
         let lower = low.order(self.low) == Ordering::Less;
         if higher {
@@ -121,14 +121,14 @@ impl Pane {
         if lower {
             self.low = low;
         }
-        (higher, lower)
+        higher || lower
     }
 
     /// Trades of these sums and prices have come; answers as [`reach`](Self::reach).
     #[inline]
-    pub(super) fn take(&mut self, more: &Totals, prices: (Price, Price)) -> (bool, bool) {
+    pub(super) fn take(&mut self, more: &Totals, (high, low): (Price, Price)) -> bool {
         self.add(more);
-        self.reach(prices.0, prices.1)
+        self.reach(high, low)
     }
 }
 

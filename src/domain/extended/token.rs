@@ -150,7 +150,7 @@ impl Token {
 
     fn add(&mut self, spans: &Spans, run: &Run) {
         let Run { second, totals, high, low } = *run;
-        let (higher, lower) = match self.panes.back_mut() {
+        let better = match self.panes.back_mut() {
             Some(newest) if newest.second == second => newest.take(&totals, (high, low)),
             // Most often: a new second.
             Some(newest) if newest.second < second && second > self.end => {
@@ -163,12 +163,12 @@ impl Token {
                 let known = self.rows.len();
                 let at = self.place(spans, second, (high, low));
                 self.panes.change_from(at, |pane| pane.add(&totals));
-                let reached = self.panes.get_mut(at).map(|pane| pane.reach(high, low));
-                if self.rows.len() > known { (true, true) } else { reached.unwrap_or_default() }
+                let better = self.panes.get_mut(at).is_some_and(|pane| pane.reach(high, low));
+                better || self.rows.len() > known
             }
         };
-        // A price that is worse than its pane's changes no window's.
-        if (higher || lower) && second <= self.end && !self.is_unknown(second) {
+        // Prices that are no better than their pane's change no window's.
+        if better && second <= self.end && !self.is_unknown(second) {
             self.high.add(second, high);
             self.low.add(second, low);
         }
