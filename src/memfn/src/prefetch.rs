@@ -6,7 +6,8 @@
 const LINE: usize = 64;
 
 /// Asks for all lines that a value lies in, and does not wait for them.
-#[inline]
+// As a call it costs more than what it asks for, and `no_builtins` keeps it one otherwise.
+#[inline(always)]
 #[cfg(target_arch = "x86_64")]
 pub fn prefetch<T>(value: &T) {
     use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
