@@ -14,7 +14,7 @@ use super::token::TokenHash;
 use super::window::Window;
 
 /// So many panes are looked at one by one.
-const LATE_BY_LITTLE: usize = 8;
+const FEW: usize = 4;
 
 /// A token. It exists as long as it has a live pane or owes its closing message.
 #[derive(Debug)]
@@ -78,10 +78,15 @@ impl Token {
         if newest.second() == second {
             return Some(newest);
         }
-        // A late trade is mostly late by little: one line of the cache tells.
-        let last = self.older.iter().rev().take(LATE_BY_LITTLE);
-        if let Some(pane) = last.copied().find(|pane| pane.second() <= second) {
-            return (pane.second() == second).then_some(pane);
+        // No two have the same second: it is not further from the newest than their seconds are
+        // apart, and nearer by as many seconds as have no pane: a few, mostly.
+        let apart = usize::try_from(newest.second().0.abs_diff(second.0)).unwrap_or(usize::MAX);
+        let from = self.older.len().saturating_sub(apart);
+        for at in from..from + FEW {
+            let pane = self.older.get(at)?;
+            if pane.second() >= second {
+                return (pane.second() == second).then_some(*pane);
+            }
         }
         let at = self.older.binary_search_by_key(&second, |pane| pane.second()).ok()?;
         self.older.get(at).copied()
