@@ -1,5 +1,6 @@
 //! What changed since the last flush: the places of panes, with their tokens' slots. A flush takes
-//! them token by token, so that each is looked up once and its entry names it once.
+//! them token by token, so that each is looked up once and its entry names it once; and a token's
+//! in the order of their seconds, as they lie.
 
 use super::amount::Amount;
 use super::extended::{Cursor, Extended, ExtendedPane};
@@ -31,14 +32,14 @@ impl Shard {
     }
 
     /// The panes that changed since it was last called, whole, with their tokens and seconds: token
-    /// by token; and with what the extended figures have of them. Those that expired meanwhile are
-    /// not among them.
+    /// by token, seconds ascending; and with what the extended figures have of them. Those that
+    /// expired meanwhile are not among them.
     pub fn take_changes(
         &mut self,
         mut each: impl FnMut(&str, Second, &Pane, Option<&ExtendedPane>),
     ) {
         let Self { tokens, panes, extended, changes: Changes(changes), .. } = self;
-        changes.sort_unstable_by_key(|(slot, _)| *slot);
+        changes.sort_unstable();
         let (mut of, mut address) = (None, "");
         let (mut cursor, mut known) = (Cursor::default(), ExtendedPane::unknown(0, Amount::ZERO));
         for (at, (slot, place)) in changes.iter().enumerate() {

@@ -41,25 +41,9 @@ impl Extremes {
         self.list.push_back(Best { second, price });
     }
 
-    /// A price of any second.
-    pub(super) fn add(&mut self, second: i64, price: Price) {
-        let mut at = self.list.partition_point(|held| held.second < second);
-        if let Some(best) = self.list.get(at).copied() {
-            if !is(self.beats, price, best.price) {
-                return;
-            }
-            if best.second == second {
-                self.list.remove(at);
-            }
-        }
-        while let Some(before) = at.checked_sub(1)
-            && self.list.get(before).is_some_and(|last| !is(self.beats, last.price, price))
-        {
-            self.list.remove(before);
-            at = before;
-        }
-        grow(&mut self.list);
-        self.list.insert(at, Best { second, price });
+    /// Forgets seconds that are not before `first`.
+    pub(super) fn cut(&mut self, first: i64) {
+        while self.list.pop_back_if(|last| last.second >= first).is_some() {}
     }
 
     /// The best price after `left`.
@@ -104,29 +88,32 @@ fn is(beats: Ordering, one: Price, other: Price) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
 
     proptest! {
+        /// Prices come to any second, and only get better.
         #[test]
         fn the_best_price_after_any_second_is_known(
-            steps in prop::collection::vec((0_i64..30, 0_u8..2, 1_u128..40, 0_u8..2), 0..60),
+            steps in prop::collection::vec((0_i64..30, 1_u128..40, 0_u8..2), 0..60),
         ) {
             let (mut high, mut low) = (Extremes::highest(), Extremes::lowest());
-            let (mut naive, mut newest, mut left) = (Vec::new(), 0, -1);
-            for (second, kind, digits, scale) in steps {
+            let (mut panes, mut left) = (BTreeMap::<i64, (Price, Price)>::new(), -1);
+            for (second, digits, scale) in steps {
                 let price = Price::from_parts(digits, scale).unwrap();
-                if kind == 0 && second >= newest {
-                    high.push(second, price);
-                    low.push(second, price);
-                } else if second > left {
-                    high.add(second, price);
-                    low.add(second, price);
-                }
                 if second > left {
-                    newest = newest.max(second);
-                    naive.push((second, price));
+                    let (highest, lowest) = panes.entry(second).or_insert((price, price));
+                    *highest = std::cmp::max_by_key(*highest, price, |price| price.rank());
+                    *lowest = std::cmp::min_by_key(*lowest, price, |price| price.rank());
+                    high.cut(second);
+                    low.cut(second);
+                    for (second, (highest, lowest)) in panes.range(second..) {
+                        high.push(*second, *highest);
+                        low.push(*second, *lowest);
+                    }
                 }
                 if digits == 1 {
                     left = left.max(second - 10);
@@ -134,10 +121,11 @@ mod tests {
                     low.expire(left);
                 }
                 for after in left..30 {
-                    let held = || naive.iter().filter(|(second, _)| *second > after);
-                    let ranks = || held().map(|(_, price)| price.rank());
-                    prop_assert_eq!(high.after(after).map(Price::rank), ranks().max());
-                    prop_assert_eq!(low.after(after).map(Price::rank), ranks().min());
+                    let held = || panes.range(after + 1..).map(|(_, prices)| prices);
+                    let highest = held().map(|(highest, _)| highest.rank()).max();
+                    let lowest = held().map(|(_, lowest)| lowest.rank()).min();
+                    prop_assert_eq!(high.after(after).map(Price::rank), highest);
+                    prop_assert_eq!(low.after(after).map(Price::rank), lowest);
                 }
             }
         }

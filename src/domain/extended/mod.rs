@@ -8,7 +8,7 @@
 //!
 //! What it takes: 96 bytes a pane, 24 for its counts, and 8 for each window that has a preceding
 //! one; a pair of token and wallet twelve, with an eighth to spare, and eight for each second in
-//! which it traded. A trade takes 72 until it goes to its token, of 128 in a shard at most, and 16
+//! which it traded. A trade takes 72 until it goes to its token, of 256 in a shard at most, and 16
 //! until the end has passed it.
 
 mod apply;

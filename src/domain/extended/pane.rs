@@ -1,6 +1,6 @@
-//! What is summed of a token's panes, up to each: what a window holds is the difference of two. So
-//! a window that moves on need not touch what it passes, and a late trade is added to its pane and
-//! to all behind it.
+//! What is summed of a token's panes. Once a pane is settled it holds the sums of all up to it:
+//! what a window holds is the difference of two, and one that moves on need not touch what it
+//! passes.
 
 use std::cmp::Ordering;
 
@@ -18,8 +18,8 @@ pub(super) struct Totals {
     pub(super) trades: u32,
 }
 
-/// A pane: the sums up to its end, and its own prices. Not aligned more than a word is: allocators
-/// take longer, and more, for what is.
+/// A pane: the sums up to its end, or its own, and its prices. Not aligned more than a word is:
+/// allocators take longer, and more, for what is.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(8))]
 pub(super) struct Pane {
@@ -91,44 +91,35 @@ impl Totals {
 }
 
 impl Pane {
-    /// A pane with the sums of those before it, and the price of its first trade.
-    pub(super) const fn new(second: i64, before: &Totals, high: Price, low: Price) -> Self {
-        let Totals { usd, buy_usd, tokens, tokens_above, trades } = *before;
+    /// A pane with these sums and prices.
+    pub(super) const fn new(second: i64, sums: &Totals, high: Price, low: Price) -> Self {
+        let Totals { usd, buy_usd, tokens, tokens_above, trades } = *sums;
         Self { usd, buy_usd, tokens, tokens_above, trades, second, high, low }
     }
 
-    /// The sums up to its end.
+    /// The sums that it holds.
     #[inline]
     pub(super) const fn totals(&self) -> Totals {
         let Self { usd, buy_usd, tokens, tokens_above, trades, .. } = *self;
         Totals { usd, buy_usd, tokens, tokens_above, trades }
     }
 
-    /// Adds to the sums.
+    /// Puts sums in place of those that it holds.
     #[inline]
-    pub(super) fn add(&mut self, more: &Totals) {
-        *self = Self::new(self.second, &self.totals().plus(more), self.high, self.low);
+    pub(super) fn put(&mut self, sums: &Totals) {
+        *self = Self::new(self.second, sums, self.high, self.low);
     }
 
-    /// Trades of these prices have come; true where one is better than the pane's.
+    /// Trades of these sums and prices have come.
     #[inline]
-    pub(super) fn reach(&mut self, high: Price, low: Price) -> bool {
-        let higher = high.order(self.high) == Ordering::Greater;
-        let lower = low.order(self.low) == Ordering::Less;
-        if higher {
+    pub(super) fn take(&mut self, more: &Totals, (high, low): (Price, Price)) {
+        self.put(&self.totals().plus(more));
+        if high.order(self.high) == Ordering::Greater {
             self.high = high;
         }
-        if lower {
+        if low.order(self.low) == Ordering::Less {
             self.low = low;
         }
-        higher || lower
-    }
-
-    /// Trades of these sums and prices have come; answers as [`reach`](Self::reach).
-    #[inline]
-    pub(super) fn take(&mut self, more: &Totals, (high, low): (Price, Price)) -> bool {
-        self.add(more);
-        self.reach(high, low)
     }
 }
 

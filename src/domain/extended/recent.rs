@@ -5,7 +5,7 @@
 use super::types::Visit;
 
 /// So many trades wait at most: with those of all shards they are to stay near.
-pub(super) const MOST: usize = 128;
+pub(super) const MOST: usize = 256;
 
 /// A trade that waits. Aligned as a pane is.
 #[derive(Clone, Copy, Debug)]

@@ -50,12 +50,6 @@ impl<T: Copy, const N: usize> Ring<T, N> {
         self.chunks.back()?.last()
     }
 
-    /// The last item, to be changed.
-    #[inline]
-    pub(super) fn back_mut(&mut self) -> Option<&mut T> {
-        self.chunks.back_mut()?.last_mut()
-    }
-
     /// The items at these places.
     pub(super) fn range(&self, places: Range<usize>) -> impl DoubleEndedIterator<Item = &T> {
         places.filter_map(|at| self.get(at))
@@ -106,13 +100,6 @@ impl<T: Copy, const N: usize> Ring<T, N> {
         let behind: Vec<T> = self.range(places.end..self.len).copied().collect();
         self.truncate(places.start);
         items.chain(behind).for_each(|item| self.push_back(item));
-    }
-
-    /// Changes the items from a place on.
-    pub(super) fn change_from(&mut self, at: usize, mut change: impl FnMut(&mut T)) {
-        for at in at..self.len {
-            self.get_mut(at).into_iter().for_each(&mut change);
-        }
     }
 
     /// Removes so many of the first items.

@@ -32,6 +32,8 @@ pub(super) struct Rows {
 
 /// In a chunk.
 const WORDS: usize = 128;
+/// So many rows are looked at one by one.
+const FEW: usize = 4;
 
 impl Rows {
     /// None yet, for so many windows with a preceding one.
@@ -87,9 +89,12 @@ impl Rows {
         }
         let apart = usize::try_from(newest.abs_diff(second)).unwrap_or(usize::MAX);
         let (mut from, mut until) = (last.saturating_sub(apart), last);
-        // There it is where no second between them is without a pane.
-        if self.second(from) == second {
-            return Ok(from);
+        // There it is, or behind that by as many seconds as have no pane: a few, mostly.
+        for _ in 0..FEW {
+            if self.second(from) >= second {
+                return if self.second(from) == second { Ok(from) } else { Err(from) };
+            }
+            from += 1;
         }
         while from < until {
             let middle = usize::midpoint(from, until);

@@ -41,9 +41,13 @@ impl Token {
         if second.0 <= self.until {
             return false;
         }
-        let Ok(at) = self.rows.find(second.0) else { return false };
+        // Most often they are asked for in their order.
+        let next = cursor.row.map_or(0, |(row, _)| row + 1);
+        let found =
+            if self.rows.second(next) == second.0 { Ok(next) } else { self.rows.find(second.0) };
+        let Ok(at) = found else { return false };
         let Some(folded) = self.panes.get(at) else { return false };
-        let totals = folded.totals().minus(&self.totals_before(at));
+        let totals = self.own(at);
         let flags = self.rows.word(at, TRADED);
         pane.begin(folded.high);
         pane.low = folded.low;

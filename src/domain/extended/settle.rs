@@ -29,8 +29,9 @@ impl Token {
         }
         if end > self.end {
             self.advance(context, end);
-            self.drop_settled(context, left);
         }
+        self.sum_up(left);
+        self.drop_settled(context, left);
         if self.waiting.is_empty() {
             (self.waiting, self.ordered) = (Vec::new(), true);
         } else {
@@ -43,13 +44,8 @@ impl Token {
     fn advance(&mut self, context: &Context<'_>, end: i64) {
         let (mut sides, mut traded) = (0, 0);
         while self.rows.second(self.settled) <= end {
-            let word = self.rows.word(self.settled, TRADED);
             sides += self.rows.word(self.settled, SIDES);
-            traded += lower(word);
-            if let Some(pane) = self.panes.get(self.settled).filter(|_| word & UNKNOWN == 0) {
-                self.high.push(pane.second, pane.high);
-                self.low.push(pane.second, pane.low);
-            }
+            traded += lower(self.rows.word(self.settled, TRADED));
             self.settled += 1;
         }
         self.end = end;
@@ -79,7 +75,29 @@ impl Token {
                 window.start_before += 1;
             }
         }
-        let left = end.saturating_sub(context.spans.longest);
+    }
+
+    /// Sums up the panes to the end, from the first on that is new or has changed, and tells the
+    /// best prices after `left`. Prices of a pane only get better: what is before those is kept.
+    fn sum_up(&mut self, left: i64) {
+        if self.summed < self.settled {
+            let first = self.rows.second(self.summed);
+            self.high.cut(first);
+            self.low.cut(first);
+        }
+        let mut sums = self.totals_before(self.summed);
+        while self.summed < self.settled {
+            let unknown = self.rows.word(self.summed, TRADED) & UNKNOWN != 0;
+            if let Some(pane) = self.panes.get_mut(self.summed) {
+                sums = sums.plus(&pane.totals());
+                pane.put(&sums);
+                if !unknown {
+                    self.high.push(pane.second, pane.high);
+                    self.low.push(pane.second, pane.low);
+                }
+            }
+            self.summed += 1;
+        }
         self.high.expire(left);
         self.low.expire(left);
     }
@@ -168,7 +186,9 @@ impl Token {
     }
 
     fn pop(&mut self, count: usize) {
-        self.gone = self.totals_before(count);
+        if let Some(summed) = self.summed.checked_sub(count) {
+            (self.gone, self.summed) = (self.totals_before(count), summed);
+        }
         let flagged = |at: &usize| is_flagged(self.rows.word(*at, TRADED));
         let flags = if self.flagged == 0 { 0 } else { (0..count).filter(flagged).count() };
         self.flagged -= flags;
@@ -208,6 +228,7 @@ impl Token {
             return;
         }
         context.budget.release(self.wallets.len());
+        self.part(0);
         self.wallets.clear();
         self.rows.forget();
         self.high.clear();

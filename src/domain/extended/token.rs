@@ -9,6 +9,9 @@
 //! - `rows` and `panes` are of the same seconds, ascending.
 //! - `visits` has each applied (second, wallet) once, pane by pane; `wallets` has each wallet of
 //!   them with its last buy and its last sell.
+//! - The first `summed` panes hold the sums of all up to them, the others their own: a trade of a
+//!   second that has passed is added to one pane, and the next settling sums up what is behind it,
+//!   once for all that came. No more are summed than are settled.
 //! - A row tells how many wallets were in its pane last (bought, sold, traded); a window's wallets
 //!   are the sums of that over its panes.
 //! - A token that was loaded from a checkpoint has no `end`: its visits stand in their panes, and
@@ -77,6 +80,8 @@ pub(super) struct Token {
     limit: usize,
     /// How many panes are not after the end.
     pub(super) settled: usize,
+    /// How many panes hold the sums of all up to them.
+    pub(super) summed: usize,
     /// The sums of the panes that are gone.
     pub(super) gone: Totals,
     /// Panes that are not after this are gone, or go with the next settling.
@@ -123,6 +128,7 @@ impl Token {
             low: Extremes::lowest(),
             windows: vec![Running::default(); spans.list.len()].into(),
             settled: 0,
+            summed: 0,
             flagged: 0,
             limit: WAITING,
         }
@@ -150,27 +156,24 @@ impl Token {
 
     fn add(&mut self, spans: &Spans, run: &Run) {
         let Run { second, totals, high, low } = *run;
-        let better = match self.panes.back_mut() {
-            Some(newest) if newest.second == second => newest.take(&totals, (high, low)),
-            // Most often: a new second.
-            Some(newest) if newest.second < second && second > self.end => {
-                let mut pane = Pane::new(second, &newest.totals(), high, low);
-                pane.add(&totals);
-                self.panes.push_back(pane);
-                return self.rows.insert(self.rows.len(), second);
-            }
-            _ => {
-                let known = self.rows.len();
-                let at = self.place(spans, second, (high, low));
-                self.panes.change_from(at, |pane| pane.add(&totals));
-                let better = self.panes.get_mut(at).is_some_and(|pane| pane.reach(high, low));
-                better || self.rows.len() > known
-            }
-        };
-        // Prices that are no better than their pane's change no window's.
-        if better && second <= self.end && !self.is_unknown(second) {
-            self.high.add(second, high);
-            self.low.add(second, low);
+        let newest = self.panes.back().map_or(NEVER, |newest| newest.second);
+        // Most often: a new second.
+        if newest < second && second > self.end {
+            self.panes.push_back(Pane::new(second, &totals, high, low));
+            return self.rows.insert(self.rows.len(), second);
+        }
+        let at = self.place(spans, second, (high, low));
+        self.part(at);
+        self.panes.get_mut(at).into_iter().for_each(|pane| pane.take(&totals, (high, low)));
+    }
+
+    /// The panes from a place on hold their own sums again.
+    pub(super) fn part(&mut self, at: usize) {
+        while self.summed > at {
+            self.summed -= 1;
+            let before = self.totals_before(self.summed);
+            let pane = self.panes.get_mut(self.summed);
+            pane.into_iter().for_each(|pane| pane.put(&pane.totals().minus(&before)));
         }
     }
 
@@ -180,7 +183,8 @@ impl Token {
             Ok(at) => return at,
             Err(at) => at,
         };
-        self.panes.insert(at, Pane::new(second, &self.totals_before(at), high, low));
+        self.part(at);
+        self.panes.insert(at, Pane::new(second, &Totals::default(), high, low));
         self.rows.insert(at, second);
         if second <= self.end {
             self.settled += 1;
@@ -193,15 +197,16 @@ impl Token {
         at
     }
 
-    /// The sums of all panes before a place.
+    /// The sums of one pane alone.
+    pub(super) fn own(&self, at: usize) -> Totals {
+        let sums = self.panes.get(at).map(Pane::totals).unwrap_or_default();
+        if at < self.summed { sums.minus(&self.totals_before(at)) } else { sums }
+    }
+
+    /// The sums of all panes before a place, the last of which is summed.
     pub(super) fn totals_before(&self, at: usize) -> Totals {
         let before = at.checked_sub(1).and_then(|before| self.panes.get(before));
         before.map_or(self.gone, Pane::totals)
-    }
-
-    fn is_unknown(&self, second: i64) -> bool {
-        let is = |at| self.rows.word(at, TRADED) & UNKNOWN != 0;
-        self.flagged > 0 && self.rows.find(second).is_ok_and(is)
     }
 
     pub(super) fn wait(&mut self, second: i64, seen: Seen) {
@@ -213,13 +218,8 @@ impl Token {
     pub(super) fn restore(&mut self, context: &Context<'_>, second: Second, pane: &ExtendedPane) {
         self.unsettle(context);
         let at = self.place(context.spans, second.0, (pane.high, pane.low));
-        let held = self.panes.get(at).map(Pane::totals).unwrap_or_default();
-        let held = held.minus(&self.totals_before(at));
-        let change = Totals::of_pane(pane).minus(&held);
-        self.panes.change_from(at, |pane| pane.add(&change));
-        if let Some(place) = self.panes.get_mut(at) {
-            (place.high, place.low) = (pane.high, pane.low);
-        }
+        let kept = Pane::new(second.0, &Totals::of_pane(pane), pane.high, pane.low);
+        self.panes.get_mut(at).into_iter().for_each(|place| *place = kept);
         self.waiting.retain(|waiting| waiting.second != second.0);
         let (behind, count) = (self.visits_behind(at), self.rows.visits(at));
         let until = self.visits.len().saturating_sub(behind);
