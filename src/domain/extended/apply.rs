@@ -137,7 +137,7 @@ impl Token {
         (place, seen): (Spot, Seen),
         new: &mut Newcomers,
     ) -> bool {
-        if !context.budget.take() {
+        if !context.take() {
             let word = self.rows.word(to.row, TRADED);
             self.flagged += usize::from(!is_flagged(word));
             self.rows.change(to.row, TRADED, |word| word | UNCOUNTED);

@@ -123,7 +123,7 @@ impl Extended {
     /// A token's panes that are not after `until` are gone.
     pub fn expire(&mut self, slot: u32, until: Second) {
         self.spread();
-        let context = Context { spans: &self.spans, budget: &self.wallets };
+        let context = Context::new(&self.spans, &self.wallets);
         if let Some(Some(token)) = self.tokens.get_mut(index(slot)) {
             token.expire(&context, until);
         }
@@ -169,6 +169,7 @@ impl Extended {
             return;
         }
         let recent = std::mem::take(&mut self.recent);
+        recent.prefetch();
         for (at, slot) in recent.slots().iter().enumerate() {
             self.prefetch(recent.slots().get(at + 1..).unwrap_or_default());
             let (token, context) = self.token(*slot);
@@ -182,7 +183,7 @@ impl Extended {
     fn token(&mut self, slot: u32) -> (&mut Token, Context<'_>) {
         let Self { spans, wallets, tokens, .. } = self;
         let token = place(tokens, slot).get_or_insert_with(|| Box::new(Token::new(spans)));
-        (token, Context { spans, budget: wallets })
+        (token, Context::new(spans, wallets))
     }
 
     /// Slots behind the last token are none.

@@ -66,6 +66,11 @@ impl Recent {
         std::iter::successors(trade(first), move |before| trade(before.next))
     }
 
+    /// Brings all near: what follows one in its chain is known only once that one is.
+    pub(super) fn prefetch(&self) {
+        self.trades.iter().for_each(memfn::prefetch);
+    }
+
     /// None waits any more.
     pub(super) fn clear(&mut self) {
         self.trades.clear();

@@ -17,6 +17,7 @@
 //! - A token that was loaded from a checkpoint has no `end`: its visits stand in their panes, and
 //!   are applied by the first settling.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use super::super::price::Price;
@@ -39,6 +40,8 @@ const WAITING: usize = 1_024;
 /// Panes that are gone are let go with the next figures, unless these are so many seconds behind:
 /// then the token is as if it had been loaded.
 const MOST_BEHIND: i64 = 600;
+/// So many places of the budget are taken at once.
+const PLACES: usize = 32;
 /// In a chunk.
 const PANES: usize = 16;
 const VISITS: usize = 64;
@@ -64,6 +67,9 @@ pub(super) struct Waiting {
 pub(super) struct Context<'a> {
     pub(super) spans: &'a Spans,
     pub(super) budget: &'a WalletBudget,
+    /// Places of the budget that were taken and no pair has yet: all workers take from it, and wait
+    /// for each other at each time.
+    spare: Cell<usize>,
 }
 
 /// One token. In the order in which it is touched: what each trade needs stands first.
@@ -94,6 +100,32 @@ pub(super) struct Token {
     pub(super) windows: Box<[Running]>,
     /// How many panes have a flag.
     pub(super) flagged: usize,
+}
+
+impl<'a> Context<'a> {
+    pub(super) const fn new(spans: &'a Spans, budget: &'a WalletBudget) -> Self {
+        Self { spans, budget, spare: Cell::new(0) }
+    }
+
+    /// Takes a place for a new pair, if there is one.
+    #[inline]
+    pub(super) fn take(&self) -> bool {
+        let spare = match self.spare.get() {
+            0 => self.budget.take(PLACES),
+            spare => spare,
+        };
+        self.spare.set(spare.saturating_sub(1));
+        spare > 0
+    }
+}
+
+/// What no pair has come for is free again.
+impl Drop for Context<'_> {
+    fn drop(&mut self) {
+        if self.spare.get() > 0 {
+            self.budget.release(self.spare.get());
+        }
+    }
 }
 
 impl Run {

@@ -285,14 +285,17 @@ impl WalletBudget {
         self.refused.load(Relaxed)
     }
 
-    /// Takes a place for a new pair, if there is one.
-    pub(super) fn take(&self) -> bool {
-        let more = |held| (held < self.most).then_some(held + 1);
-        let taken = self.held.fetch_update(Relaxed, Relaxed, more).is_ok();
-        if !taken {
-            self.refused.fetch_add(1, Relaxed);
+    /// Takes places for up to `count` new pairs, as many as there are. Where there is none, one is
+    /// refused.
+    pub(super) fn take(&self, count: usize) -> usize {
+        let more = |held| (held < self.most).then(|| self.most.min(held + count));
+        match self.held.fetch_update(Relaxed, Relaxed, more) {
+            Ok(held) => self.most.min(held + count) - held,
+            Err(_) => {
+                self.refused.fetch_add(1, Relaxed);
+                0
+            }
         }
-        taken
     }
 
     pub(super) fn release(&self, count: usize) {
