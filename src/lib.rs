@@ -203,6 +203,7 @@
 //!   compact        a pane in half the bytes
 //!   cover          a set of shards
 //!   decimal        decimal text in and out
+//!   dense          where a second stands in a list
 //!   digits         digits, eight at a time
 //!   emission       when ticks come, and which are of all tokens
 //!   extended/      figures of wallets, sides and prices, and of the window before

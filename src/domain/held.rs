@@ -6,15 +6,13 @@ use std::collections::VecDeque;
 
 use super::address::Address;
 use super::chunks::{give_back, room};
+use super::dense;
 use super::pane::{Running, Sums};
 use super::price::Price;
 use super::store::{PaneRef, PaneStore};
 use super::time::Second;
 use super::token::TokenHash;
 use super::window::Window;
-
-/// So many panes are looked at one by one.
-const FEW: usize = 4;
 
 /// A token. It exists as long as it has a live pane or owes its closing message.
 #[derive(Debug)]
@@ -78,17 +76,8 @@ impl Token {
         if newest.second() == second {
             return Some(newest);
         }
-        // No two have the same second: it is not further from the newest than their seconds are
-        // apart, and nearer by as many seconds as have no pane: a few, mostly.
-        let apart = usize::try_from(newest.second().0.abs_diff(second.0)).unwrap_or(usize::MAX);
-        let from = self.older.len().saturating_sub(apart);
-        for at in from..from + FEW {
-            let pane = self.older.get(at)?;
-            if pane.second() >= second {
-                return (pane.second() == second).then_some(*pane);
-            }
-        }
-        let at = self.older.binary_search_by_key(&second, |pane| pane.second()).ok()?;
+        let at = |at| Some(self.older.get(at)?.second());
+        let at = dense::find(self.older.len(), second, at).ok()?;
         self.older.get(at).copied()
     }
 

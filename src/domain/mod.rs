@@ -11,6 +11,7 @@ mod chunks;
 mod compact;
 pub mod cover;
 pub(crate) mod decimal;
+mod dense;
 pub(crate) mod digits;
 pub mod emission;
 pub mod extended;

@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 
 use super::chunks::{Chunks, give_back, room};
 use super::compact::Compact;
+use super::dense;
 use super::pane::{Pane, Sums};
 use super::price::Price;
 use super::time::Second;
@@ -327,22 +328,10 @@ impl PaneStore {
         self.buckets.get_mut(bucket)?.panes.get_mut(at.index())
     }
 
-    /// The bucket of a second, or where it would stand. Most are asked for while they are among the
-    /// newest, and seconds are mostly dense: the distance from the newest is a good first guess.
+    /// The bucket of a second, or where it would stand.
     #[inline]
     fn find(&self, second: Second) -> Result<usize, usize> {
-        let Some(newest) = self.buckets.back() else { return Err(0) };
-        let distance = usize::try_from(newest.second.0.saturating_sub(second.0)).unwrap_or(0);
-        let guess = (self.buckets.len() - 1).saturating_sub(distance);
-        match self.buckets.get(guess) {
-            Some(bucket) if bucket.second == second => Ok(guess),
-            _ => self.search(second),
-        }
-    }
-
-    #[cold]
-    fn search(&self, second: Second) -> Result<usize, usize> {
-        self.buckets.binary_search_by_key(&second, |bucket| bucket.second)
+        dense::find(self.buckets.len(), second, |at| Some(self.buckets.get(at)?.second))
     }
 }
 

@@ -2,6 +2,8 @@
 //! windows with a preceding one, and three. Rows are in the order of their seconds. A window that
 //! moves on reads them and nothing else of a pane.
 
+use super::super::dense;
+use super::super::time::Second;
 use super::ring::Ring;
 
 /// Buyers whose last buy is in this pane; above them, by 32 bits, the same of sellers.
@@ -32,8 +34,6 @@ pub(super) struct Rows {
 
 /// In a chunk.
 const WORDS: usize = 128;
-/// So many rows are looked at one by one.
-const FEW: usize = 4;
 
 impl Rows {
     /// None yet, for so many windows with a preceding one.
@@ -78,33 +78,10 @@ impl Rows {
         rows.map(|row| self.visits(row)).sum()
     }
 
-    /// The row of a second, or where it would stand. Most are among the newest, and no two have the
-    /// same second: so it is not further from the newest than their seconds are apart.
+    /// The row of a second, or where it would stand.
     #[inline]
     pub(super) fn find(&self, second: i64) -> Result<usize, usize> {
-        let Some(last) = self.len.checked_sub(1) else { return Err(0) };
-        let newest = self.second(last);
-        if newest <= second {
-            return if newest == second { Ok(last) } else { Err(self.len) };
-        }
-        let apart = usize::try_from(newest.abs_diff(second)).unwrap_or(usize::MAX);
-        let (mut from, mut until) = (last.saturating_sub(apart), last);
-        // There it is, or behind that by as many seconds as have no pane: a few, mostly.
-        for _ in 0..FEW {
-            if self.second(from) >= second {
-                return if self.second(from) == second { Ok(from) } else { Err(from) };
-            }
-            from += 1;
-        }
-        while from < until {
-            let middle = usize::midpoint(from, until);
-            if self.second(middle) < second {
-                from = middle + 1;
-            } else {
-                until = middle;
-            }
-        }
-        if self.second(from) == second { Ok(from) } else { Err(from) }
+        dense::find(self.len, Second(second), |at| Some(Second(self.second(at))))
     }
 
     /// A row of zeros for a second, before the one at a place.

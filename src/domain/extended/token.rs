@@ -40,7 +40,8 @@ const WAITING: usize = 1_024;
 /// Panes that are gone are let go with the next figures, unless these are so many seconds behind:
 /// then the token is as if it had been loaded.
 const MOST_BEHIND: i64 = 600;
-/// So many places of the budget are taken at once.
+/// So many places of the budget are taken at once. While the last of them lie unused here, another
+/// worker finds none: it tells null then, and nothing wrong.
 const PLACES: usize = 32;
 /// In a chunk.
 const PANES: usize = 16;
@@ -195,7 +196,6 @@ impl Token {
             return self.rows.insert(self.rows.len(), second);
         }
         let at = self.place(spans, second, (high, low));
-        self.part(at);
         self.panes.get_mut(at).into_iter().for_each(|pane| pane.take(&totals, (high, low)));
     }
 
@@ -209,13 +209,15 @@ impl Token {
         }
     }
 
-    /// The place of the pane of a second, where there was none with these prices.
+    /// The place of the pane of a second, which holds its own sums; where there was none it is new,
+    /// with these prices.
     fn place(&mut self, spans: &Spans, second: i64, (high, low): (Price, Price)) -> usize {
-        let at = match self.rows.find(second) {
-            Ok(at) => return at,
-            Err(at) => at,
-        };
+        let found = self.rows.find(second);
+        let (Ok(at) | Err(at)) = found;
         self.part(at);
+        if found.is_ok() {
+            return at;
+        }
         self.panes.insert(at, Pane::new(second, &Totals::default(), high, low));
         self.rows.insert(at, second);
         if second <= self.end {
