@@ -1,5 +1,5 @@
-//! Deliberate bugs, to prove that the simulation's judge would find them. Compiled in with the
-//! feature `sabotage` alone; without it every question is answered `false` at compile time.
+//! Deliberate bugs, to prove that the simulation's judge would find them. Compiled in with debug
+//! assertions alone, as tests are; in a release every question is answered `false` at compile time.
 
 /// A bug that can be switched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Bug {
     }
 }
 
-#[cfg(not(feature = "sabotage"))]
+#[cfg(not(debug_assertions))]
 impl Bug {
     /// Whether the bug is switched on: never.
     #[must_use]
@@ -155,7 +155,7 @@ impl Bug {
     }
 }
 
-#[cfg(feature = "sabotage")]
+#[cfg(debug_assertions)]
 mod switch {
     use std::cell::Cell;
 

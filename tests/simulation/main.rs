@@ -27,7 +27,7 @@ mod misfortune;
 mod plan;
 mod ports;
 mod process;
-#[cfg(feature = "sabotage")]
+#[cfg(debug_assertions)]
 mod sabotage;
 mod shrink;
 mod store;

@@ -17,25 +17,37 @@ const ENOUGH_SEEDS: u64 = 1_000;
 /// Groups in which each bug must be found that only they have: a third of them follows nothing.
 const ENOUGH_GROUPS: u64 = 3_000;
 
+/// Of bugs that few lives show: a seed that did, tried first. What a seed makes changes with the
+/// plans' generator; then the search finds another, within a minute or two.
+const SHOWN_BY: [(Bug, u64); 6] = [
+    (Bug::BatchDropped, 110),
+    (Bug::OldMessageWins, 374),
+    (Bug::LostRangeMovesBack, 174),
+    (Bug::NewPartitionAtItsEnd, 291),
+    (Bug::LostIgnored, 87),
+    (Bug::FollowedLettersNotAwaited, 2270),
+];
+
 #[test]
 fn every_deliberate_bug_is_caught() {
     let escaped = Mutex::new(Vec::new());
     each(0..Bug::ALL.len() as u64, |number| {
         let bug = Bug::ALL[usize::try_from(number).unwrap()];
+        let shown = SHOWN_BY.iter().filter(|(of, _)| *of == bug).map(|(_, seed)| *seed);
         if bug.is_of_groups() {
             // Not by a group that would fail without it.
             let caught = |seed: &u64| with(bug, || quietly_dies(*seed)) && !quietly_dies(*seed);
-            match (0..ENOUGH_GROUPS).find(caught) {
+            match shown.chain(0..ENOUGH_GROUPS).find(caught) {
                 Some(seed) => println!("{bug:?}: caught by group {seed}"),
                 None => escaped.lock().unwrap().push(bug),
             }
             return true;
         }
         let kept = kept::plans().into_iter().map(|(_, plan)| plan);
-        let mut lives = (0_u64..).zip(kept.chain((0..ENOUGH_SEEDS).map(Plan::of)));
-        match with(bug, || lives.find(|(_, plan)| fails(plan))) {
+        let mut lives = shown.map(Plan::of).chain(kept).chain((0..ENOUGH_SEEDS).map(Plan::of));
+        match with(bug, || lives.find(fails)) {
             // Not by a life that would fail without it.
-            Some((nth, plan)) if !fails(&plan) => println!("{bug:?}: caught by life {nth}"),
+            Some(plan) if !fails(&plan) => println!("{bug:?}: caught by life {}", plan.seed),
             _ => escaped.lock().unwrap().push(bug),
         }
         true
