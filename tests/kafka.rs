@@ -1,8 +1,6 @@
 //! The Kafka edge against a real broker and Java's own clients.
 #![cfg(test)]
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! The Kafka edge when the broker is silent, gone, or made anew.
 #![cfg(test)]
 
-mod support;
-
 use aggregator_service::domain::position::Offset;
 use aggregator_service::kafka::{KafkaLog, KafkaProducer};
 use aggregator_service::ports::{Fetched, LogError, ProduceError, TradeLog};

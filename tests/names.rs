@@ -2,12 +2,7 @@
 //! start that cannot read the topic any more has them from Redis.
 #![cfg(test)]
 
-#[path = "harness/mod.rs"]
-mod harness;
-#[path = "support/mod.rs"]
-mod support;
-
-use harness::{service, topic};
+use support::harness::{service, topic};
 
 use std::collections::BTreeMap;
 use std::path::Path;

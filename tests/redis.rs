@@ -2,8 +2,6 @@
 //! and what is refused.
 #![cfg(test)]
 
-mod support;
-
 use std::time::Duration;
 
 use aggregator_service::domain::time::Second;

@@ -2,8 +2,6 @@
 //! applied in part, and the same flush taken later.
 #![cfg(test)]
 
-mod support;
-
 use std::time::Duration;
 
 use aggregator_service::domain::time::Second;

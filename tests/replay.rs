@@ -1,8 +1,6 @@
 //! `replay` as its users see it: files in, lines out, against the naive definition.
 #![cfg(test)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

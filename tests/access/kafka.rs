@@ -14,13 +14,13 @@ use aggregator_service::tls::{self, Files};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::kafka::secure::{EXPIRED_TOKEN, TOKEN};
-use crate::support::kafka::topic::{cluster, drain, ensure, values};
-use crate::support::kafka::{console_produce, foreign};
-use crate::support::keys::Keys;
-use crate::support::redis::RedisServer;
 use crate::topic::PATIENCE;
 use crate::{Variables, ends, secure, start};
+use support::kafka::secure::{EXPIRED_TOKEN, TOKEN};
+use support::kafka::topic::{cluster, drain, ensure, values};
+use support::kafka::{console_produce, foreign};
+use support::keys::Keys;
+use support::redis::RedisServer;
 
 fn password(mechanism: Mechanism, password: &str) -> Sasl {
     Sasl::Password { mechanism, username: "alice".to_owned(), password: password.to_owned() }

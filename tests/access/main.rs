@@ -2,12 +2,7 @@
 //! never shown, and orders to publish. Our program is a child process, as in production.
 #![cfg(test)]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
-use harness::{service, topic};
+use support::harness::{service, topic};
 
 mod kafka;
 mod publish;

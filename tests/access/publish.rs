@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::kafka::secure::TOKEN;
-use crate::support::redis::RedisServer;
 use crate::topic::{Cursor, Topic, now};
 use crate::{post, secure, start};
+use support::kafka::secure::TOKEN;
+use support::redis::RedisServer;
 
 #[test]
 fn publish_answers_when_the_messages_stand_in_the_topic() {

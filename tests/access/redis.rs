@@ -5,9 +5,9 @@ use std::time::Duration;
 use aggregator_service::redis::{RedisConfig, RedisError, Refusal, admitted, connect};
 use aggregator_service::tls::{self, Files};
 
-use crate::support::keys::Keys;
-use crate::support::redis::{RedisServer, free_port};
 use crate::{Variables, ends, secure, start};
+use support::keys::Keys;
+use support::redis::{RedisServer, free_port};
 
 /// What README says that the user needs, for `REDIS_KEY_PREFIX=aggregator:`.
 const COMMANDS: [&str; 19] = [

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use crate::service::{PATIENCE, Service};
-use crate::support::kafka::secure::TOKEN;
-use crate::support::redis::RedisServer;
 use crate::{Variables, post, secure, start};
+use support::kafka::secure::TOKEN;
+use support::redis::RedisServer;
 
 /// Parts of every secret that is used here.
 const SECRETS: [&str; 5] = ["hush", "hu-sh", "sEcReT", "PRIVATE KEY", TOKEN_PART];

@@ -7,12 +7,7 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the bench's own")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
-use harness::{service, topic};
+use support::harness::{service, topic};
 
 use std::fs;
 use std::path::PathBuf;

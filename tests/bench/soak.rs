@@ -12,17 +12,13 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the bench's own")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
 #[path = "../soak/mod.rs"]
 mod parts;
-#[path = "../support/mod.rs"]
-mod support;
 
-use harness::{judge, model, service, topic, workload};
 use parts::{
     auditor, drill, drills, faults, flood, ledger, load, members, overload, soak, table, world,
 };
+use support::harness::{judge, model, service, topic, workload};
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -9,11 +9,11 @@ use rskafka::record::Record;
 
 use crate::service::Service;
 use crate::stage::Stage;
-use crate::support::kafka::foreign;
-use crate::support::oracle::Told;
 use crate::topic::{PARTITIONS, now};
 use crate::workload::token;
 use crate::{SPANS, as_f64, seed};
+use support::kafka::foreign;
+use support::oracle::Told;
 
 #[test]
 fn lag_counts_and_latency_are_those_of_the_log_and_of_the_clock() {

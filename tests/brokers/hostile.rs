@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::oracle::Told;
 use crate::workload::{Bad, Element, Planned, token};
+use support::oracle::Told;
 
 /// One trade with a field of so many bytes beside it.
 pub(crate) fn padded(at: i64, bytes: usize) -> Planned {

@@ -7,12 +7,7 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
-use harness::{judge, model, notes, service, topic, workload};
+use support::harness::{judge, model, notes, service, topic, workload};
 
 mod figures;
 mod hostile;
@@ -26,9 +21,9 @@ use serde_json::json;
 
 use crate::service::{PATIENCE, Service};
 use crate::stage::Stage;
-use crate::support::oracle::Span;
 use crate::topic::now;
 use crate::workload::{Order, Pace, Planned};
+use support::oracle::Span;
 
 /// Windows of every kind of content: all new, sliding, still filling.
 const SPANS: [Span; 5] =

@@ -14,11 +14,11 @@ use crate::judge::{self, Said, Verdict};
 use crate::model::Model;
 use crate::notes::Notes;
 use crate::service::Service;
-use crate::support::kafka::{KafkaBroker, console_produce};
-use crate::support::oracle::Span;
-use crate::support::redis::RedisServer;
 use crate::topic::{Stored, Topic};
 use crate::workload::{self, Pace, Planned};
+use support::kafka::{KafkaBroker, console_produce};
+use support::oracle::Span;
+use support::redis::RedisServer;
 
 /// Seconds between ticks.
 pub(crate) const INTERVAL: i64 = 2;

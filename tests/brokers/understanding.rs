@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::Model;
-use crate::support::oracle::{self, Told};
 use crate::topic::Stored;
 use crate::workload::{Element, Order, Planned, records};
+use support::oracle::{self, Told};
 
 #[test]
 fn the_model_says_what_the_naive_oracle_says() {

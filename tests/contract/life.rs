@@ -12,10 +12,10 @@ use crate::ask::{ask, ask_if_up, ask_with};
 use crate::document;
 use crate::service::{PATIENCE, Service};
 use crate::stage::{Stage, program};
-use crate::support::kafka::free_ports;
-use crate::support::proxy::Weather;
-use crate::support::redis::RedisServer;
 use crate::topic::{Topic, now};
+use support::kafka::free_ports;
+use support::proxy::Weather;
+use support::redis::RedisServer;
 
 /// Status and reasons of `/readyz`; `None` where nobody listens yet.
 fn readiness(service: &Service) -> Option<(u16, Value)> {

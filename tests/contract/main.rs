@@ -4,12 +4,7 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "the wall clock is the tests' own")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
-use harness::{service, topic};
+use support::harness::{service, topic};
 
 mod ask;
 mod document;

@@ -12,8 +12,8 @@ use crate::ask::{ask, ask_with};
 use crate::document;
 use crate::service::PATIENCE;
 use crate::stage::{QUIET, Stage, command, second, until};
-use crate::support::oracle;
-use crate::support::redis::free_port;
+use support::oracle;
+use support::redis::free_port;
 
 /// Every command of the contract.
 const COMMANDS: [&str; 8] =

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use crate::ask::{Answer, ask, ask_with};
 use crate::service::Service;
-use crate::support::kafka::{KafkaBroker, free_ports};
-use crate::support::oracle::{self, Span, Told};
-use crate::support::proxy::Proxy;
-use crate::support::redis::RedisServer;
 use crate::topic::{Stored, Topic, now};
+use support::kafka::{KafkaBroker, free_ports};
+use support::oracle::{self, Span, Told};
+use support::proxy::Proxy;
+use support::redis::RedisServer;
 
 /// The windows of every service here.
 pub(crate) const SPANS: [Span; 3] = [("10s", 10), ("1min", 60), ("1hour", 3_600)];

@@ -8,8 +8,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::service::PATIENCE;
 use crate::stage::{Stage, command, produce, until};
-use crate::support::kafka::Session;
 use crate::topic::{Topic, now};
+use support::kafka::Session;
 
 /// Windows that are over soon.
 const BRIEF: [(&str, &str); 2] = [("TIME_WINDOWS", "1s,4s"), ("AGGREGATE_PUBLISH_INTERVAL", "1s")];

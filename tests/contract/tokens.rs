@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::stage::{INTERVAL, LATE, ODD, QUIET, SPANS, Stage, second};
-use crate::support::oracle;
 use crate::topic::now;
+use support::oracle;
 
 /// What a row of `/tokens` takes over from a window of a message.
 const FIGURES: [&str; 9] = [

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::site;
 use crate::stage::{Stage, logged, stop};
-use crate::support::kafka::three::start_three;
-use crate::support::kafka::{KafkaBroker, Session};
 use crate::topic::now;
+use support::kafka::three::start_three;
+use support::kafka::{KafkaBroker, Session};
 
 pub(crate) fn a_broker_that_is_silent_for_30_s_costs_nothing_and_doubles_nothing() {
     let broker = KafkaBroker::start();

@@ -5,9 +5,9 @@ use rskafka::record::Record;
 
 use crate::site;
 use crate::stage::{Stage, stop};
-use crate::support::kafka::raw_produce::{batch_with_header_key, produce_batch};
 use crate::topic::{Stored, now};
 use crate::workload::Planned;
+use support::kafka::raw_produce::{batch_with_header_key, produce_batch};
 
 const TOPIC: &str = "foreign-trades";
 /// A read takes half a second and more.

@@ -7,12 +7,7 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
-use harness::{judge, model, notes, service, topic, workload};
+use support::harness::{judge, model, notes, service, topic, workload};
 
 mod brokers;
 mod foreign;

@@ -12,9 +12,9 @@ use rskafka::record::Record;
 use crate::service::{PATIENCE, Service};
 use crate::site;
 use crate::stage::{Stage, logged, stop};
-use crate::support::kafka::topic::noise;
-use crate::support::proxy::{Proxy, Weather};
 use crate::topic::{Topic, now};
+use support::kafka::topic::noise;
+use support::proxy::{Proxy, Weather};
 
 pub(crate) fn connections_that_are_slow_trickle_are_cut_or_refused_cost_nothing() {
     let (mut stage, proxy) = behind("weather", 0);

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aggregator_service::kafka::KafkaConfig;
 
-use crate::support::kafka::{KafkaBroker, Session, free_ports};
-use crate::support::proxy::Proxy;
+use support::kafka::{KafkaBroker, Session, free_ports};
+use support::proxy::Proxy;
 
 /// The broker that scenarios share.
 pub(crate) struct Shared {

@@ -17,10 +17,10 @@ use crate::judge::{self, Said, Verdict};
 use crate::model::Model;
 use crate::notes::Notes;
 use crate::service::{PATIENCE, Service};
-use crate::support::oracle::Span;
-use crate::support::redis::RedisServer;
 use crate::topic::{Stored, Topic, now};
 use crate::workload::{self, Order, Pace, Planned};
+use support::oracle::Span;
+use support::redis::RedisServer;
 
 /// Seconds between ticks.
 pub(crate) const INTERVAL: i64 = 2;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::support::proxy::{Proxy, Weather};
+use support::proxy::{Proxy, Weather};
 
 /// A server that answers each byte with the next higher one.
 fn server() -> String {

@@ -5,7 +5,7 @@ use aggregator_service::wire::checkpoint::{NEWEST, VERSION};
 use crate::operator::{REWRITES, lines, verdicts};
 use crate::service::{PATIENCE, Service};
 use crate::stage::Stage;
-use crate::support::redis::RedisServer;
+use support::redis::RedisServer;
 
 #[test]
 fn a_damaged_entry_is_recognised_and_its_shard_is_rebuilt_from_kafka() {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::operator::{recovers, sees, verdicts};
 use crate::stage::Stage;
-use crate::support::proxy::{Proxy, Weather};
-use crate::support::redis::RedisServer;
+use support::proxy::{Proxy, Weather};
+use support::redis::RedisServer;
 
 #[test]
 fn a_slow_narrow_or_cut_network_to_redis_costs_nothing() {

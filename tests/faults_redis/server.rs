@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::operator::{REWRITES, lines, reason, recovers, sees, verdicts};
 use crate::stage::Stage;
-use crate::support::redis::RedisServer;
 use crate::variable;
+use support::redis::RedisServer;
 
 #[test]
 fn a_redis_that_is_killed_and_comes_back_empty_costs_nothing() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::support::redis::{RedisServer, free_port};
+use support::redis::{RedisServer, free_port};
 
 /// A master, its replica, and the sentinel that promotes it.
 pub(crate) struct Watched {

@@ -14,10 +14,10 @@ use crate::model::Model;
 use crate::notes::Notes;
 use crate::program;
 use crate::service::Service;
-use crate::support::kafka::KafkaBroker;
-use crate::support::oracle::Span;
 use crate::topic::{Cursor, Topic, now};
 use crate::workload::{self, Order, Pace, Planned};
+use support::kafka::KafkaBroker;
+use support::oracle::Span;
 
 /// Windows of every kind of content: all new, sliding, still filling.
 const SPANS: [Span; 3] = [("10s", 10), ("1min", 60), ("1hour", 3_600)];

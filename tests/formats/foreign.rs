@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::registry::Registry;
-use crate::support::install;
-use crate::support::kafka::KafkaBroker;
+use support::install;
+use support::kafka::KafkaBroker;
 
 /// A record as it was decoded.
 #[derive(Debug, Deserialize)]

@@ -4,18 +4,13 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "the wall clock is the tests' own")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod foreign;
 mod quick_start;
 mod refusals;
 mod registry;
 mod trades;
 
-use harness::{service, topic};
+use support::harness::{service, topic};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -12,12 +12,12 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::service::{self, Service};
-use crate::support::install;
-use crate::support::kafka::{KafkaBroker, Release, ensure_compiler, jars};
-use crate::support::oracle::Told;
-use crate::support::redis::RedisServer;
 use crate::topic::{Cursor, Stored, Topic, now};
 use crate::{program, trades, variables};
+use support::install;
+use support::kafka::{KafkaBroker, Release, ensure_compiler, jars};
+use support::oracle::Told;
+use support::redis::RedisServer;
 
 #[test]
 fn the_quick_start_in_python_prints_what_stands_in_the_topic() {

@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::registry::{Registry, url};
 use crate::service::{PATIENCE, Service};
-use crate::support::kafka::KafkaBroker;
-use crate::support::keys::Keys;
-use crate::support::proxy::{Proxy, Weather};
-use crate::support::redis::RedisServer;
 use crate::topic::Topic;
 use crate::{FORMATS, program, variables};
+use support::kafka::KafkaBroker;
+use support::keys::Keys;
+use support::proxy::{Proxy, Weather};
+use support::redis::RedisServer;
 
 /// Somebody else's schemas, and what the registry says of ours beside them.
 const FOREIGN: [(&str, &str); 3] = [

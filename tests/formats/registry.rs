@@ -10,9 +10,9 @@ use std::time::Duration;
 use aggregator_service::wire::registered::Format;
 use serde_json::{Value, json};
 
-use crate::support::install;
-use crate::support::kafka::free_ports;
-use crate::support::keys::Keys;
+use support::install;
+use support::kafka::free_ports;
+use support::keys::Keys;
 
 /// Runs the registry until our end of the pipe closes.
 const KEEPER: &str = r#"exec 3<&0

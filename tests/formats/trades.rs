@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::kafka::KafkaBroker;
-use crate::support::oracle::{self, Span, Told};
 use crate::topic::{Topic, now};
+use support::kafka::KafkaBroker;
+use support::oracle::{self, Span, Told};
 
 pub(crate) const SPANS: [Span; 3] = [("30s", 30), ("2min", 120), ("1hour", 3_600)];
 

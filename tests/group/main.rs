@@ -2,9 +2,6 @@
 //! lives, and on a real Kafka.
 #![cfg(test)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod exchanges;
 mod model;
 mod network;

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::stage::{Peer, SESSION, broker, shares};
-use crate::support::kafka::topic::PATIENCE;
-use crate::support::kafka::{KafkaBroker, Release, consumer_groups};
+use support::kafka::topic::PATIENCE;
+use support::kafka::{KafkaBroker, Release, consumer_groups};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_crash_leave_and_return() {

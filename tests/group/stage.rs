@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::support::kafka::topic::{PATIENCE, cluster, ensure};
-use crate::support::kafka::{KafkaBroker, Release, console_produce};
+use support::kafka::topic::{PATIENCE, cluster, ensure};
+use support::kafka::{KafkaBroker, Release, console_produce};
 
 /// Above what a member may stand still on a machine that is shared.
 pub(crate) const SESSION: Duration = Duration::from_secs(6);

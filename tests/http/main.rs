@@ -1,9 +1,6 @@
 //! HTTP from the outside, over real sockets: shapes, codes, and that no client can hold the server.
 #![cfg(test)]
 
-#[path = "../support/install.rs"]
-#[expect(unreachable_pub, reason = "other test binaries share it")]
-mod install;
 mod promtool;
 mod publish;
 mod server;

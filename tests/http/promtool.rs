@@ -9,8 +9,8 @@ use aggregator_service::http::Limits;
 use aggregator_service::status::Phase;
 use serde_json::Value;
 
-use crate::install::ensure;
 use crate::server::Server;
+use support::install::ensure;
 
 #[tokio::test]
 async fn promtool_finds_nothing_to_say_about_any_figure() {

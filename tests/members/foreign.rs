@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::install;
-use crate::support::kafka::KafkaBroker;
 use crate::topic::Topic;
+use support::install;
+use support::kafka::KafkaBroker;
 
 /// For what it has not read yet, when nothing more comes.
 const READS_WITHIN: Duration = Duration::from_secs(30);

@@ -6,15 +6,11 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
 #[path = "../soak/mod.rs"]
 mod parts;
-#[path = "../support/mod.rs"]
-mod support;
 
-use harness::{judge, model, service, topic, workload};
 use parts::{auditor, drill, faults, flood, ledger, load, soak, world};
+use support::harness::{judge, model, service, topic, workload};
 
 mod foreign;
 mod stage;

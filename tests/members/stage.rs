@@ -10,11 +10,11 @@ use crate::auditor::{Auditor, Tally};
 use crate::foreign::Foreign;
 use crate::parts::members::is_even;
 use crate::service::Service;
-use crate::support::kafka::{KafkaBroker, consumer_groups};
-use crate::support::redis::RedisServer;
 use crate::topic::{Topic, now};
 use crate::world::{Seen, Settings, Shared, World};
 use crate::{GROUP, SESSION_S, load};
+use support::kafka::{KafkaBroker, consumer_groups};
+use support::redis::RedisServer;
 
 /// An act takes no longer, on a machine that is shared.
 const ACT_WITHIN: Duration = Duration::from_secs(60);

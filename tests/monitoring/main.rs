@@ -4,12 +4,7 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the tests' own")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
-use harness::{service, topic, workload};
+use support::harness::{service, topic, workload};
 
 mod expressions;
 mod files;

@@ -9,9 +9,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::files;
-use crate::support::install;
-use crate::support::redis::free_port;
 use crate::topic::now;
+use support::install;
+use support::redis::free_port;
 
 /// Runs the server until our end of the pipe closes.
 const KEEPER: &str = r#"trap '' INT TERM

@@ -10,10 +10,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::service::Service;
-use crate::support::kafka::KafkaBroker;
-use crate::support::redis::RedisServer;
 use crate::topic::{Topic, now};
 use crate::workload::{self, Order, Pace};
+use support::kafka::KafkaBroker;
+use support::redis::RedisServer;
 
 /// What the service needs, and its input.
 pub(crate) struct Stage {

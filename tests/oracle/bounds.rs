@@ -8,8 +8,8 @@ use aggregator_service::domain::shard::{Outcome, Shard};
 use aggregator_service::domain::time::Second;
 use aggregator_service::domain::window::{Window, Windows};
 
-use super::support::oracle::Told;
 use super::{ALWAYS, START, absorb, budget, published};
+use support::oracle::Told;
 
 #[test]
 fn at_the_bound_a_new_token_is_refused_and_the_known_ones_go_on() {

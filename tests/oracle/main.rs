@@ -4,8 +4,6 @@
 
 mod bounds;
 mod many;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

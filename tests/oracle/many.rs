@@ -13,8 +13,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use super::support::oracle::{self, Known, Span, Told};
 use super::{ALWAYS, START, absorb, budget, changes, published, restored};
+use support::oracle::{self, Known, Span, Told};
 
 const TRADES: i64 = 200_000;
 const TOKENS: usize = 500;

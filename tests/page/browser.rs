@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use thirtyfour::prelude::*;
 use thirtyfour::{ChromiumLikeCapabilities, Key, LoggingPrefsLogLevel, WebDriver};
 
-use crate::install::ensure;
 use crate::service::free_port;
+use support::install::ensure;
 
 /// A browser with one page open.
 pub(crate) struct Browser {

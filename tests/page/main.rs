@@ -7,9 +7,6 @@
 mod browser;
 mod connection;
 mod hostile;
-#[path = "../support/install.rs"]
-#[allow(unreachable_pub, reason = "other tests have it within a module")]
-mod install;
 mod looks;
 mod made_up;
 mod publish;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::service::Service;
-use crate::support::{install, redis::RedisServer};
 use crate::{dist, output, process_status, variables};
+use support::harness::service::Service;
+use support::{install, redis::RedisServer};
 
 #[test]
 fn the_binary_needs_no_interpreter_and_no_library_and_is_small() {

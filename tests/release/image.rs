@@ -9,10 +9,10 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::service::{PATIENCE, Service};
-use crate::support::install;
-use crate::support::redis::{RedisServer, free_port};
 use crate::{BINARY, dist, output, process_status, repository, root_for, variables};
+use support::harness::service::{PATIENCE, Service};
+use support::install;
+use support::redis::{RedisServer, free_port};
 
 /// An image in a storage of its own, and a container of it that is mounted.
 struct Image {

@@ -2,11 +2,6 @@
 //! for compose and Kubernetes. The first test here that needs the binary builds it.
 #![cfg(test)]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod binary;
 mod image;
 mod manifests;

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::support::install;
 use crate::{BINARY, output, repository, text};
+use support::install;
 
 /// A program of the validators: Python packages that carry the official schemas with them.
 fn validator(program: &str) -> Command {

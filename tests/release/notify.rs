@@ -3,9 +3,9 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use crate::harness::service::{PATIENCE, Service};
-use crate::support::redis::RedisServer;
 use crate::{BINARY, until, variables};
+use support::harness::service::{PATIENCE, Service};
+use support::redis::RedisServer;
 
 /// Where systemd would listen.
 struct Ear {

@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::install;
-use crate::support::redis::{RedisServer, free_port};
 use crate::{dist, output, process_status, repository, root_for, text, until, variables};
+use support::install;
+use support::redis::{RedisServer, free_port};
 
 /// A running systemd; ends with this.
 struct System {

@@ -8,8 +8,8 @@ use std::process::Command;
 use aggregator_service::config::{Config, ConfigArgs, SETTINGS};
 use tempfile::TempDir;
 
-use crate::support::install;
 use crate::{BINARY, text};
+use support::install;
 
 /// The unit with a binary that is there.
 fn unit() -> (TempDir, PathBuf) {

@@ -14,8 +14,8 @@ use bigdecimal::BigDecimal;
 
 use crate::judge::dead_letters;
 use crate::ledger::{Lost, holds, key};
-use crate::oracle::{self, Told};
 use crate::world::{LONGEST, World};
+use support::oracle::{self, Told};
 
 /// Everything that the shards' checkpoints say.
 pub(crate) fn store(world: &World) {

@@ -21,8 +21,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::audit::{Place, Places, lost_to_all};
 use crate::ledger::{Lost, holds, key};
-use crate::oracle::{self, Told};
 use crate::world::{LONGEST, SPANS, TICK, World};
+use support::oracle::{self, Told};
 
 /// What a life came to.
 #[derive(Clone, Copy)]

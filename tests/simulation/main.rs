@@ -10,10 +10,6 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "seeds come from the environment, lives are timed")]
 
-#[path = "../support/oracle.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the other tests")]
-mod oracle;
-
 mod audit;
 mod crowd;
 mod gate;

@@ -11,9 +11,9 @@ use aggregator_service::ports::{Clock, Record};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::oracle::Told;
 use crate::plan::Outage;
 use crate::world::{MARKER, POISON, World};
+use support::oracle::Told;
 
 /// Partition, offset, index in the array.
 pub(crate) type Place = (i32, i64, Option<u32>);

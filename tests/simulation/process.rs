@@ -21,10 +21,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
-use crate::oracle::Span;
 use crate::ports::{SimLog, SimProducer};
 use crate::store::SimCheckpoint;
 use crate::world::{BATCH, SPANS, TICK, World};
+use support::oracle::Span;
 
 /// How long a stop may take: twice its deadline.
 const STOP_TENTHS: u32 = 600;

@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 
 use crate::ledger::Ledger;
 use crate::market::Market;
-use crate::oracle::Span;
 use crate::plan::{Key, Outage, Plan, Weather};
+use support::oracle::Span;
 
 pub(crate) const SPANS: [Span; 3] = [("2s", 2), ("10s", 10), ("5s", 5)];
 pub(crate) const LONGEST: i64 = 10;

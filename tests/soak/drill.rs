@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::flood::Flood;
 use crate::judge;
 use crate::service::{PATIENCE, Service};
-use crate::support::kafka::KafkaBroker;
-use crate::support::oracle::{self, Span};
-use crate::support::redis::RedisServer;
 use crate::topic::{Cursor, PARTITIONS, Topic, now};
+use support::kafka::KafkaBroker;
+use support::oracle::{self, Span};
+use support::redis::RedisServer;
 
 /// How large a drill is.
 #[derive(Clone, Copy, Debug)]

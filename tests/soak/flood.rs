@@ -17,8 +17,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::oracle::{self, Span};
 use crate::topic::{Topic, now};
+use support::oracle::{self, Span};
 
 /// Trades in a record, as collectors send whole blocks.
 pub(crate) const ARRAY: usize = 50;

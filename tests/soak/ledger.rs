@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::judge::Said;
 use crate::model::{Entry, aggregate_data, held, units};
-use crate::support::oracle::{self, Known, Span, Told};
 use crate::topic::PARTITIONS;
+use support::oracle::{self, Known, Span, Told};
 
 /// One past what was read, by partition.
 pub(crate) type Positions = [i64; PARTITIONS as usize];

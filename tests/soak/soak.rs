@@ -9,10 +9,10 @@ use rand::{RngExt, SeedableRng};
 use crate::auditor::{Auditor, Tally};
 use crate::faults::{Deck, lasts};
 use crate::load;
-use crate::support::kafka::KafkaBroker;
-use crate::support::redis::RedisServer;
 use crate::topic::Topic;
 use crate::world::{Inflicted, Seen, Settings, Shared, World};
+use support::kafka::KafkaBroker;
+use support::redis::RedisServer;
 
 /// What came of it.
 #[derive(Debug)]

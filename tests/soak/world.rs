@@ -11,11 +11,11 @@ use crate::auditor::Tally;
 use crate::judge::Said;
 use crate::ledger::Positions;
 use crate::service::Service;
-use crate::support::kafka::KafkaBroker;
-use crate::support::oracle::Span;
-use crate::support::redis::RedisServer;
 use crate::topic::{Topic, now};
 use crate::workload::Planned;
+use support::kafka::KafkaBroker;
+use support::oracle::Span;
+use support::redis::RedisServer;
 
 /// What a soak is to be.
 #[derive(Clone, Debug)]

@@ -11,9 +11,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::service::{PATIENCE, Service};
-use crate::support::kafka::KafkaBroker;
-use crate::support::redis::RedisServer;
 use crate::{BINARY, log, said};
+use support::kafka::KafkaBroker;
+use support::redis::RedisServer;
 
 /// The service waits this long before it says a thing again, by a clock that the log's own
 /// timestamps follow within milliseconds.

@@ -2,12 +2,7 @@
 //! the export to an OpenTelemetry receiver. Our program is a child process, as in production.
 #![cfg(test)]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
-use harness::{service, topic};
+use support::harness::{service, topic};
 
 mod level;
 mod lines;

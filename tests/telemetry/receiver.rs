@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::support::keys::Keys;
+use support::keys::Keys;
 
 /// How it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use crate::lines::assert_none_repeats;
 use crate::otlp::{assert_they_add_up, exported};
 use crate::receiver::{Mood, Receiver};
 use crate::service::{PATIENCE, Service};
-use crate::support::keys::Keys;
 use crate::{demo, log, said};
+use support::keys::Keys;
 
 const NOT_EXPORTED: &str = "OpenTelemetry is not exported: the service goes on without it";
 

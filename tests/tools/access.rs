@@ -1,7 +1,7 @@
 //! Logins and rights: what is refused is named, with the variable or the operation.
 
 use crate::site::{Site, kafka};
-use crate::support::redis::RedisServer;
+use support::redis::RedisServer;
 
 fn login(site: Site, user: &str, password: &str) -> Site {
     let secure = &kafka().secure;

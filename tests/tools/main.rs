@@ -3,11 +3,6 @@
 //! prints whole pages: somebody reads them at night.
 #![cfg(test)]
 
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod access;
 mod print;
 mod site;
@@ -16,11 +11,11 @@ mod trouble;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use harness::service;
-use harness::topic::{Topic, now};
 use rskafka::client::partition::Compression;
 use rskafka::record::Record;
 use site::{Site, kafka, run};
+use support::harness::service;
+use support::harness::topic::{Topic, now};
 use support::redis::RedisServer;
 
 #[test]

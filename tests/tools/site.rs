@@ -8,9 +8,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use aggregator_service::kafka::{Admin, Found};
 
 use crate::service::Service;
-use crate::support::kafka::secure::SecureKafka;
-use crate::support::kafka::{Session, free_ports};
-use crate::support::redis::{RedisServer, free_port};
+use support::kafka::secure::SecureKafka;
+use support::kafka::{Session, free_ports};
+use support::redis::{RedisServer, free_port};
 
 /// The variables and names of the topics of one test.
 const TOPICS: [(&str, &str); 4] = [

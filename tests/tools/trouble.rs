@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::site::{Site, kafka};
-use crate::support::proxy::{Proxy, Weather};
-use crate::support::redis::{RedisServer, free_port};
+use support::proxy::{Proxy, Weather};
+use support::redis::{RedisServer, free_port};
 
 #[test]
 fn what_is_away_or_hangs_is_named_one_by_one_and_the_check_ends() {

@@ -130,7 +130,7 @@ fn varint(bytes: &mut &[u8]) -> u64 {
 }
 
 fn plain(value: &BigDecimal) -> Value {
-    json!(crate::oracle::plain(value))
+    json!(support::oracle::plain(value))
 }
 
 fn moment(second: i64) -> Value {

@@ -5,15 +5,10 @@
 mod aggregate;
 mod checkpoint;
 mod extended;
-#[path = "../harness/fields.rs"]
-mod fields;
 mod formats;
 mod hostile;
 mod members;
 mod naive;
-#[path = "../support/oracle.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the other tests")]
-mod oracle;
 mod scan;
 mod time;
 mod trade;

@@ -10,7 +10,7 @@ use aggregator_service::wire::trade_scan::Scanner;
 use proptest::prelude::*;
 
 use crate::VALID;
-use crate::fields::NAMES;
+use support::harness::fields::NAMES;
 
 /// 2025-01-08T10:35:00.5Z.
 const LATEST: EventTime = EventTime { second: Second(1_736_332_500), nanos: 500_000_000 };

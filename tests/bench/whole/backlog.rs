@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::floor::partitions;
-use crate::harness::topic::{Topic, now};
-use crate::support::kafka::KafkaBroker;
+use support::harness::topic::{Topic, now};
+use support::kafka::KafkaBroker;
 
 /// Trades in an array, where they come in arrays.
 pub(crate) const ARRAY: usize = 50;

@@ -12,11 +12,11 @@ use rskafka::client::partition::Compression;
 use crate::args::{Args, Floor};
 use crate::backlog::{ARRAY, Backlog};
 use crate::floor;
-use crate::harness::service::Service;
 use crate::process::{Cost, cpu};
 use crate::report::Report;
 use crate::spread::Spread;
 use crate::world::{Program, World, as_f64, figures, trades, until_counted};
+use support::harness::service::Service;
 
 /// What is drained, and how often.
 #[derive(Clone, Debug)]

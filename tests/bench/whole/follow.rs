@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::FollowOrder;
 use crate::floor::{FETCH_BYTES, MAX_WAIT_MS, partitions, said};
-use crate::harness::topic::now;
+use support::harness::topic::now;
 
 /// How old records were, in milliseconds.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]

@@ -1,7 +1,7 @@
 //! The service's histograms as `/metrics` tells them: what came between two readings, its mean,
 //! and its quantiles, which are interpolated between two bounds, as Prometheus does.
 
-use crate::harness::service::Service;
+use support::harness::service::Service;
 
 /// Cumulated counts by upper bound in seconds, and the sum of all values.
 #[derive(Clone, Debug)]

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use crate::args::Args;
 use crate::backlog::Backlog;
 use crate::follow;
-use crate::harness::service::Service;
 use crate::histogram::Histogram;
 use crate::process::cpu;
 use crate::report::Report;
 use crate::spread::Spread;
 use crate::stream::Stream;
 use crate::world::{Program, World, figures, trades};
+use support::harness::service::Service;
 
 const NAME: &str = "latency";
 /// Per cent of what it carries.

@@ -8,11 +8,6 @@
 #![allow(clippy::disallowed_methods, reason = "wall clock and environment are the bench's own")]
 #![allow(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
 
-#[path = "../../harness/mod.rs"]
-mod harness;
-#[path = "../../support/mod.rs"]
-mod support;
-
 mod args;
 mod backlog;
 mod baseline;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::args::Args;
 use crate::backlog::Backlog;
-use crate::harness::service::Service;
-use crate::harness::topic::now;
 use crate::histogram::Histogram;
 use crate::process::cpu;
 use crate::report::Report;
 use crate::spread::Spread;
 use crate::stream::Stream;
 use crate::world::{Program, World, figures, trades, until_counted};
+use support::harness::service::Service;
+use support::harness::topic::now;
 
 /// Active tokens, and seconds between ticks: half of that is more than a tick takes.
 const SIZES: [(usize, u64); 3] = [(1_000, 2), (10_000, 2), (100_000, 5)];

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::args::Args;
 use crate::backlog::Backlog;
-use crate::harness::service::{PATIENCE, Service};
 use crate::process::{Cost, cpu, status_kb};
 use crate::report::Report;
 use crate::spread::Spread;
 use crate::world::{Program, World, figures, trades, until_counted};
+use support::harness::service::{PATIENCE, Service};
 
 const TOKENS: usize = 50_000;
 /// Fewer in a second of event time than there are tokens, so that each makes a pane of its own.

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::backlog::{ARRAY, Backlog};
-use crate::harness::topic::{Topic, now};
-use crate::support::kafka::KafkaBroker;
+use support::harness::topic::{Topic, now};
+use support::kafka::KafkaBroker;
 
 /// Records made beforehand.
 pub(crate) struct Stream {

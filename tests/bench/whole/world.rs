@@ -10,10 +10,10 @@ use rskafka::client::ClientBuilder;
 
 use crate::args::Args;
 use crate::gaps::Gaps;
-use crate::harness::service::Service;
-use crate::support::kafka::{KafkaBroker, free_ports};
-use crate::support::proxy::Proxy;
-use crate::support::redis::RedisServer;
+use support::harness::service::Service;
+use support::kafka::{KafkaBroker, free_ports};
+use support::proxy::Proxy;
+use support::redis::RedisServer;
 
 /// A build of the service.
 #[derive(Clone, Debug)]

@@ -21,8 +21,8 @@ use serde_json::{Map, Value, json};
 
 use super::{file, folder, pretty, snake_case};
 use crate::stage::{QUIET, Stage, until};
-use crate::support::oracle::Told;
 use crate::topic::Topic;
+use support::oracle::Told;
 
 /// 2025-01-08T10:30:15.250Z.
 const NOW: WallMs = WallMs(1_736_332_215_250);

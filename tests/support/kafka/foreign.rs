@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::jars::java;
 use super::{BRIEF_JVM, KafkaBroker};
-use crate::support::install;
+use crate::install;
 
 /// Appends lines by Java's console producer. `properties` are the producer's, `reader` those of
 /// the line reader (`parse.key=true`, `parse.headers=true`, `null.marker=…`).
@@ -59,7 +59,7 @@ pub fn foreign(broker: &KafkaBroker, arguments: &[&str]) -> String {
 
 fn foreign_command(brokers: &str) -> Command {
     ensure_compiler();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/Foreign.java");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/Foreign.java");
     let mut command = java(&BRIEF_JVM);
     command.arg(source).arg(brokers);
     command

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::support::install;
+use crate::install;
 
 /// What the broker is.
 #[derive(Clone, Copy, Debug)]
@@ -18,16 +18,16 @@ pub enum Release {
 }
 
 /// `java` with the jars of Java's tools and clients on its class path.
-pub fn java(jvm: &[&str]) -> Command {
+pub(crate) fn java(jvm: &[&str]) -> Command {
     java_of(Release::Four, jvm)
 }
 
 /// `java` with a release's jars on its class path. What its libraries unpack, a kill leaves behind:
 /// not in the system's folder.
-pub fn java_of(release: Release, jvm: &[&str]) -> Command {
+pub(crate) fn java_of(release: Release, jvm: &[&str]) -> Command {
     install::ensure("java", &["openjdk-17-jre-headless"]);
     let mut command = Command::new("java");
-    let unpacked = format!("-Djava.io.tmpdir={}", env!("CARGO_TARGET_TMPDIR"));
+    let unpacked = format!("-Djava.io.tmpdir={}", kept().display());
     command.args(jvm).arg(unpacked).arg("-cp").arg(jars(release).join("*"));
     command
 }
@@ -46,18 +46,26 @@ pub fn jars(release: Release) -> &'static Path {
     }
 }
 
+/// The folder of Cargo's target that tests may use; their programs stand in `<profile>/deps` beside
+/// it.
+fn kept() -> PathBuf {
+    let program = std::env::current_exe().expect("a program");
+    let target = program.ancestors().nth(3).expect("Cargo's target").join("tmp");
+    fs::create_dir_all(&target).expect("directory");
+    target
+}
+
 /// The jars named by `pom.xml`, of the version that a property of it has, fetched once: the lock
 /// keeps test processes apart, the renaming keeps a fetch that broke off from being taken for a
 /// whole one.
 fn fetched_jars(property: &str) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/pom.xml");
+    let target = kept();
+    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/pom.xml");
     let text = fs::read_to_string(&pom).expect("pom.xml");
     let version =
         text.split(&format!("<{property}>")).nth(1).and_then(|rest| rest.split('<').next());
     let version = version.expect("a version");
     let jars = target.join(format!("kafka-{version}"));
-    fs::create_dir_all(target).expect("directory");
     let lock = File::create(target.join("kafka.lock")).expect("lock");
     lock.lock().expect("lock");
     if !jars.exists() {

@@ -2,7 +2,7 @@
 
 use super::foreign::foreign;
 use super::{KafkaBroker, free_ports};
-use crate::support::keys::Keys;
+use crate::keys::Keys;
 
 /// A broker with two listeners more: one for TLS and SASL, the users `alice` and `bob` with the
 /// password `secret` (`bob` in SCRAM only); one for TLS with a client's certificate.

@@ -18,28 +18,28 @@ use time::format_description::well_known::Rfc3339;
 use super::model::{Model, Place};
 use super::topic::{PARTITIONS, Stored};
 use super::workload::Bad;
-use crate::support::oracle;
+use crate::oracle;
 
 /// A process that published: since when, and where the log ended then.
 #[derive(Clone, Debug)]
-pub(crate) struct Life {
-    pub(crate) since_ms: i64,
-    pub(crate) ends: Vec<i64>,
+pub struct Life {
+    pub since_ms: i64,
+    pub ends: Vec<i64>,
 }
 
 /// A message, read.
 #[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) token: String,
-    pub(crate) end: i64,
-    pub(crate) at_ms: i64,
-    pub(crate) bytes: usize,
-    pub(crate) data: Value,
+pub struct Said {
+    pub token: String,
+    pub end: i64,
+    pub at_ms: i64,
+    pub bytes: usize,
+    pub data: Value,
 }
 
 impl Said {
     /// Trades in the longest window.
-    pub(crate) fn trades(&self) -> u64 {
+    pub fn trades(&self) -> u64 {
         let items = self.data.as_array().unwrap().iter();
         items.filter_map(|item| item["total_trades"].as_u64()).max().unwrap()
     }
@@ -47,14 +47,14 @@ impl Said {
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    pub(crate) messages: usize,
+pub struct Verdict {
+    pub messages: usize,
     /// Ticks of which every message was compared in every field.
-    pub(crate) whole_ticks: usize,
+    pub whole_ticks: usize,
 }
 
 /// Reads a message, and checks all that does not depend on trades.
-pub(crate) fn said(stored: &Stored, interval: i64) -> Said {
+pub fn said(stored: &Stored, interval: i64) -> Said {
     let Record { key, value, headers, .. } = &stored.record;
     let value = value.as_deref().expect("a value");
     let mut message: Value = serde_json::from_slice(value).unwrap();
@@ -78,7 +78,7 @@ pub(crate) fn said(stored: &Stored, interval: i64) -> Said {
 }
 
 /// Judges all messages; `quiet` is the first tick's second by which the whole load was counted.
-pub(crate) fn messages(model: &Model<'_>, said: &[Said], lives: &[Life], quiet: i64) -> Verdict {
+pub fn messages(model: &Model<'_>, said: &[Said], lives: &[Life], quiet: i64) -> Verdict {
     let mut by_life: BTreeMap<usize, BTreeMap<i64, Vec<&Said>>> = BTreeMap::new();
     for one in said {
         let life = lives.partition_point(|life| life.since_ms <= one.at_ms) - 1;
@@ -128,7 +128,7 @@ fn tick(model: &Model<'_>, said: &[&Said], before: i64, end: i64) {
 }
 
 /// How many messages came more than once: each time with the same snapshot.
-pub(crate) fn doubled(said: &[Said]) -> usize {
+pub fn doubled(said: &[Said]) -> usize {
     let mut first: BTreeMap<(&str, i64), &Said> = BTreeMap::new();
     let again = said.iter().filter(|one| {
         let known = first.entry((&one.token, one.end)).or_insert(one);
@@ -139,7 +139,7 @@ pub(crate) fn doubled(said: &[Said]) -> usize {
 }
 
 /// Judges the dead letters of `topic`: each bad element has one; more than one only after a crash.
-pub(crate) fn dead_letters(model: &Model<'_>, topic: &str, letters: &[Stored], crashed: bool) {
+pub fn dead_letters(model: &Model<'_>, topic: &str, letters: &[Stored], crashed: bool) {
     let mut found: BTreeSet<Place> = BTreeSet::new();
     for letter in letters {
         let place = place(&letter.record);
@@ -153,7 +153,7 @@ pub(crate) fn dead_letters(model: &Model<'_>, topic: &str, letters: &[Stored], c
 }
 
 /// Judges one dead letter of a bad thing in a record of `topic`.
-pub(crate) fn dead_letter(letter: &Record, topic: &str, bad: &Bad, stored: &Stored) {
+pub fn dead_letter(letter: &Record, topic: &str, bad: &Bad, stored: &Stored) {
     let place = place(letter);
     let original = &stored.record;
     assert_eq!(letter.value.as_ref(), Some(&bad.bytes), "at {place:?}");
@@ -168,7 +168,7 @@ pub(crate) fn dead_letter(letter: &Record, topic: &str, bad: &Bad, stored: &Stor
 }
 
 /// Where the thing stood that a dead letter is of.
-pub(crate) fn place(letter: &Record) -> Place {
+pub fn place(letter: &Record) -> Place {
     let number = |name| header(letter, name).map(|text| text.parse::<i64>().unwrap());
     let index = number("index").map(|index| index.try_into().unwrap());
     (number("partition").unwrap().try_into().unwrap(), number("offset").unwrap(), index)

@@ -17,33 +17,33 @@ use time::{OffsetDateTime, UtcOffset};
 use super::fields::NAMES;
 use super::spoil::{self, Fields};
 use super::topic::{Topic, now};
-use crate::support::oracle::Told;
+use crate::oracle::Told;
 
 /// What is to be made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Order {
-    pub(crate) seed: u64,
-    pub(crate) trades: usize,
-    pub(crate) tokens: usize,
+pub struct Order {
+    pub seed: u64,
+    pub trades: usize,
+    pub tokens: usize,
     /// Event time of the first and the last trade, in seconds since the epoch.
-    pub(crate) from: i64,
-    pub(crate) to: i64,
+    pub from: i64,
+    pub to: i64,
     /// How far out of order they are, in milliseconds.
-    pub(crate) disorder_ms: i64,
+    pub disorder_ms: i64,
 }
 
 /// One record to produce.
 #[derive(Clone, Debug)]
-pub(crate) struct Planned {
-    pub(crate) key: Option<Vec<u8>>,
-    pub(crate) value: Option<Vec<u8>>,
-    pub(crate) headers: BTreeMap<String, Vec<u8>>,
-    pub(crate) elements: Vec<Element>,
+pub struct Planned {
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: BTreeMap<String, Vec<u8>>,
+    pub elements: Vec<Element>,
 }
 
 impl Planned {
     /// The record, stamped now.
-    pub(crate) fn record(&self) -> Record {
+    pub fn record(&self) -> Record {
         Record {
             key: self.key.clone(),
             value: self.value.clone(),
@@ -55,7 +55,7 @@ impl Planned {
 
 /// What one place in a record should come to.
 #[derive(Clone, Debug)]
-pub(crate) enum Element {
+pub enum Element {
     /// A trade; its position is not known yet.
     Trade(Told),
     /// A dead letter.
@@ -64,11 +64,11 @@ pub(crate) enum Element {
 
 /// A rejected thing: its bytes as they stand, and why.
 #[derive(Clone, Debug)]
-pub(crate) struct Bad {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) reason: &'static str,
+pub struct Bad {
+    pub bytes: Vec<u8>,
+    pub reason: &'static str,
     /// Not an element of an array.
-    pub(crate) whole: bool,
+    pub whole: bool,
 }
 
 /// Largest array of a record.
@@ -79,7 +79,7 @@ const BAD_PERCENT: u32 = 2;
 const ODD_ONE_IN: usize = 200;
 
 /// The records, in the order in which they are to be produced.
-pub(crate) fn records(order: &Order) -> Vec<Planned> {
+pub fn records(order: &Order) -> Vec<Planned> {
     let rng = StdRng::seed_from_u64(order.seed);
     let mut market = Market { rng, order: *order, made: 0 };
     let mut records = Vec::new();
@@ -92,23 +92,23 @@ pub(crate) fn records(order: &Order) -> Vec<Planned> {
 
 /// How fast records are produced.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     /// Records a batch.
-    pub(crate) batch: usize,
+    pub batch: usize,
     /// Between two batches.
-    pub(crate) pause: Duration,
+    pub pause: Duration,
 }
 
 impl Pace {
     /// As fast as it goes, in batches of some 200 kB.
-    pub(crate) const FAST: Self = Self { batch: 50, pause: Duration::ZERO };
+    pub const FAST: Self = Self { batch: 50, pause: Duration::ZERO };
     /// So that there are always trades under way, and some in no checkpoint yet.
-    pub(crate) const STEADY: Self = Self { batch: 10, pause: Duration::from_millis(6) };
+    pub const STEADY: Self = Self { batch: 10, pause: Duration::from_millis(6) };
 }
 
 /// Produces records in batches: each to a partition of chance, in a codec of chance. Counts in
 /// `produced` the records that are acknowledged.
-pub(crate) fn load(
+pub fn load(
     topic: &Topic,
     rng: &mut StdRng,
     records: &[Planned],
@@ -131,7 +131,7 @@ pub(crate) fn load(
 }
 
 /// The address of a token: as of today's chains, and one that is no ASCII.
-pub(crate) fn token(number: usize) -> String {
+pub fn token(number: usize) -> String {
     match number % 50 {
         0 => format!("жетон-{number}"),
         at if at % 2 == 0 => format!("0x{number:040x}"),
@@ -276,7 +276,7 @@ fn quoted_or_not(rng: &mut StdRng, number: &str) -> String {
 
 /// A record that marks a place of the log: once each partition's is seen in the output, all that
 /// stood before them is counted.
-pub(crate) fn mark(round: usize, at: i64) -> Planned {
+pub fn mark(round: usize, at: i64) -> Planned {
     let marks = marks(round).into_iter().map(|token| Told {
         token,
         buy: true,
@@ -297,7 +297,7 @@ pub(crate) fn mark(round: usize, at: i64) -> Planned {
 }
 
 /// The tokens of a mark: one in each shard, so that no worker is without.
-pub(crate) fn marks(round: usize) -> Vec<String> {
+pub fn marks(round: usize) -> Vec<String> {
     let mut by_shard = BTreeMap::new();
     for number in 0.. {
         let token = format!("mark-{round}-{number}");

@@ -13,39 +13,39 @@ use time::format_description::well_known::Rfc3339;
 
 use super::topic::Stored;
 use super::workload::{Bad, Element, Planned};
-use crate::support::oracle::{self, Span, Told};
+use crate::oracle::{self, Span, Told};
 
 /// Where a rejected thing stood: partition, offset, index.
-pub(crate) type Place = (i32, i64, Option<u32>);
+pub type Place = (i32, i64, Option<u32>);
 
 /// A rejected thing with its record.
-pub(crate) struct Rejected<'a> {
-    pub(crate) bad: &'a Bad,
-    pub(crate) stored: &'a Stored,
+pub struct Rejected<'a> {
+    pub bad: &'a Bad,
+    pub stored: &'a Stored,
 }
 
 /// The log, understood.
-pub(crate) struct Model<'a> {
+pub struct Model<'a> {
     spans: Vec<Span>,
     trades: BTreeMap<&'a str, Vec<Entry>>,
-    pub(crate) rejected: BTreeMap<Place, Rejected<'a>>,
-    pub(crate) records: usize,
-    pub(crate) elements: usize,
+    pub rejected: BTreeMap<Place, Rejected<'a>>,
+    pub records: usize,
+    pub elements: usize,
 }
 
 /// A trade, its decimals in units of 10⁻¹⁸.
-pub(crate) struct Entry {
-    pub(crate) order: (i128, (i32, i64, u32)),
-    pub(crate) second: i64,
-    pub(crate) buy: bool,
-    pub(crate) native: i128,
-    pub(crate) usd: i128,
+pub struct Entry {
+    pub order: (i128, (i32, i64, u32)),
+    pub second: i64,
+    pub buy: bool,
+    pub native: i128,
+    pub usd: i128,
     price: BigDecimal,
 }
 
 impl<'a> Model<'a> {
     /// The log `stored`, whose records were planned; each plan stands there at least once.
-    pub(crate) fn new(spans: &[Span], stored: &'a [Stored], planned: &'a [Planned]) -> Self {
+    pub fn new(spans: &[Span], stored: &'a [Stored], planned: &'a [Planned]) -> Self {
         let valued = planned.iter().filter_map(|plan| Some((plan.value.as_deref()?, plan)));
         let plans: HashMap<&[u8], &Planned> = valued.collect();
         let mut model = Self {
@@ -87,12 +87,12 @@ impl<'a> Model<'a> {
     }
 
     /// Trades that count.
-    pub(crate) fn counted(&self) -> usize {
+    pub fn counted(&self) -> usize {
         self.trades.values().map(Vec::len).sum()
     }
 
     /// Tokens with a trade in the longest window that ends at `end`.
-    pub(crate) fn active(&self, end: i64) -> BTreeSet<&'a str> {
+    pub fn active(&self, end: i64) -> BTreeSet<&'a str> {
         let longest = self.spans.iter().map(|(_, length)| *length).max().unwrap();
         let active = |entries: &[Entry]| !held(entries, longest, end).is_empty();
         let active = self.trades.iter().filter(|(_, entries)| active(entries));
@@ -100,7 +100,7 @@ impl<'a> Model<'a> {
     }
 
     /// How many trades of `token` each window holds: of all, or of those below `ends` of the log.
-    pub(crate) fn counts(&self, token: &str, end: i64, ends: Option<&[i64]>) -> Vec<u64> {
+    pub fn counts(&self, token: &str, end: i64, ends: Option<&[i64]>) -> Vec<u64> {
         let entries = self.trades.get(token).map_or(&[][..], Vec::as_slice);
         let below = |entry: &&Entry| {
             let (partition, offset, _) = entry.order.1;
@@ -113,14 +113,14 @@ impl<'a> Model<'a> {
     }
 
     /// `aggregate_data` of a token's windows that end at `end`.
-    pub(crate) fn windows(&self, token: &str, end: i64) -> Value {
+    pub fn windows(&self, token: &str, end: i64) -> Value {
         let entries: Vec<_> = self.trades[token].iter().collect();
         aggregate_data(&self.spans, &entries, end)
     }
 }
 
 /// `aggregate_data` of one token's trades, which are in order, for windows that end at `end`.
-pub(crate) fn aggregate_data(spans: &[Span], entries: &[&Entry], end: i64) -> Value {
+pub fn aggregate_data(spans: &[Span], entries: &[&Entry], end: i64) -> Value {
     let known = entries.iter().rev().find(|entry| entry.second <= end);
     let known = known.map_or(BigDecimal::zero(), |entry| entry.price.clone());
     let timestamp = OffsetDateTime::from_unix_timestamp(end).unwrap();
@@ -147,7 +147,7 @@ pub(crate) fn aggregate_data(spans: &[Span], entries: &[&Entry], end: i64) -> Va
 }
 
 impl Entry {
-    pub(crate) fn new(told: &Told, position: (i32, i64, u32)) -> Self {
+    pub fn new(told: &Told, position: (i32, i64, u32)) -> Self {
         let (amount, price) = (oracle::amount(&told.amount), oracle::price(told));
         Self {
             order: (told.at_ns, position),
@@ -161,14 +161,14 @@ impl Entry {
 }
 
 /// Those with `end − length < second ≤ end`; the entries are in order of time.
-pub(crate) fn held<E: Borrow<Entry>>(entries: &[E], length: i64, end: i64) -> &[E] {
+pub fn held<E: Borrow<Entry>>(entries: &[E], length: i64, end: i64) -> &[E] {
     let from = entries.partition_point(|entry| entry.borrow().second <= end - length);
     let to = entries.partition_point(|entry| entry.borrow().second <= end);
     &entries[from..to]
 }
 
 /// In units of 10⁻¹⁸.
-pub(crate) fn units(held: &BigDecimal) -> i128 {
+pub fn units(held: &BigDecimal) -> i128 {
     let (units, _) = held.with_scale(SCALE).into_bigint_and_scale();
     i128::try_from(units).unwrap()
 }

@@ -11,45 +11,45 @@ use rskafka::client::partition::{Compression, OffsetAt, PartitionClient, Unknown
 use rskafka::record::Record;
 use tokio::runtime::Runtime;
 
-use crate::support::kafka::KafkaBroker;
-use crate::support::kafka::topic::ensure;
+use crate::kafka::KafkaBroker;
+use crate::kafka::topic::ensure;
 
 /// Partitions of a topic where nothing else is said: the service's own choice.
-pub(crate) const PARTITIONS: i32 = 3;
+pub const PARTITIONS: i32 = 3;
 
 /// One topic.
-pub(crate) struct Topic {
-    pub(crate) name: String,
+pub struct Topic {
+    pub name: String,
     runtime: Runtime,
     partitions: Vec<PartitionClient>,
 }
 
 /// How far a topic was read, partition by partition.
 #[derive(Debug, Default)]
-pub(crate) struct Cursor(pub(crate) Vec<i64>);
+pub struct Cursor(pub Vec<i64>);
 
 /// A record as it stands in the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) timestamp_ms: i64,
-    pub(crate) record: Record,
+pub struct Stored {
+    pub partition: i32,
+    pub offset: i64,
+    pub timestamp_ms: i64,
+    pub record: Record,
 }
 
 impl Topic {
     /// The topic, created where it is missing.
-    pub(crate) fn open(broker: &KafkaBroker, name: &str) -> Self {
+    pub fn open(broker: &KafkaBroker, name: &str) -> Self {
         Self::reach(&broker.config(), name)
     }
 
     /// As [`open`](Self::open), of any cluster. Its partitions are counted once, here.
-    pub(crate) fn reach(config: &KafkaConfig, name: &str) -> Self {
+    pub fn reach(config: &KafkaConfig, name: &str) -> Self {
         Self::wide(config, name, PARTITIONS)
     }
 
     /// As [`reach`](Self::reach), with another number of partitions where it is created.
-    pub(crate) fn wide(config: &KafkaConfig, name: &str, partitions: i32) -> Self {
+    pub fn wide(config: &KafkaConfig, name: &str, partitions: i32) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let partitions = runtime.block_on(async {
             let cluster = Cluster::connect(config.clone(), PATIENCE).await.unwrap();
@@ -70,22 +70,22 @@ impl Topic {
     }
 
     /// Produces one batch until it is acknowledged: twice, if an acknowledgement is lost.
-    pub(crate) fn produce(&self, partition: usize, batch: Vec<Record>, codec: Compression) {
+    pub fn produce(&self, partition: usize, batch: Vec<Record>, codec: Compression) {
         self.insist(async || self.partitions[partition].produce(batch.clone(), codec).await);
     }
 
     /// How many partitions it had when it was opened.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.partitions.len()
     }
 
     /// One past the last offset of each partition.
-    pub(crate) fn ends(&self) -> Vec<i64> {
+    pub fn ends(&self) -> Vec<i64> {
         self.offsets(OffsetAt::Latest)
     }
 
     /// The first offset of each partition.
-    pub(crate) fn firsts(&self) -> Vec<i64> {
+    pub fn firsts(&self) -> Vec<i64> {
         self.offsets(OffsetAt::Earliest)
     }
 
@@ -96,12 +96,12 @@ impl Topic {
     }
 
     /// Everything that stands there.
-    pub(crate) fn all(&self) -> Vec<Stored> {
+    pub fn all(&self) -> Vec<Stored> {
         self.read(&mut Cursor(self.firsts()))
     }
 
     /// What came since the cursor was here, in the order of each partition.
-    pub(crate) fn read(&self, cursor: &mut Cursor) -> Vec<Stored> {
+    pub fn read(&self, cursor: &mut Cursor) -> Vec<Stored> {
         let mut stored = Vec::new();
         let Cursor(next) = cursor;
         next.resize(self.partitions.len(), 0);
@@ -148,7 +148,7 @@ async fn open_all(client: &Client, name: &str) -> Result<Vec<PartitionClient>, E
 }
 
 /// The wall clock as Kafka has it.
-pub(crate) fn now() -> DateTime<Utc> {
+pub fn now() -> DateTime<Utc> {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap();
     DateTime::from_timestamp_millis(i64::try_from(since.as_millis()).unwrap()).unwrap()
 }
@@ -160,4 +160,4 @@ const MAX_WAIT_MS: i32 = 100;
 const ONE_TRY: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Far above a broker's start.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::redis::free_port;
+use crate::redis::free_port;
 
 /// Runs the service and tells its process id, then its exit code; kills it when our end of the
 /// pipe closes.
@@ -24,28 +24,28 @@ wait $service; code=$?
 kill -9 $guard; echo $code"#;
 
 /// Whoever starts a service of a topic anew, on another port, means the same instance of its group.
-pub(crate) fn instance(variables: &[(String, String)]) -> &str {
+pub fn instance(variables: &[(String, String)]) -> &str {
     let topic = variables.iter().find(|(name, _)| name == "KAFKA_TOPIC");
     topic.map_or("one", |(_, topic)| topic)
 }
 
 /// A running service.
-pub(crate) struct Service {
+pub struct Service {
     keeper: Child,
     words: Receiver<String>,
-    pub(crate) pid: String,
+    pub pid: String,
     dir: TempDir,
-    pub(crate) port: u16,
+    pub port: u16,
 }
 
 impl Service {
     /// Starts `program` with these variables and no others.
-    pub(crate) fn start(program: &Path, variables: &[(String, String)]) -> Self {
+    pub fn start(program: &Path, variables: &[(String, String)]) -> Self {
         Self::start_command(program, &[], variables)
     }
 
     /// As [`start`](Self::start), with arguments.
-    pub(crate) fn start_command(
+    pub fn start_command(
         program: &Path,
         arguments: &[&str],
         variables: &[(String, String)],
@@ -78,25 +78,25 @@ impl Service {
     }
 
     /// Sends SIGTERM.
-    pub(crate) fn terminate(&self) {
+    pub fn terminate(&self) {
         signal(&self.pid, "-TERM");
     }
 
     /// Kills it as a crash does.
-    pub(crate) fn kill9(self) {
+    pub fn kill9(self) {
         signal(&self.pid, "-KILL");
         assert_eq!(self.exit_code(PATIENCE), 128 + 9, "killed");
     }
 
     /// While `meanwhile` lasts it stands still.
-    pub(crate) fn halted(&self, meanwhile: impl FnOnce()) {
+    pub fn halted(&self, meanwhile: impl FnOnce()) {
         signal(&self.pid, "-STOP");
         meanwhile();
         signal(&self.pid, "-CONT");
     }
 
     /// While `meanwhile` lasts it gets a few milliseconds of every fifth of a second.
-    pub(crate) fn starved(&self, meanwhile: impl FnOnce()) {
+    pub fn starved(&self, meanwhile: impl FnOnce()) {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let (pid, over) = (&self.pid, &over);
@@ -114,13 +114,13 @@ impl Service {
     }
 
     /// Its exit code, once it has ended.
-    pub(crate) fn exit_code(&self, within: Duration) -> i32 {
+    pub fn exit_code(&self, within: Duration) -> i32 {
         let code = self.words.recv_timeout(within);
         code.unwrap_or_else(|_| panic!("it still runs:\n{}", self.log())).parse().unwrap()
     }
 
     /// What it logged.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
@@ -136,14 +136,14 @@ impl Service {
     }
 
     /// The most memory that it ever held, in kB.
-    pub(crate) fn most_memory_kb(&self) -> u64 {
+    pub fn most_memory_kb(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Asks over HTTP: status and body; `None` where nobody listens yet.
-    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
@@ -155,14 +155,14 @@ impl Service {
     }
 
     /// Asks for JSON that is there.
-    pub(crate) fn json(&self, path: &str) -> Value {
+    pub fn json(&self, path: &str) -> Value {
         let (status, body) = self.get(path).unwrap();
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap()
     }
 
     /// Waits until it is ready; answers how often it said that it was not.
-    pub(crate) fn ready(&self) -> usize {
+    pub fn ready(&self) -> usize {
         let mut not_yet = 0;
         self.until("it to be ready", || match self.get("/readyz") {
             Some((200, _)) => true,
@@ -179,12 +179,12 @@ impl Service {
 
     /// A figure of `/metrics`, `name` or `name{label="value"}`; of all its labels where none is
     /// named.
-    pub(crate) fn figure(&self, name: &str) -> f64 {
+    pub fn figure(&self, name: &str) -> f64 {
         self.figure_if_up(name).unwrap()
     }
 
     /// As [`figure`](Self::figure); `None` where nobody listens yet.
-    pub(crate) fn figure_if_up(&self, name: &str) -> Option<f64> {
+    pub fn figure_if_up(&self, name: &str) -> Option<f64> {
         let (_, text) = self.get("/metrics")?;
         let value = |line: &str| {
             let rest = line.strip_prefix("aggregator_")?.strip_prefix(name)?;
@@ -198,7 +198,7 @@ impl Service {
     }
 
     /// Polls until `done`, within a bound.
-    pub(crate) fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
+    pub fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
         for _ in 0..POLLS {
             if done() {
                 return;
@@ -243,5 +243,5 @@ const RUN: Duration = Duration::from_millis(1);
 const POLL: Duration = Duration::from_millis(10);
 /// Two minutes: far above what anything here takes on a busy machine.
 const POLLS: u32 = 12_000;
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 const SHOWN_LINES: usize = 40;

@@ -1,7 +1,7 @@
 //! The fields of a trade, as the contract's table has them.
 
 /// The contract's names, in its order. Old producers write the first, new ones the second.
-pub(crate) const NAMES: [[&str; 2]; 8] = [
+pub const NAMES: [[&str; 2]; 8] = [
     ["Token", "token"],
     ["Wallet", "wallet"],
     ["SellBuy", "sell_buy"],

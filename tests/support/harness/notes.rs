@@ -11,20 +11,20 @@ use super::topic::{Cursor, Topic, now};
 use super::workload::{self, Planned};
 
 /// A scenario's notes.
-pub(crate) struct Notes {
+pub struct Notes {
     /// Where messages are published.
-    pub(crate) aggregates: Topic,
+    pub aggregates: Topic,
     /// Seconds between ticks.
-    pub(crate) interval: i64,
-    pub(crate) lives: Vec<Life>,
-    pub(crate) planned: Vec<Planned>,
+    pub interval: i64,
+    pub lives: Vec<Life>,
+    pub planned: Vec<Planned>,
     said: Vec<Said>,
     cursor: Cursor,
     rounds: usize,
 }
 
 impl Notes {
-    pub(crate) fn new(aggregates: Topic, interval: i64) -> Self {
+    pub fn new(aggregates: Topic, interval: i64) -> Self {
         Self {
             aggregates,
             interval,
@@ -37,13 +37,13 @@ impl Notes {
     }
 
     /// A life of the service begins; what is published from now on is its own.
-    pub(crate) fn life(&mut self, trades: &Topic) {
+    pub fn life(&mut self, trades: &Topic) {
         let ends = trades.ends();
         self.lives.push(Life { since_ms: now().timestamp_millis(), ends });
     }
 
     /// A record of trades of the second `at` that marks a place of the log, and its tokens.
-    pub(crate) fn next_mark(&mut self, at: i64) -> (Planned, Vec<String>) {
+    pub fn next_mark(&mut self, at: i64) -> (Planned, Vec<String>) {
         self.rounds += 1;
         let mark = workload::mark(self.rounds, at);
         self.planned.push(mark.clone());
@@ -51,7 +51,7 @@ impl Notes {
     }
 
     /// Marks the end of every partition; answers the tokens and how many of them there are.
-    pub(crate) fn mark(&mut self, trades: &Topic, at: i64) -> (Vec<String>, usize) {
+    pub fn mark(&mut self, trades: &Topic, at: i64) -> (Vec<String>, usize) {
         let (mark, tokens) = self.next_mark(at);
         for partition in 0..trades.count() {
             trades.produce(partition, vec![mark.record()], Compression::Snappy);
@@ -60,14 +60,14 @@ impl Notes {
     }
 
     /// Waits until all that was produced is counted; answers the first tick's second that tells so.
-    pub(crate) fn quiet(&mut self, service: &Service, trades: &Topic) -> i64 {
+    pub fn quiet(&mut self, service: &Service, trades: &Topic) -> i64 {
         let (tokens, times) = self.mark(trades, now().timestamp() - 1);
         self.heard(service, &tokens, times)
     }
 
     /// Waits until a mark that stands so often in the log is counted; answers the first tick's
     /// second that tells so.
-    pub(crate) fn heard(&mut self, service: &Service, tokens: &[String], times: usize) -> i64 {
+    pub fn heard(&mut self, service: &Service, tokens: &[String], times: usize) -> i64 {
         let mut quiet = None;
         service.until("everything to be counted", || {
             let said = self.said();
@@ -82,7 +82,7 @@ impl Notes {
     }
 
     /// Waits for `count` whole ticks from now on.
-    pub(crate) fn ticks(&mut self, service: &Service, count: usize) {
+    pub fn ticks(&mut self, service: &Service, count: usize) {
         let since = now().timestamp_millis();
         service.until("ticks", || {
             let later = self.said().iter().filter(|one| one.at_ms >= since).map(|one| one.end);
@@ -92,14 +92,14 @@ impl Notes {
     }
 
     /// Everything published so far.
-    pub(crate) fn said(&mut self) -> &[Said] {
+    pub fn said(&mut self) -> &[Said] {
         let stored = self.aggregates.read(&mut self.cursor);
         self.said.extend(stored.iter().map(|one| judge::said(one, self.interval)));
         &self.said
     }
 
     /// As [`said`](Self::said), with what the judge needs beside it.
-    pub(crate) fn heard_of(&mut self) -> (&[Said], &[Life], &[Planned]) {
+    pub fn heard_of(&mut self) -> (&[Said], &[Life], &[Planned]) {
         self.said();
         (&self.said, &self.lives, &self.planned)
     }
