@@ -30,7 +30,7 @@ pub(crate) fn store(world: &World) {
     for shard in 0..world.shards.count() {
         let Some(entries) = world.store.changelog(ShardId(shard)) else { continue };
         let writer = world.writer(entries.last().unwrap());
-        let lost = world.ledger().lost(writer, shard);
+        let lost = world.ledger().lost_in(writer);
         let mut positions = BTreeMap::new();
         let mut panes = BTreeMap::new();
         for entry in &entries {
@@ -55,7 +55,7 @@ pub(crate) fn store(world: &World) {
             market.owners.get(place).copied().unwrap_or_else(answering)
         };
         let mut bad = market.bad.iter().filter(|place| owner(place) == shard);
-        let older = |place: &Place| world.ledger().began_behind(writer, shard, (place.0, place.1));
+        let older = |place: &Place| world.ledger().began_behind_in(writer, (place.0, place.1));
         let unsent =
             bad.find(|place| passed(place.0, place.1) && !letters.contains(place) && !older(place));
         assert!(unsent.is_none(), "shard {shard} passed {unsent:?}, which has no dead letter");

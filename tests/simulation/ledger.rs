@@ -50,14 +50,24 @@ pub(crate) struct Told {
     coming: (BTreeSet<u16>, bool),
     claimed_at: BTreeMap<u16, WallMs>,
     loaded: BTreeMap<u16, Base>,
-    /// What was lost to a shard when it was claimed anew.
-    before: BTreeMap<u16, Lost>,
+    /// How often each shard was claimed.
+    claims: BTreeMap<u16, u32>,
+    /// What was lost to a shard when it was claimed anew, and where it began.
+    before: BTreeMap<u16, (Lost, Option<BTreeMap<i32, i64>>)>,
     resets: Vec<Reset>,
     known: BTreeSet<i32>,
     /// Shards whose changelog it wrote anew: what had expired is not in there.
     rewrote: BTreeSet<u16>,
     /// What the clock showed when it was gone.
     gone_at: Option<WallMs>,
+}
+
+/// A shard's stay with a process, from one claim to the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stay {
+    process: usize,
+    shard: u16,
+    claims: u32,
 }
 
 /// What a shard was started from.
@@ -103,10 +113,11 @@ impl Ledger {
 
     pub(crate) fn claimed(&mut self, process: usize, shard: u16, at: WallMs) {
         if self.0[process].loaded.contains_key(&shard) {
-            let lost = self.lost(process, shard);
-            self.0[process].before.insert(shard, lost);
+            let before = (self.lost(process, shard), self.0[process].began.get(&shard).cloned());
+            self.0[process].before.insert(shard, before);
         }
         let told = &mut self.0[process];
+        *told.claims.entry(shard).or_default() += 1;
         told.loaded.insert(shard, Base::Nothing);
         told.claimed_at.insert(shard, at);
         told.began.remove(&shard);
@@ -122,15 +133,37 @@ impl Ledger {
         self.0[process].claimed_at.get(&shard).map(|at| at.second().0)
     }
 
-    pub(crate) fn loaded(&mut self, process: usize, shard: u16, last: &Entry, writer: usize) {
+    /// The present stay of a shard with a process.
+    pub(crate) fn stay(&self, process: usize, shard: u16) -> Stay {
+        let claims = self.0[process].claims.get(&shard).copied().unwrap_or_default();
+        Stay { process, shard, claims }
+    }
+
+    /// What was lost to a shard in a stay, and where it began. What the process has been told of a
+    /// later stay says nothing of it.
+    fn of(&self, stay: Stay) -> (Lost, Option<BTreeMap<i32, i64>>) {
+        let Stay { process, shard, claims } = stay;
+        match self.0[process].before.get(&shard) {
+            Some(before) if claims < self.stay(process, shard).claims => before.clone(),
+            _ => (self.lost(process, shard), self.0[process].began.get(&shard).cloned()),
+        }
+    }
+
+    /// What a shard can never have counted in a stay.
+    pub(crate) fn lost_in(&self, stay: Stay) -> Lost {
+        self.of(stay).0
+    }
+
+    /// Whether a shard began behind this in a stay, without a checkpoint.
+    pub(crate) fn began_behind_in(&self, stay: Stay, place: (i32, i64)) -> bool {
+        is_behind(self.of(stay).1.as_ref(), place)
+    }
+
+    pub(crate) fn loaded(&mut self, process: usize, shard: u16, last: &Entry, writer: Stay) {
         let positions = last.positions.iter();
         let positions =
             positions.map(|(Partition(partition), Offset(next))| (*partition, *next)).collect();
-        let lost = match self.0[process].before.get(&shard) {
-            Some(before) if writer == process => before.clone(),
-            _ => self.lost(writer, shard),
-        };
-        let began = self.0[writer].began.get(&shard).cloned();
+        let (lost, began) = self.of(writer);
         let told = &mut self.0[process];
         told.coming.0.remove(&shard);
         told.began.extend(began.map(|began| (shard, began)));
@@ -171,9 +204,7 @@ impl Ledger {
 
     /// Whether a shard began behind this without a checkpoint, here or with an earlier owner.
     pub(crate) fn began_behind(&self, process: usize, shard: u16, place: (i32, i64)) -> bool {
-        let (partition, offset) = place;
-        let began = self.0[process].began.get(&shard).and_then(|began| began.get(&partition));
-        began.is_some_and(|began| key(partition, offset) < key(partition, *began))
+        is_behind(self.0[process].began.get(&shard), place)
     }
 
     pub(crate) fn out_of_range(&mut self, process: usize, partition: i32, asked: i64, first: i64) {
@@ -276,4 +307,9 @@ impl Ledger {
         let resets: i64 = resets.map(|reset| between(reset.asked, reset.first)).sum();
         at_start.max().unwrap_or(0) + resets
     }
+}
+
+fn is_behind(began: Option<&BTreeMap<i32, i64>>, (partition, offset): (i32, i64)) -> bool {
+    let began = began.and_then(|began| began.get(&partition));
+    began.is_some_and(|began| key(partition, offset) < key(partition, *began))
 }

@@ -58,7 +58,8 @@ impl SimCheckpoint {
                     parts.last().unwrap()
                 }
             };
-            world.writes(last, self.gate.process);
+            let writer = world.ledger().stay(self.gate.process, flush.shard.0);
+            world.writes(last, writer);
         }
         flushes.iter().map(|flush| self.inner.apply(flush, number)).collect()
     }

@@ -14,7 +14,7 @@ use aggregator_service::ports::{Clock, Message, Target, TradeLog};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Stay};
 use crate::market::Market;
 use crate::plan::{Key, Outage, Plan, Weather};
 use support::oracle::Span;
@@ -76,7 +76,7 @@ pub(crate) struct World {
     pub(crate) first_steps: AtomicU64,
     ledger: Mutex<Ledger>,
     /// Who wrote an entry, by where its bytes lie; the bytes are kept, so that nothing else does.
-    writers: Mutex<HashMap<usize, (Bytes, usize)>>,
+    writers: Mutex<HashMap<usize, (Bytes, Stay)>>,
     violations: Mutex<Vec<String>>,
     weather: [AtomicU32; Weather::ALL.len()],
     out_until: Mutex<BTreeMap<Outage, i64>>,
@@ -162,13 +162,13 @@ impl World {
     }
 
     /// A process sends an entry to the store.
-    pub(crate) fn writes(&self, entry: &Bytes, process: usize) {
+    pub(crate) fn writes(&self, entry: &Bytes, writer: Stay) {
         let place = entry.as_ptr().addr();
-        self.writers.lock().unwrap().insert(place, (entry.clone(), process));
+        self.writers.lock().unwrap().insert(place, (entry.clone(), writer));
     }
 
-    /// Which process wrote an entry of the store.
-    pub(crate) fn writer(&self, entry: &Bytes) -> usize {
+    /// Which process wrote an entry of the store, in which stay of its shard.
+    pub(crate) fn writer(&self, entry: &Bytes) -> Stay {
         self.writers.lock().unwrap()[&entry.as_ptr().addr()].1
     }
 
