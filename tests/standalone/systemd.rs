@@ -30,7 +30,7 @@ impl System {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let mut boot = Command::new(repository().join("tests/release/boot"));
+        let mut boot = Command::new(repository().join("tests/standalone/boot"));
         boot.arg(&root).arg(&etc).arg(dist().join("aggregator-service"));
         let mut keeper = boot.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut outer = String::new();
