@@ -33,12 +33,13 @@ impl Shard {
 
     /// The panes that changed since it was last called, whole, with their tokens and seconds: token
     /// by token, seconds ascending; and with what the extended figures have of them. Those that
-    /// expired meanwhile are not among them.
+    /// expired meanwhile are not among them, but the last ones of tokens whose closing is owed are.
     pub fn take_changes(
         &mut self,
         mut each: impl FnMut(&str, Second, &Pane, Option<&ExtendedPane>),
     ) {
-        let Self { tokens, panes, extended, changes: Changes(changes), .. } = self;
+        let Self { tokens, panes, owed, extended, changes: Changes(changes), .. } = self;
+        owed.take().for_each(|(token, second, pane)| each(token, second, &pane, None));
         changes.sort_unstable();
         let (mut of, mut address) = (None, "");
         let (mut cursor, mut known) = (Cursor::default(), ExtendedPane::unknown(0, Amount::ZERO));

@@ -49,7 +49,7 @@ pub struct Shard {
     pub(super) end: Second,
     pub(super) tokens: TokenTable,
     pub(super) panes: PaneStore,
-    owed: Owed,
+    pub(super) owed: Owed,
     /// By partition number; 0 where nothing is known.
     next_offsets: Vec<Offset>,
     pub(super) changes: Changes,
