@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rskafka::client::partition::Compression;
 
 use crate::topic::{PARTITIONS, Topic, now};
 use crate::workload::{self, Order, Planned};
@@ -70,12 +69,6 @@ fn produce(batch: &[Planned], number: &mut u64, topic: &Topic, shared: &Shared, 
     }
     let records = numbered.values().map(Planned::record).collect();
     shared.plans.lock().unwrap().append(&mut numbered);
-    let codec = match rng.random_range(0..8) {
-        0 => Compression::Gzip,
-        1 => Compression::Lz4,
-        2 => Compression::Zstd,
-        3 => Compression::NoCompression,
-        _ => Compression::Snappy,
-    };
-    topic.produce(rng.random_range(0..PARTITIONS.unsigned_abs() as usize), records, codec);
+    let partition = rng.random_range(0..PARTITIONS.unsigned_abs() as usize);
+    topic.produce(partition, records, workload::codec(rng));
 }

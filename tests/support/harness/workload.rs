@@ -116,13 +116,7 @@ pub fn load(
     produced: &AtomicUsize,
 ) {
     for batch in records.chunks(pace.batch) {
-        let codec = match rng.random_range(0..8) {
-            0 => Compression::Gzip,
-            1 => Compression::Lz4,
-            2 => Compression::Zstd,
-            3 => Compression::NoCompression,
-            _ => Compression::Snappy,
-        };
+        let codec = codec(rng);
         let partition = rng.random_range(0..topic.count());
         topic.produce(partition, batch.iter().map(Planned::record).collect(), codec);
         produced.fetch_add(batch.len(), SeqCst);
@@ -307,4 +301,15 @@ pub fn marks(round: usize) -> Vec<String> {
         }
     }
     by_shard.into_values().collect()
+}
+
+/// Any codec, Snappy as often as the others together.
+pub fn codec(rng: &mut StdRng) -> Compression {
+    match rng.random_range(0..8) {
+        0 => Compression::Gzip,
+        1 => Compression::Lz4,
+        2 => Compression::Zstd,
+        3 => Compression::NoCompression,
+        _ => Compression::Snappy,
+    }
 }
