@@ -169,12 +169,15 @@ impl Claim {
 }
 
 /// Gives a shard to the one whose claim counts, if there is any: among equals to the one that has
-/// fewest, so that two that come to an empty group at once divide it without a move.
+/// fewest, so that two that come to an empty group at once divide it without a move. Who was cut
+/// off has nothing that a lasting member still holds: that one publishes it until it has let go.
 fn settle(candidates: &mut [Candidate<'_>], shard: ShardId) -> bool {
-    let claimants =
-        candidates.iter_mut().filter(|candidate| candidate.claim.owned.contains(&shard));
-    let owner = claimants
-        .min_by_key(|candidate| (Reverse(candidate.claim.standing), candidate.owned.len()));
+    let lasting = |claim: &Claim| claim.standing.unbroken && claim.names(shard);
+    let lasts = candidates.iter().any(|it| lasting(it.claim));
+    let claimants = candidates
+        .iter_mut()
+        .filter(|it| it.claim.owned.contains(&shard) && (it.claim.standing.unbroken || !lasts));
+    let owner = claimants.min_by_key(|it| (Reverse(it.claim.standing), it.owned.len()));
     owner.is_some_and(|candidate| candidate.owned.insert(shard))
 }
 
@@ -286,6 +289,10 @@ pub(super) mod tests {
         let back = plan(&group([("a", stale), ("b", claim(2, [0, 1, 2, 3]))]), 4);
         assert_eq!(back["b"], claim(0, [0, 1]).owned);
         assert_eq!(back["a"], BTreeSet::new(), "b has not let go yet");
+        let stale = Claim { standing: Standing::default(), ..claim(0, [0, 1, 2, 3]) };
+        let letting_go = Claim { held: [2, 3].map(ShardId).into(), ..claim(9, [0, 1]) };
+        let back = plan(&group([("a", stale), ("b", letting_go)]), 4);
+        assert_eq!(back["a"], BTreeSet::new(), "b lets go for somebody, and publishes until then");
     }
 
     #[test]
@@ -349,7 +356,8 @@ pub(super) mod tests {
                 let own = &members[id];
                 for (_, other) in members.iter().filter(|(other, _)| *other != id) {
                     let owns = own.owned.contains(&shard);
-                    let better = other.owned.contains(&shard) && other.standing > own.standing;
+                    let better = other.owned.contains(&shard) && other.standing > own.standing
+                        || other.standing.unbroken && !own.standing.unbroken;
                     prop_assert!(!other.names(shard) || owns && !better, "{shard:?} of {id}");
                 }
             }
