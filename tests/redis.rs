@@ -24,12 +24,12 @@ const META: &str = "aggregator:{group:trade-info:7}:meta";
 async fn a_flush_is_applied_once_and_only_onto_the_one_before() {
     let server = RedisServer::start();
     let owner = owner(&server, "1:a").await;
-    assert_eq!(owner.claim(SHARD).await.unwrap(), 0);
+    assert_eq!(owner.claim(SHARD, 1).await.unwrap(), 0);
     assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Ok);
     assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Duplicate);
     assert_eq!(flush(&owner, append(3, "three")).await, Verdict::Gap);
     assert_eq!(flush(&owner, append(2, "two")).await, Verdict::Ok);
-    assert_eq!(owner.claim(SHARD).await.unwrap(), 2);
+    assert_eq!(owner.claim(SHARD, 1).await.unwrap(), 2);
     assert_eq!(loaded(&owner).await, ["one", "two"]);
 }
 
@@ -39,7 +39,7 @@ async fn many_shards_are_flushed_in_one_call_and_answered_in_order() {
     let owner = owner(&server, "1:a").await;
     let shards = (0..64).map(ShardId);
     for shard in shards.clone().filter(|shard| shard.0 != 5) {
-        assert_eq!(owner.claim(shard).await.unwrap(), 0);
+        assert_eq!(owner.claim(shard, 1).await.unwrap(), 0);
     }
     // Larger than one round trip takes.
     let blob = Bytes::from(vec![b'x'; 200_000]);
@@ -58,9 +58,9 @@ async fn many_shards_are_flushed_in_one_call_and_answered_in_order() {
 async fn the_newer_claim_fences_the_older_owner() {
     let server = RedisServer::start();
     let (old, new) = (owner(&server, "1:a").await, owner(&server, "2:b").await);
-    old.claim(SHARD).await.unwrap();
+    old.claim(SHARD, 1).await.unwrap();
     assert_eq!(flush(&old, append(1, "one")).await, Verdict::Ok);
-    assert_eq!(new.claim(SHARD).await.unwrap(), 1);
+    assert_eq!(new.claim(SHARD, 1).await.unwrap(), 1);
     assert_eq!(flush(&old, append(2, "zombie")).await, Verdict::Fenced);
     assert_eq!(flush(&old, snapshot(2, &["zombie"])).await, Verdict::Fenced);
     assert!(matches!(old.load(SHARD, None).await, Err(CheckpointError::Damaged { .. })));
@@ -73,7 +73,7 @@ async fn the_newer_claim_fences_the_older_owner() {
 async fn loading_gives_what_was_flushed_over_several_pages() {
     let server = RedisServer::start();
     let owner = owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     // Small ones, large ones, and some that are not text.
     let sizes = (0..40).map(|n| n * 7).chain([1_500_000; 12]).chain(0..30);
     let blobs: Vec<Bytes> =
@@ -93,7 +93,7 @@ async fn whoever_follows_reads_what_the_owner_writes_and_never_parts_of_two_chan
     let (owner, other) = (owner(&server, "1:a").await, owner(&server, "2:b").await);
     let peek = |cursor| other.peek(SHARD, cursor);
     assert!(matches!(peek(None).await, Err(CheckpointError::Damaged { .. })), "nobody's yet");
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     for sequence in 1..=40 {
         let blob = sequence.to_string();
         assert_eq!(flush(&owner, append(sequence, &blob)).await, Verdict::Ok);
@@ -119,7 +119,7 @@ async fn whoever_follows_reads_what_the_owner_writes_and_never_parts_of_two_chan
 async fn only_what_has_expired_is_trimmed_and_never_the_last_entry() {
     let server = RedisServer::start_with(&["--stream-node-max-entries", "1"]);
     let owner = owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     for (sequence, newest) in (1..=4).zip([10, 20, 15, 30]) {
         let (newest, trim) = (Second(newest), Second(0));
         let blob = newest.0.to_string();
@@ -140,7 +140,7 @@ async fn only_what_has_expired_is_trimmed_and_never_the_last_entry() {
 async fn a_redis_that_came_back_empty_says_lost_and_takes_a_snapshot() {
     let server = RedisServer::start();
     let owner = owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Ok);
     server.command("FLUSHALL");
     assert_eq!(flush(&owner, append(2, "two")).await, Verdict::Lost);
@@ -167,8 +167,32 @@ async fn a_try_of_a_snapshot_that_arrives_late_undoes_nothing() {
     assert!(late.flush(&[snapshot(1, &["old"])]).await.remove(0).is_err());
     assert_eq!(loaded(&first).await, ["all", "two"]);
     let next = owner(&server, "2:b").await;
-    assert_eq!(next.claim(SHARD).await.unwrap(), 2);
+    assert_eq!(next.claim(SHARD, 1).await.unwrap(), 2);
     assert_eq!(flush(&next, snapshot(3, &["new"])).await, Verdict::Ok);
+}
+
+#[tokio::test]
+async fn what_an_owner_wrote_before_it_claimed_anew_comes_too_late() {
+    let server = RedisServer::start();
+    let (first, other) = (owner(&server, "1:a").await, owner(&server, "2:b").await);
+    first.claim(SHARD, 1).await.unwrap();
+    for claims_between in [false, true] {
+        if claims_between {
+            other.claim(SHARD, 1).await.unwrap();
+        }
+        let tenure = if claims_between { 3 } else { 2 };
+        let sequence = first.claim(SHARD, tenure).await.unwrap();
+        // A claim that was given up, behind the one that came of it.
+        first.claim(SHARD, tenure - 1).await.unwrap();
+        let of = |tenure, flush: Flush| Flush { tenure, previous: sequence, ..flush };
+        for late in [snapshot(sequence + 1, &["old"]), append(sequence + 1, "old")] {
+            assert_eq!(flush(&first, of(tenure - 1, late)).await, Verdict::Fenced);
+        }
+        let new = of(tenure, append(sequence + 1, "new"));
+        assert_eq!(flush(&first, new.clone()).await, Verdict::Ok);
+        assert_eq!(flush(&first, new).await, Verdict::Duplicate);
+    }
+    assert_eq!(loaded(&first).await, ["new", "new"]);
 }
 
 #[tokio::test]
@@ -176,7 +200,7 @@ async fn a_snapshot_of_nothing_loads_as_nothing() {
     let server = RedisServer::start();
     let owner = owner(&server, "1:a").await;
     assert_eq!(flush(&owner, snapshot(9, &[])).await, Verdict::Ok);
-    assert_eq!(owner.claim(SHARD).await.unwrap(), 9);
+    assert_eq!(owner.claim(SHARD, 1).await.unwrap(), 9);
     assert!(loaded(&owner).await.is_empty());
     assert_eq!(flush(&owner, append(10, "ten")).await, Verdict::Ok);
     assert_eq!(loaded(&owner).await, ["ten"]);
@@ -186,7 +210,7 @@ async fn a_snapshot_of_nothing_loads_as_nothing() {
 async fn a_log_and_a_meta_that_disagree_are_never_taken_for_whole() {
     let server = RedisServer::start();
     let owner = owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     for sequence in 1..=3 {
         assert_eq!(flush(&owner, append(sequence, "x")).await, Verdict::Ok);
     }
@@ -201,7 +225,7 @@ async fn a_log_and_a_meta_that_disagree_are_never_taken_for_whole() {
     assert_eq!(flush(&owner, snapshot(5, &["all"])).await, Verdict::Ok);
     // A meta that was evicted leaves a log that nobody vouches for.
     server.command(&format!("DEL {META}"));
-    assert_eq!(owner.claim(SHARD).await.unwrap(), 0);
+    assert_eq!(owner.claim(SHARD, 1).await.unwrap(), 0);
     assert!(loaded(&owner).await.is_empty());
     assert_eq!(flush(&owner, append(1, "x")).await, Verdict::Gap);
     assert_eq!(flush(&owner, snapshot(1, &["all"])).await, Verdict::Ok);
@@ -213,7 +237,7 @@ async fn a_newer_format_is_refused_by_name_and_not_claimed() {
     let server = RedisServer::start();
     server.command(&format!("HSET {META} tok 9:z seq 5 lastid 1-1 fmt 2"));
     let owner = owner(&server, "1:a").await;
-    let refused = owner.claim(SHARD).await;
+    let refused = owner.claim(SHARD, 1).await;
     assert!(matches!(refused, Err(CheckpointError::NewerFormat { found: 2, known: 1, .. })));
     assert_eq!(server.command(&format!("HGET {META} tok")), "$3\r\n9:z\r\n");
 }
@@ -236,15 +260,15 @@ async fn how_many_shards_there_are_is_fixed_by_the_first_start() {
     let [fixed, other] = if shards == "64" { [fixed, &more] } else { [fixed, &usual] };
     for _ in 0..2 {
         fixed.fix_shards().await.unwrap();
-        assert_eq!(fixed.claim(SHARD).await.unwrap(), 0);
+        assert_eq!(fixed.claim(SHARD, 1).await.unwrap(), 0);
         assert!(of_them(other.fix_shards().await.unwrap_err()));
-        assert!(of_them(other.claim(SHARD).await.unwrap_err()), "each shard knows it");
+        assert!(of_them(other.claim(SHARD, 1).await.unwrap_err()), "each shard knows it");
     }
     assert_eq!(flush(fixed, append(1, "one")).await, Verdict::Ok);
     // A Redis that came back empty is told it anew.
     server.command("FLUSHALL");
     assert_eq!(flush(fixed, snapshot(2, &["all"])).await, Verdict::Ok);
-    assert!(of_them(other.claim(SHARD).await.unwrap_err()));
+    assert!(of_them(other.claim(SHARD, 1).await.unwrap_err()));
     assert_eq!(loaded(fixed).await, ["all"]);
 }
 
@@ -255,13 +279,13 @@ async fn a_checkpoint_from_before_the_setting_has_64_shards() {
     let (client, usual) = client_and_owner(&server, "1:a").await;
     let more = spread(client, "2:b", Shards::new(128).unwrap());
     let before = server.command(&format!("HGETALL {FIRST}"));
-    for refused in [more.fix_shards().await, more.claim(ShardId(0)).await.map(|_| ())] {
+    for refused in [more.fix_shards().await, more.claim(ShardId(0), 1).await.map(|_| ())] {
         let text = refused.unwrap_err().to_string();
         assert_eq!(text, "the checkpoint is spread over 64 shards, and SHARDS is 128");
     }
     assert_eq!(server.command(&format!("HGETALL {FIRST}")), before, "a refusal changes nothing");
     usual.fix_shards().await.unwrap();
-    assert_eq!(usual.claim(ShardId(0)).await.unwrap(), 5);
+    assert_eq!(usual.claim(ShardId(0), 1).await.unwrap(), 5);
     assert_eq!(server.command(&format!("HGET {FIRST} of")), "$2\r\n64\r\n");
 }
 
@@ -272,7 +296,7 @@ async fn the_pattern_of_the_keys_matches_them_and_no_others() {
     let (client, _) = client_and_owner(&server, "1:a").await;
     let group = ("a*[b]?\\c", "t");
     let owner = RedisCheckpoint::new(client, "p:", group, Shards::DEFAULT, "1:a".to_owned());
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     server.command("SET p:{axxb_c:t:7}:meta another");
     let pattern = owner.pattern().replace('\\', "\\\\");
     assert_eq!(server.command(&format!("KEYS \"{pattern}\"")).matches('$').count(), 1);
@@ -333,7 +357,7 @@ async fn a_cluster_keeps_both_keys_of_a_shard_in_one_slot() {
     client.wait_until_reachable(PATIENCE).await.unwrap();
     let owner = checkpoint(client, "1:a");
     for shard in (0..64).map(ShardId) {
-        assert_eq!(owner.claim(shard).await.unwrap(), 0);
+        assert_eq!(owner.claim(shard, 1).await.unwrap(), 0);
     }
     let of = |shard, flush| Flush { shard, ..flush };
     let all: Vec<Flush> = (0..64).map(|shard| of(ShardId(shard), append(1, "one"))).collect();

@@ -18,7 +18,7 @@ const META: &str = "aggregator:{group:trade-info:7}:meta";
 async fn a_full_redis_applies_nothing_and_takes_the_same_flush_later() {
     let server = RedisServer::start_with(&["--stream-node-max-entries", "1"]);
     let owner = owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     let old = Flush { newest: Second(NOW - 9), ..append(1, "one") };
     assert_eq!(flush(&owner, old).await, Verdict::Ok);
     assert_eq!(flush(&owner, append(2, "two")).await, Verdict::Ok);
@@ -43,7 +43,7 @@ async fn a_full_redis_applies_nothing_and_takes_the_same_flush_later() {
 async fn a_server_that_is_killed_is_an_error_and_comes_back_lost() {
     let mut server = RedisServer::start();
     let (client, owner) = client_and_owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     assert_eq!(flush(&owner, append(1, "one")).await, Verdict::Ok);
     server.kill();
     let error = owner.flush(&[append(2, "two")]).await.remove(0);
@@ -58,7 +58,7 @@ async fn a_server_that_is_killed_is_an_error_and_comes_back_lost() {
 async fn a_server_that_hangs_is_an_error_in_time_and_is_used_again() {
     let server = RedisServer::start();
     let (client, owner) = client_and_owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     server.stop();
     // More than the socket's buffers hold, so that the driver hangs in the write.
     let large = "x".repeat(16_000_000);
@@ -80,7 +80,7 @@ async fn a_server_that_hangs_is_an_error_in_time_and_is_used_again() {
 async fn a_server_that_became_a_replica_is_an_error_until_it_is_none() {
     let server = RedisServer::start();
     let (client, owner) = client_and_owner(&server, "1:a").await;
-    owner.claim(SHARD).await.unwrap();
+    owner.claim(SHARD, 1).await.unwrap();
     server.command("REPLICAOF 127.0.0.1 1");
     let error = owner.flush(&[append(1, "one")]).await.remove(0).unwrap_err().to_string();
     assert!(error.contains("READONLY"), "{error}");

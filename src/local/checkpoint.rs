@@ -38,9 +38,9 @@ struct Keys {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Meta {
-    owner: u64,
+    owner: Writer,
     /// The owner before the last claim.
-    owner_before: u64,
+    owner_before: Writer,
     sequence: u64,
     last: Id,
     /// Who has written the last entry.
@@ -104,6 +104,13 @@ impl LocalStore {
     }
 }
 
+impl Meta {
+    /// Whether the shard is another's, or the owner's own of a later time with it.
+    const fn fences(&self, (owner, tenure): Writer) -> bool {
+        self.owner.0 != owner || self.owner.1 > tenure
+    }
+}
+
 impl Keys {
     fn whole(&self) -> Option<Vec<Bytes>> {
         let (last, _) = self.log.last()?;
@@ -111,15 +118,13 @@ impl Keys {
         whole.then(|| self.log.iter().map(|(_, blob)| blob.clone()).collect())
     }
 
-    fn append(&mut self, owner: u64, flush: &Flush, blob: &Bytes) -> Verdict {
+    fn append(&mut self, writer: Writer, flush: &Flush, blob: &Bytes) -> Verdict {
         let last = self.log.last().map(|(id, _)| *id);
         let meta = match &mut self.meta {
             None => return Verdict::Lost,
-            Some(meta) if meta.owner != owner => return Verdict::Fenced,
+            Some(meta) if meta.fences(writer) => return Verdict::Fenced,
             // Where a claim was lost with what came after it, the same number may be another's.
-            Some(meta)
-                if meta.sequence == flush.sequence && meta.writer == (owner, flush.tenure) =>
-            {
+            Some(meta) if meta.sequence == flush.sequence && meta.writer == writer => {
                 return Verdict::Duplicate;
             }
             Some(meta) if meta.sequence != flush.previous => return Verdict::Gap,
@@ -131,7 +136,7 @@ impl Keys {
         let id = if flush.newest > second { (flush.newest, 1) } else { (second, number + 1) };
         meta.sequence = flush.sequence;
         meta.last = id;
-        meta.writer = (owner, flush.tenure);
+        meta.writer = writer;
         self.log.push((id, blob.clone()));
         // The last entry stays even when it has expired: the chain is checked against it.
         self.log.retain(|entry| entry.0.0 > flush.trim || entry.0 == id);
@@ -140,16 +145,17 @@ impl Keys {
 
     fn replace(
         &mut self,
-        owner: u64,
+        writer: Writer,
         flush: &Flush,
         parts: &[Bytes],
         number: u64,
     ) -> Result<Verdict, &'static str> {
-        let meta = self.meta.unwrap_or(Meta { owner, owner_before: owner, ..Meta::default() });
-        if meta.owner != owner {
+        let anew = Meta { owner: writer, owner_before: writer, ..Meta::default() };
+        let meta = self.meta.unwrap_or(anew);
+        if meta.fences(writer) {
             return Ok(Verdict::Fenced);
         }
-        let written = meta.sequence == flush.sequence && meta.writer == (owner, flush.tenure);
+        let written = meta.sequence == flush.sequence && meta.writer == writer;
         if written && meta.snapshot == flush.sequence {
             return Ok(Verdict::Duplicate);
         }
@@ -160,7 +166,7 @@ impl Keys {
         self.meta = Some(Meta {
             sequence: flush.sequence,
             last: self.log.last().map_or((flush.newest, 0), |(id, _)| *id),
-            writer: (owner, flush.tenure),
+            writer,
             snapshot: flush.sequence,
             tried: number,
             ..meta
@@ -191,9 +197,10 @@ impl LocalCheckpoint {
         let keys = shards.entry(flush.shard).or_default();
         let before = Keys { meta: keys.meta, log: Vec::new(), before: None };
         let before = self.store.remembers.then(|| Keys { log: keys.log.clone(), ..before });
+        let writer = (self.owner, flush.tenure);
         let said = match &flush.body {
-            FlushBody::Append(blob) => Ok(keys.append(self.owner, flush, blob)),
-            FlushBody::Snapshot(parts) => keys.replace(self.owner, flush, parts, number),
+            FlushBody::Append(blob) => Ok(keys.append(writer, flush, blob)),
+            FlushBody::Snapshot(parts) => keys.replace(writer, flush, parts, number),
         };
         if said == Ok(Verdict::Ok) {
             keys.before = before.map(Box::new);
@@ -211,7 +218,7 @@ impl LocalCheckpoint {
         let shards = self.store.lock();
         let keys = shards.get(&shard).ok_or_else(|| damaged("the claim is gone"))?;
         let blobs = match keys.meta {
-            Some(meta) if owner.is_some_and(|owner| meta.owner != owner) => {
+            Some(meta) if owner.is_some_and(|owner| meta.owner.0 != owner) => {
                 Err(damaged("the claim is gone"))
             }
             None => Err(damaged("the claim is gone")),
@@ -223,11 +230,14 @@ impl LocalCheckpoint {
 }
 
 impl Checkpoint for LocalCheckpoint {
-    async fn claim(&self, shard: ShardId) -> Result<u64, CheckpointError> {
+    async fn claim(&self, shard: ShardId, tenure: u64) -> Result<u64, CheckpointError> {
         let mut shards = self.store.lock();
         let meta = shards.entry(shard).or_default().meta.get_or_insert_default();
-        if meta.owner != self.owner {
-            meta.owner_before = std::mem::replace(&mut meta.owner, self.owner);
+        if meta.owner.0 == self.owner {
+            // A claim that was given up may arrive after the next one.
+            meta.owner.1 = meta.owner.1.max(tenure);
+        } else {
+            meta.owner_before = std::mem::replace(&mut meta.owner, (self.owner, tenure));
             meta.tried = 0;
         }
         Ok(meta.sequence)

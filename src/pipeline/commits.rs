@@ -99,7 +99,7 @@ mod tests {
                 |partition: i32| Offset(100 + i64::from((shard.0 + 7) % 64) + i64::from(partition));
             let positions = [0, 1].map(|partition| (Partition(partition), offset(partition)));
             let blob = checkpoint::encode(&positions, Second(0), Second(0), std::iter::empty());
-            checkpoint.claim(shard).await.unwrap();
+            checkpoint.claim(shard, 1).await.unwrap();
             let body = FlushBody::Append(Bytes::from(blob));
             let (newest, trim) = (Second(0), Second(-9));
             let flush = Flush { shard, tenure: 1, previous: 0, sequence: 1, body, newest, trim };

@@ -292,7 +292,7 @@ mod tests {
     struct Scripted(std::sync::Mutex<Vec<Option<Verdict>>>);
 
     impl Checkpoint for Scripted {
-        async fn claim(&self, _: ShardId) -> Result<u64, CheckpointError> {
+        async fn claim(&self, _: ShardId, _: u64) -> Result<u64, CheckpointError> {
             Ok(0)
         }
 

@@ -72,7 +72,7 @@ pub struct Recovery {
     pub start_from: StartFrom,
     /// Clock, metrics, status.
     pub shared: Arc<Shared>,
-    /// How many shards were claimed: each time with a shard has a number of its own.
+    /// How often shards were claimed: each time with a shard has a number of its own.
     pub tenures: Arc<AtomicU64>,
     /// Where the group's lease is said.
     pub seat: Seat,
@@ -194,8 +194,8 @@ impl Recovery {
         followed: &mut Option<Shard>,
         now: WallMs,
     ) -> Result<Recovered, CheckpointError> {
-        let sequence = checkpoint.claim(id).await?;
         let tenure = self.tenures.fetch_add(1, Relaxed);
+        let sequence = checkpoint.claim(id, tenure).await?;
         // Where the longest window begins now. Without a checkpoint nothing older is of use; with
         // one, what was active since its last tick still owes a closing message.
         let oldest = now.second().plus(-i64::from(self.windows.longest()));

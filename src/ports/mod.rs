@@ -191,9 +191,14 @@ pub enum ProduceError {
 /// The checkpoint: per shard a changelog of entries, fenced by owner and chained by sequence.
 /// The owner is this process; its fencing token is the implementation's matter.
 pub trait Checkpoint: Send + Sync + 'static {
-    /// Takes the shard over: from now on every other owner is fenced. Answers the sequence number
-    /// of the last entry, 0 where there is no checkpoint.
-    fn claim(&self, shard: ShardId) -> impl Future<Output = Result<u64, CheckpointError>> + Send;
+    /// Takes the shard over: from now on every other owner is fenced, and so is what this process
+    /// wrote in an earlier `tenure`, of a lower number, which may still be on its way. Answers the
+    /// sequence number of the last entry, 0 where there is no checkpoint.
+    fn claim(
+        &self,
+        shard: ShardId,
+        tenure: u64,
+    ) -> impl Future<Output = Result<u64, CheckpointError>> + Send;
 
     /// The entries after `cursor` (`None`: from the start), in order, some megabytes at a time.
     fn load(
@@ -239,8 +244,8 @@ pub struct Page {
 pub struct Flush {
     /// The shard.
     pub shard: ShardId,
-    /// Which of this process' times with the shard it belongs to: of one sequence number, only a
-    /// flush of the same time is the same flush.
+    /// Which of this process' times with the shard it belongs to, as the shard was claimed. Of one
+    /// sequence number, only a flush of the same time is the same flush.
     pub tenure: u64,
     /// Sequence number of the entry before; 0: none.
     pub previous: u64,

@@ -1,11 +1,15 @@
 -- Appends one entry to the changelog, if we own the shard and the chain is unbroken.
--- KEYS: meta, log. ARGV: token, previous, sequence, newest ms, trim ms, blob, writer.
+-- KEYS: meta, log. ARGV: token, previous, sequence, newest ms, trim ms, blob, tenure.
 -- Sequence numbers are compared as text: Lua's numbers are exact only up to 2^53.
-local tok, seq, lastid, by = unpack(redis.call('HMGET', KEYS[1], 'tok', 'seq', 'lastid', 'by'))
+local tok, ten, seq, lastid, by =
+  unpack(redis.call('HMGET', KEYS[1], 'tok', 'ten', 'seq', 'lastid', 'by'))
+local writer = ARGV[1] .. ':' .. ARGV[7]
 if not tok then return 'LOST' end
 if tok ~= ARGV[1] then return 'FENCED' end
+-- Ours, but of an earlier time with the shard.
+if tonumber(ten or '0') > tonumber(ARGV[7]) then return 'FENCED' end
 -- The same number may be another's: an owner's whose claim was lost, or ours at an earlier time.
-if seq == ARGV[3] and by == ARGV[7] then return 'DUP' end
+if seq == ARGV[3] and by == writer then return 'DUP' end
 if seq ~= ARGV[2] then return 'GAP' end
 
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
@@ -31,5 +35,5 @@ if type(added) == 'table' then
   return added
 end
 redis.call('XTRIM', KEYS[2], 'MINID', '~', keep_from)
-redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'lastid', id, 'by', ARGV[7])
+redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'lastid', id, 'by', writer)
 return 'OK'

@@ -1,7 +1,7 @@
 //! The checkpoint in Redis. Per shard two keys in one slot: `<prefix>{<group>:<topic>:<shard>}`
-//! with `:meta` (HASH: `tok` the owner; `seq`, `lastid` and writer `by` of the last entry; `fmt`;
-//! `of` how many shards there are; `snap` and `try` of the last snapshot) and `:log` (STREAM: one
-//! entry per flush, its id not older than its newest pane, in ms).
+//! with `:meta` (HASH: `tok` the owner, `ten` its tenure; `seq`, `lastid` and writer `by` of the
+//! last entry; `fmt`; `of` how many shards there are; `snap` and `try` of the last snapshot) and
+//! `:log` (STREAM: one entry per flush, its id not older than its newest pane, in ms).
 //!
 //! Meta and log change together, inside one script, or not at all. A flush is applied only by the
 //! owner of the moment and only onto the entry it continues. Nothing is sent again here: after an
@@ -89,12 +89,18 @@ impl RedisCheckpoint {
     /// # Errors
     /// It is fixed, and there are others; or as a claim.
     pub async fn fix_shards(&self) -> Result<(), CheckpointError> {
-        self.claim_for("", ShardId(0)).await.map(|_| ())
+        self.claim_for("", ShardId(0), 0).await.map(|_| ())
     }
 
-    async fn claim_for(&self, token: &str, shard: ShardId) -> Result<u64, CheckpointError> {
+    async fn claim_for(
+        &self,
+        token: &str,
+        shard: ShardId,
+        tenure: u64,
+    ) -> Result<u64, CheckpointError> {
         let shards = self.shards.count();
-        let args = vec![token.into(), FORMAT.into(), shards.to_string().into()];
+        let counts = [shards.to_string(), tenure.to_string()].map(Value::from);
+        let args = [token.into(), FORMAT.into()].into_iter().chain(counts).collect();
         let run = Run { keys: vec![self.key(shard, "meta").into()], args };
         let answer = one(CLAIM.run(&self.client, &[run]).await).map_err(unreachable(shard))?;
         let unexpected = || unreachable(shard)(SendError::unexpected(&answer));
@@ -145,7 +151,7 @@ impl RedisCheckpoint {
             Value::from(millis(flush.newest)),
             Value::from(millis(flush.trim.plus(1))),
             Value::from(blob),
-            self.writer(flush),
+            flush.tenure.to_string().into(),
         ];
         self.run(flush.shard, args)
     }
@@ -209,17 +215,12 @@ impl RedisCheckpoint {
             Value::from(parts.to_string()),
             Value::from(FORMAT),
             Value::from(number.to_string()),
-            self.writer(flush),
+            flush.tenure.to_string().into(),
             self.shards.count().to_string().into(),
         ];
         let mut run = self.run(flush.shard, args);
         run.keys.push(key.into());
         verdict(&one(REPLACE.run(&self.client, &[run]).await)?)
-    }
-
-    /// Who writes: this owner, at this time with the shard.
-    fn writer(&self, flush: &Flush) -> Value {
-        format!("{}:{}", self.token, flush.tenure).into()
     }
 
     /// Where loading begins: the claim must still be ours, if we have one.
@@ -263,8 +264,8 @@ impl RedisCheckpoint {
 }
 
 impl Checkpoint for RedisCheckpoint {
-    async fn claim(&self, shard: ShardId) -> Result<u64, CheckpointError> {
-        self.claim_for(&self.token, shard).await
+    async fn claim(&self, shard: ShardId, tenure: u64) -> Result<u64, CheckpointError> {
+        self.claim_for(&self.token, shard, tenure).await
     }
 
     async fn load(&self, shard: ShardId, cursor: Option<String>) -> Result<Page, CheckpointError> {

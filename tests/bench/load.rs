@@ -105,7 +105,7 @@ fn fill(redis: &RedisServer, topic: &str, everything: bool, panes: usize) {
             "1:fill".to_owned(),
         );
         for shard in 0..Shards::DEFAULT.count() {
-            assert_eq!(owner.claim(ShardId(shard)).await.unwrap(), 0);
+            assert_eq!(owner.claim(ShardId(shard), 1).await.unwrap(), 0);
         }
         let end = Second(now().timestamp());
         let at = |shard: usize, place: usize| {

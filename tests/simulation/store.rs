@@ -99,13 +99,13 @@ fn failed(shard: ShardId) -> CheckpointError {
 }
 
 impl Checkpoint for SimCheckpoint {
-    async fn claim(&self, shard: ShardId) -> Result<u64, CheckpointError> {
+    async fn claim(&self, shard: ShardId, tenure: u64) -> Result<u64, CheckpointError> {
         let _one = self.gate.enter("claim or load".to_owned(), PARALLEL_LOADS);
         let now = self.gate.world.now();
         if !self.ask(true, Weather::ClaimFails).await {
             return Err(failed(shard));
         }
-        let claimed = self.inner.claim(shard).await?;
+        let claimed = self.inner.claim(shard, tenure).await?;
         self.gate.pass().await;
         if self.gate.roll(Weather::ClaimReplyLost) {
             return Err(failed(shard));
