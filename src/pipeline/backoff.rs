@@ -27,6 +27,11 @@ impl Backoff {
         self.wait = (self.wait * 2).min(LONGEST);
     }
 
+    /// Whether an attempt failed, and none succeeded since.
+    pub const fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// An attempt succeeded. True if there had been failures.
     pub fn succeeded(&mut self) -> bool {
         std::mem::take(self).failed

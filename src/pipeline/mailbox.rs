@@ -135,7 +135,13 @@ impl Mailbox {
                     tokio::select! { biased; () = self.woken(lane) => {} () = wait => {} }
                 }
                 Next::Idle if self.closed.load(SeqCst) => return,
-                Next::Idle => self.woken(lane).await,
+                Next::Idle => {
+                    // What could not be sent was given up: nothing is owed any more.
+                    if backoff.has_failed() {
+                        shared.status.works(Component::Publishing, partition(lane).0);
+                    }
+                    self.woken(lane).await;
+                }
             }
         }
     }
@@ -156,7 +162,7 @@ impl Mailbox {
         shared: &Shared,
         backoff: &mut Backoff,
     ) {
-        let partition = Partition(i32::try_from(lane).unwrap_or(i32::MAX));
+        let partition = partition(lane);
         let messages = batch.to_send();
         let began = shared.clock.now();
         shared.status.asks(Component::Publishing, partition.0, began);
@@ -252,4 +258,9 @@ impl Mailbox {
     fn lock(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The output partition of a lane.
+fn partition(lane: u32) -> Partition {
+    Partition(i32::try_from(lane).unwrap_or(i32::MAX))
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use aggregator_service::domain::emission::Emission;
 use aggregator_service::domain::name::TokenName;
 use aggregator_service::domain::position::Position;
 use aggregator_service::domain::time::WallMs;
+use aggregator_service::ports::Clock;
 use aggregator_service::wire::envelope::Envelope;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -161,4 +163,25 @@ async fn a_tick_waits_for_the_lease_unless_others_may_have_published_it_meanwhil
         world.at(20_500).await;
         assert_eq!(world.said().len(), 2, "the next one");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_given_up_what_could_not_be_sent_is_ready_again() {
+    let world = World::start(10).await;
+    trades(&world).await;
+    world.producer.refuse.store(true, SeqCst);
+    world.at(12_000).await;
+    let says = || world.status.components(world.clock.now())["publishing"].clone();
+    assert!(says().unwrap_err().contains("refused"));
+    // Others have the shards now.
+    world.group.assignment.send_modify(|told| {
+        let told = Arc::make_mut(told.as_mut().unwrap());
+        (told.generation, told.membership) = (2, 2);
+        told.shards.clear();
+    });
+    world.at(15_000).await;
+    assert_eq!(says(), Ok(()));
+    world.producer.refuse.store(false, SeqCst);
+    world.at(45_000).await;
+    assert_eq!(world.said(), [], "it is theirs");
 }

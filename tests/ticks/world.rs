@@ -41,10 +41,11 @@ impl Clock for VirtualClock {
     }
 }
 
-/// Brokers that may keep everybody waiting for their acknowledgement.
+/// Brokers that may keep everybody waiting for their acknowledgement, or refuse.
 pub(crate) struct Brokers {
     pub(crate) taken: LocalProducer,
     pub(crate) silent: AtomicBool,
+    pub(crate) refuse: AtomicBool,
 }
 
 impl Producer for Brokers {
@@ -60,6 +61,10 @@ impl Producer for Brokers {
     ) -> Result<(), ProduceError> {
         while self.silent.load(SeqCst) {
             sleep(Duration::from_millis(10)).await;
+        }
+        if self.refuse.load(SeqCst) {
+            let (topic, cause) = ("aggregate-info".to_owned(), "refused".to_owned());
+            return Err(ProduceError::Unavailable { topic, partition, cause });
         }
         self.taken.produce(target, partition, messages).await
     }
@@ -95,6 +100,7 @@ impl World {
             producer: Arc::new(Brokers {
                 taken: LocalProducer::new(2),
                 silent: AtomicBool::new(false),
+                refuse: AtomicBool::new(false),
             }),
             orders: Arc::default(),
             names: Arc::new(SharedNames::new(100)),
