@@ -69,6 +69,8 @@ pub(super) struct Adopter<L, C> {
 struct Since {
     claimed: u64,
     assigned: u64,
+    /// In a later one it was another's: it has to go before it can be here again.
+    lost: bool,
 }
 
 /// Shards that were taken in.
@@ -163,21 +165,22 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.fenced = self.fenced.with(&Cover::of(self.all(), fenced));
         let wanted = Cover::of(self.all(), assignment.shards.iter().copied());
         for (shard, since) in &mut self.since {
-            if wanted.contains(*shard) {
+            since.lost |= since.assigned != membership && !wanted.contains(*shard);
+            if wanted.contains(*shard) && !since.lost {
                 since.assigned = membership;
             }
         }
         self.since.retain(|shard, _| here.contains_key(shard));
         // Others may have shards that are still here. Nothing is published until they are gone, and
         // what waits of them comes too late.
-        let lost = self.since.values().any(|since| since.assigned != membership);
+        let lost = self.since.values().any(|since| since.lost);
         if !lost {
             if std::mem::replace(&mut self.membership, membership) != membership {
                 self.mailbox.forget(|hash| !wanted.has(hash));
             }
             self.custody.saw(assignment);
         }
-        self.let_go(&wanted, &here, membership);
+        self.let_go(&wanted, &here);
         self.take_in(&wanted, &here, membership, permitted);
         self.note_ready(assignment);
         // Own shards come first; a newcomer has none before it follows what it is to get.
@@ -192,13 +195,12 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
         self.custody.seat().shards
     }
 
-    fn let_go(&mut self, wanted: &Cover, here: &BTreeMap<ShardId, Stage>, membership: u64) {
+    fn let_go(&mut self, wanted: &Cover, here: &BTreeMap<ShardId, Stage>) {
+        let lost = |shard: &ShardId| self.since.get(shard).is_some_and(|since| since.lost);
         let gone = here.iter().filter(|(shard, stage)| {
-            **stage == Stage::Open && !wanted.contains(**shard) && !self.coming.contains(**shard)
+            let stays = wanted.contains(**shard) && !lost(shard);
+            **stage == Stage::Open && !stays && !self.coming.contains(**shard)
         });
-        let lost = |shard: &ShardId| {
-            self.since.get(shard).is_some_and(|since| since.assigned != membership)
-        };
         let (lost, given): (Vec<_>, Vec<_>) = gone.map(|(shard, _)| *shard).partition(lost);
         if self.release.is_some() || (lost.is_empty() && given.is_empty()) {
             return;
@@ -248,7 +250,8 @@ impl<L: TradeLog, C: Checkpoint> Steward<L, C> {
             return;
         }
         for shard in new.shards() {
-            self.since.insert(shard, Since { claimed: membership, assigned: membership });
+            let since = Since { claimed: membership, assigned: membership, lost: false };
+            self.since.insert(shard, since);
         }
         let count = new.shards().count();
         // What a start says, its last line does.
