@@ -14,6 +14,7 @@ use crate::service::PATIENCE;
 use crate::stage::{QUIET, Stage, command, second, until};
 use support::oracle;
 use support::redis::free_port;
+use support::signals::signal;
 
 /// Every command of the contract.
 const COMMANDS: [&str; 8] =
@@ -40,7 +41,7 @@ impl Running {
     /// Sends SIGTERM; what it said to the end.
     fn stop(mut self) -> (i32, String, String) {
         let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        signal(&pid, "TERM");
         let mut text = [String::new(), String::new()];
         let (mut out, mut err) = (self.0.stdout.take().unwrap(), self.0.stderr.take().unwrap());
         std::io::Read::read_to_string(&mut out, &mut text[0]).unwrap();
@@ -125,7 +126,7 @@ pub(crate) fn demo(_: &Stage) {
     let published = ask_with(port, "POST /publish", &json, r#"{"all":true}"#).json();
     assert!(published["published"].as_u64().unwrap() > 100, "{published}");
     let pid = running.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    signal(&pid, "TERM");
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
     assert!(reader.join().unwrap() > 10, "what it shows");
 }

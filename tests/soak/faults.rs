@@ -1,11 +1,11 @@
 //! The faults: what is done to the service and to its servers, and what must follow at once.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use support::signals::{halt, resume};
 
 use crate::service::{PATIENCE, Service};
 use crate::world::World;
@@ -136,13 +136,13 @@ impl World<'_> {
     /// Another instance takes over; the older is frozen meanwhile where `frozen` says so.
     fn take_over(&mut self, older: Service, frozen: Duration) -> Service {
         if !frozen.is_zero() {
-            signal(&older.pid, "-STOP");
+            halt(&older.pid);
         }
         let newer = self.start();
         newer.ready();
         if !frozen.is_zero() {
             std::thread::sleep(frozen);
-            signal(&older.pid, "-CONT");
+            resume(&older.pid);
         }
         let code = older.exit_code(PATIENCE);
         self.ended(&older.pid);
@@ -158,12 +158,7 @@ pub(crate) fn lasts(rng: &mut StdRng, period: Duration) -> Duration {
 
 /// Halts a process for some time.
 fn freeze(pid: &str, lasts: Duration) {
-    signal(pid, "-STOP");
+    halt(pid);
     std::thread::sleep(lasts);
-    signal(pid, "-CONT");
-}
-
-pub(crate) fn signal(pid: &str, signal: &str) {
-    let status = Command::new("kill").args([signal, pid]).status();
-    assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
+    resume(pid);
 }

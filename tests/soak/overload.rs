@@ -2,11 +2,11 @@
 //! with a Redis that is slow. Its memory is compared with a bound derived from its settings.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use support::signals::halting;
+
 use crate::drill::{Drill, Size};
-use crate::faults::signal;
 use crate::service::Service;
 use crate::topic::PARTITIONS;
 
@@ -107,35 +107,6 @@ fn watch(drill: &mut Drill, service: &Service, lasts: Duration) -> usize {
     let (first, last) = (lags[0], lags[lags.len() - 1]);
     drill.check(last > first, || format!("the lag went from {first} to {last} records"));
     resident(service, "VmHWM:")
-}
-
-/// Halts each process in turns while `meanwhile` lasts.
-fn halting<T>(processes: &[(&String, [Duration; 2])], meanwhile: impl FnOnce() -> T) -> T {
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for (pid, [halt, run]) in processes {
-            let over = &over;
-            scope.spawn(move || {
-                while !over.load(SeqCst) {
-                    signal(pid, "-STOP");
-                    std::thread::sleep(*halt);
-                    signal(pid, "-CONT");
-                    std::thread::sleep(*run);
-                }
-            });
-        }
-        let _over = Over(&over);
-        meanwhile()
-    })
-}
-
-/// Ends the halting, also where something panics.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
-    }
 }
 
 fn resident(service: &Service, name: &str) -> usize {

@@ -25,6 +25,8 @@ pub use foreign::{
 use jars::java_of;
 pub use jars::{Release, jars};
 
+use crate::signals::{halt, resume, signal};
+
 /// A node listens some 5 s after its start; on a busy machine it takes longer.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
@@ -137,12 +139,12 @@ impl KafkaBroker {
 
     /// Halts the broker: it keeps its connections and says nothing.
     pub fn stop(&self) {
-        self.signal("-STOP");
+        halt(self.pid());
     }
 
     /// Lets a halted broker go on.
     pub fn cont(&self) {
-        self.signal("-CONT");
+        resume(self.pid());
     }
 
     /// Kills the broker if it runs and starts it on the same ports and data; returns when it
@@ -160,7 +162,7 @@ impl KafkaBroker {
             panic!("Kafka did not start: {error}\n{out}");
         }
         // Another one could have taken the port: the answer must be this one's.
-        self.signal("-0");
+        signal(self.pid(), "0");
     }
 
     fn format(&self) {
@@ -192,10 +194,8 @@ impl KafkaBroker {
         Process { orders: watcher.stdin.take(), watcher, broker: broker.trim().to_owned() }
     }
 
-    fn signal(&self, signal: &str) {
-        let process = self.process.as_ref().expect("a running broker");
-        let status = Command::new("kill").args([signal, &process.broker]).status();
-        assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
+    fn pid(&self) -> &str {
+        &self.process.as_ref().expect("a running broker").broker
     }
 }
 

@@ -20,3 +20,4 @@ pub mod keys;
 pub mod oracle;
 pub mod proxy;
 pub mod redis;
+pub mod signals;

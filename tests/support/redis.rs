@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::install;
+use super::signals::{halt, resume};
 
 /// A running server.
 pub struct RedisServer {
@@ -85,12 +86,12 @@ impl RedisServer {
 
     /// Makes it hang: connections are accepted by the system, nothing is answered.
     pub fn stop(&self) {
-        self.process.signal("STOP");
+        halt(self.pid());
     }
 
     /// Ends the hang.
     pub fn cont(&self) {
-        self.process.signal("CONT");
+        resume(self.pid());
     }
 
     /// Sends one command as plain words and gives the raw answer.
@@ -122,11 +123,6 @@ impl Process {
             std::thread::sleep(READY_POLL);
         }
         Self { shell, pid }
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "kill -s {name}");
     }
 
     fn end(&mut self) {

@@ -1,9 +1,9 @@
 //! The log level while it runs: by `POST /log-level`, and by SIGHUP from the configuration.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
+use support::signals::signal;
 
 use crate::service::{PATIENCE, Service};
 use crate::{demo, log, said};
@@ -21,7 +21,7 @@ fn post(service: &Service, body: &str) -> (u16, Value) {
 }
 
 fn hang_up(service: &Service) {
-    assert!(Command::new("kill").args(["-HUP", &service.pid]).status().unwrap().success());
+    signal(&service.pid, "HUP");
 }
 
 fn debug_lines(service: &Service) -> usize {

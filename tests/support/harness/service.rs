@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::redis::free_port;
+use crate::signals::{halt, halting, resume, signal};
 
 /// Runs the service and tells its process id, then its exit code; kills it when our end of the
 /// pipe closes.
@@ -79,38 +79,25 @@ impl Service {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        signal(&self.pid, "-TERM");
+        signal(&self.pid, "TERM");
     }
 
     /// Kills it as a crash does.
     pub fn kill9(self) {
-        signal(&self.pid, "-KILL");
+        signal(&self.pid, "KILL");
         assert_eq!(self.exit_code(PATIENCE), 128 + 9, "killed");
     }
 
     /// While `meanwhile` lasts it stands still.
     pub fn halted(&self, meanwhile: impl FnOnce()) {
-        signal(&self.pid, "-STOP");
+        halt(&self.pid);
         meanwhile();
-        signal(&self.pid, "-CONT");
+        resume(&self.pid);
     }
 
     /// While `meanwhile` lasts it gets a few milliseconds of every fifth of a second.
     pub fn starved(&self, meanwhile: impl FnOnce()) {
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let (pid, over) = (&self.pid, &over);
-            scope.spawn(move || {
-                while !over.load(SeqCst) {
-                    signal(pid, "-STOP");
-                    std::thread::sleep(HALT);
-                    signal(pid, "-CONT");
-                    std::thread::sleep(RUN);
-                }
-            });
-            let _over = Over(over);
-            meanwhile();
-        });
+        halting(&[(&self.pid, STARVED)], meanwhile);
     }
 
     /// Its exit code, once it has ended.
@@ -224,22 +211,8 @@ impl Drop for Service {
     }
 }
 
-fn signal(pid: &str, signal: &str) {
-    let status = Command::new("kill").args([signal, pid]).status();
-    assert!(status.is_ok_and(|status| status.success()), "kill {signal}");
-}
-
-/// Ends the starving, also where what was waited for did not come.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
-    }
-}
-
-const HALT: Duration = Duration::from_millis(200);
-const RUN: Duration = Duration::from_millis(1);
+/// How long a starved service is halted, and runs.
+const STARVED: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(1)];
 const POLL: Duration = Duration::from_millis(10);
 /// Two minutes: far above what anything here takes on a busy machine.
 const POLLS: u32 = 12_000;
