@@ -30,6 +30,7 @@ pub struct Mailbox {
     wake: Vec<Notify>,
     closed: AtomicBool,
     acknowledged: Notify,
+    taken: Notify,
 }
 
 impl Mailbox {
@@ -43,6 +44,7 @@ impl Mailbox {
             wake,
             closed: AtomicBool::new(false),
             acknowledged: Notify::new(),
+            taken: Notify::new(),
         }
     }
 
@@ -103,6 +105,23 @@ impl Mailbox {
         self.lock().waiting()
     }
 
+    /// Whether so little waits that more may be made.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.lock().has_room()
+    }
+
+    /// Returns when it has room.
+    pub async fn room(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if self.has_room() {
+                return;
+            }
+            taken.await;
+        }
+    }
+
     /// Gives up what waits of tokens that another member publishes.
     pub fn forget(&self, gone: impl Fn(TokenHash) -> bool) {
         let mut outbox = self.lock();
@@ -150,6 +169,9 @@ impl Mailbox {
         let mut outbox = self.lock();
         let next = outbox.next(lane, now);
         self.show(&outbox);
+        if outbox.has_room() {
+            self.taken.notify_waiters();
+        }
         next
     }
 

@@ -15,6 +15,9 @@ use crate::domain::time::{Second, WallMs};
 use crate::domain::token::TokenHash;
 use crate::sabotage::Bug;
 
+/// Batches that are ready for a lane while one is in flight.
+const READY_BATCHES: usize = 4;
+
 /// What a lane's publisher does next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
@@ -219,6 +222,13 @@ impl Outbox {
             Some((tick, _)) if Bug::PublishedBeforeAcknowledged.on() => *tick,
             _ => self.published,
         }
+    }
+
+    /// Whether no more waits than keeps every lane busy. Who makes messages no faster finds their
+    /// memory in the cache, again and again.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.waiting() <= self.lanes.len().saturating_mul(self.batching.size) * READY_BATCHES
     }
 
     /// Messages that wait, without those in flight.

@@ -31,6 +31,10 @@ const STEP_SHARDS: usize = 8;
 /// the tick, while both have work.
 const EVENTS_A_STEP: usize = 4;
 
+/// A tick's messages are made no faster than they go out, for so long: then whatever is left of
+/// it, for the brokers are slow, and newer messages take the place of older ones.
+const PACED: Duration = Duration::from_millis(500);
+
 /// Between two looks whether a tick may begin that has to wait.
 const LATE_LOOK: Duration = Duration::from_millis(50);
 
@@ -43,6 +47,9 @@ pub struct Tick {
     messages: usize,
     /// Events that come before the next step.
     events: usize,
+    began: WallMs,
+    /// It waits for room no more.
+    hurries: bool,
     /// Of one step, with their lanes; used again.
     outgoing: Vec<(u32, Outgoing)>,
     span: Span,
@@ -86,14 +93,25 @@ impl<C: Checkpoint> Worker<C> {
             self.engine.advance(second.plus(Bug::TickOffByOne.on().into()));
             let span = info_span!(parent: None, "tick", second = second.0, messages = Empty);
             let (shard, messages, events, outgoing) = (0, 0, 0, Vec::new());
-            self.tick = Some(Tick { second, shard, messages, events, outgoing, span });
+            let (began, hurries) = (now, false);
+            self.tick =
+                Some(Tick { second, shard, messages, events, began, hurries, outgoing, span });
         }
     }
 
-    /// Nothing else is to be done: the next step may come.
-    pub(super) fn nothing_waits(&mut self) {
+    /// How long the tick that is under way waits for room at most.
+    pub(super) fn paced_for(&self, now: WallMs) -> Duration {
+        let waits =
+            |tick: &Tick| (!tick.hurries).then(|| PACED.saturating_sub(now.since(tick.began)));
+        self.tick.as_ref().and_then(waits).unwrap_or_default()
+    }
+
+    /// Nothing else is to be done before the next step; the outbox has `room`, or had none for as
+    /// long as the tick waits.
+    pub(super) fn nothing_waits(&mut self, room: bool) {
         if let Some(tick) = &mut self.tick {
             tick.events = 0;
+            tick.hurries |= !room;
         }
     }
 
@@ -105,8 +123,10 @@ impl<C: Checkpoint> Worker<C> {
     }
 
     /// Makes the next step, where it is time.
-    pub(super) async fn step_when_due(&mut self) {
-        if self.tick.as_ref().is_some_and(|tick| tick.events == 0) {
+    pub(super) async fn step_when_due(&mut self, now: WallMs) {
+        if self.tick.as_ref().is_some_and(|tick| tick.events == 0)
+            && (self.paced_for(now).is_zero() || self.mailbox.has_room())
+        {
             self.step().await;
         }
     }

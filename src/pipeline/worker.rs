@@ -103,6 +103,8 @@ pub struct Worker<C> {
 enum Happened {
     /// It is time to look at the clock.
     Time,
+    /// Nothing else is to be done before the next step of the tick; whether the outbox has room.
+    Calm { room: bool },
     /// The checkpoint has answered.
     Replies(Replies),
     /// A reader says something.
@@ -139,7 +141,7 @@ impl<C: Checkpoint> Worker<C> {
                 self.begin_tick(now);
             }
             if self.tick.is_some() {
-                self.step_when_due().await;
+                self.step_when_due(now).await;
             } else if let Some(asked) = asked.pop_front() {
                 self.say(asked, now).await;
             }
@@ -152,8 +154,10 @@ impl<C: Checkpoint> Worker<C> {
                 self.start_flush(now);
                 wake = wake.min(self.flusher.due_at());
             }
-            match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP)).await {
-                Happened::Time => self.nothing_waits(),
+            let paced = self.paced_for(now);
+            match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP), paced).await {
+                Happened::Time => {}
+                Happened::Calm { room } => self.nothing_waits(room),
                 Happened::Replies(replies) => self.settle(replies),
                 Happened::Event(event) => asked.extend(self.apply(event)),
                 Happened::End => return self.finish().await,
@@ -169,9 +173,15 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
-    /// While a tick is under way nothing is waited for, and what has come goes first.
-    async fn wait(&mut self, events: &mut mpsc::Receiver<Event>, longest: Duration) -> Happened {
-        let Self { flusher, dead_letters, refused, tick, .. } = self;
+    /// While a tick is under way nothing is waited for but room for its messages, `paced` at most,
+    /// and what has come goes first.
+    async fn wait(
+        &mut self,
+        events: &mut mpsc::Receiver<Event>,
+        longest: Duration,
+        paced: Duration,
+    ) -> Happened {
+        let Self { flusher, dead_letters, refused, tick, mailbox, .. } = self;
         tokio::select! {
             biased;
             replies = flusher.replies() => Happened::Replies(replies),
@@ -183,7 +193,7 @@ impl<C: Checkpoint> Worker<C> {
             event = events.recv(), if refused.is_empty() => {
                 event.map_or(Happened::End, Happened::Event)
             }
-            () = std::future::ready(()), if tick.is_some() => Happened::Time,
+            room = room_for_messages(mailbox, paced), if tick.is_some() => Happened::Calm { room },
         }
     }
 
@@ -353,6 +363,11 @@ pub fn refusal(reason: Reason) -> &'static str {
     } else {
         "MAX_TOKENS or MAX_PANES is reached"
     }
+}
+
+/// Whether the outbox has room, within `paced`.
+async fn room_for_messages(mailbox: &Mailbox, paced: Duration) -> bool {
+    !paced.is_zero() && tokio::time::timeout(paced, mailbox.room()).await.is_ok()
 }
 
 /// Room for refused trades; never where dead letters are off, and so none wait.
