@@ -1,7 +1,6 @@
 //! The Kafka edge against a real broker and Java's own clients.
 #![cfg(test)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_service::domain::position::{Offset, Partition};
@@ -95,8 +94,8 @@ async fn offsets_that_were_compacted_away_are_passed() {
 async fn where_a_time_begins_is_never_behind_a_record_that_comes_while_it_is_asked() {
     let (_, log, producer) = topic("begins", RACES).await;
     for partition in (0..RACES).map(Partition) {
-        let messages = [message(None, "new")].into();
-        let coming = producer.produce(Target::Aggregates, partition, messages);
+        let messages = [message(None, "new")];
+        let coming = producer.produce(Target::Aggregates, partition, &messages);
         let (begin, produced) = tokio::join!(log.offset_at(partition, WallMs(1)), coming);
         produced.expect("produce");
         assert_eq!(begin.expect("offset"), Offset(0), "partition {partition}");
@@ -124,8 +123,8 @@ async fn a_new_partition_is_seen_read_and_written() {
     let (broker, log, producer) = topic("grows", 1).await;
     assert_eq!(log.partitions().await.expect("partitions").len(), 1);
     foreign(broker, &["partitions", "grows", "2"]);
-    let one: Arc<[Message]> = vec![message(None, "in the new one")].into();
-    producer.produce(Target::Aggregates, Partition(1), one).await.expect("produce");
+    let one = [message(None, "in the new one")];
+    producer.produce(Target::Aggregates, Partition(1), &one).await.expect("produce");
     producer.refresh().await.expect("refresh");
     assert_eq!(producer.partition_count(Target::Aggregates), 2);
     assert_eq!(log.partitions().await.expect("partitions").len(), 2);

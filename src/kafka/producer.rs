@@ -99,10 +99,10 @@ impl Producer for KafkaProducer {
         &self,
         target: Target,
         partition: Partition,
-        messages: Arc<[Message]>,
+        messages: &[Message],
     ) -> Result<(), ProduceError> {
         match self.output(target) {
-            Some(output) => output.produce(partition, &messages).await,
+            Some(output) => output.produce(partition, messages).await,
             None => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! A producer and a view in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -16,7 +16,7 @@ pub struct Sent {
     /// Which partition.
     pub partition: Partition,
     /// The messages, in order.
-    pub messages: Arc<[Message]>,
+    pub messages: Vec<Message>,
 }
 
 /// Keeps what is produced until it is taken.
@@ -49,8 +49,9 @@ impl Producer for LocalProducer {
         &self,
         target: Target,
         partition: Partition,
-        messages: Arc<[Message]>,
+        messages: &[Message],
     ) -> Result<(), ProduceError> {
+        let messages = messages.to_vec();
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.push(Sent { target, partition, messages });
         Ok(())

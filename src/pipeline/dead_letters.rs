@@ -168,8 +168,7 @@ async fn deliver<P: Producer>(producer: &P, turn: u32, batch: Vec<Message>, shar
     while let Some(batch) = rest.pop() {
         let lane = turn % producer.partition_count(Target::DeadLetters).max(1);
         let partition = Partition(i32::try_from(lane).unwrap_or(0));
-        let messages: Arc<[Message]> = batch.clone().into();
-        match produce(producer, Target::DeadLetters, partition, messages).await {
+        match produce(producer, Target::DeadLetters, partition, &batch).await {
             Ok(()) => shared.status.works(Component::DeadLetters, WHOLE),
             Err(ProduceError::TooLarge { topic, cause }) => match without_value(batch) {
                 Ok(halves) => rest.extend(halves),

@@ -185,10 +185,10 @@ impl Mailbox {
         backoff: &mut Backoff,
     ) {
         let partition = partition(lane);
-        let messages = batch.to_send();
         let began = shared.clock.now();
         shared.status.asks(Component::Publishing, partition.0, began);
-        match produce(producer, Target::Aggregates, partition, messages).await {
+        let sent = produce(producer, Target::Aggregates, partition, &batch.to_send()).await;
+        match sent {
             Ok(()) => {
                 let now = shared.clock.now();
                 self.acknowledge(&batch, shared, now);
@@ -197,7 +197,7 @@ impl Mailbox {
                 if backoff.succeeded() {
                     info!(partition = lane, "publishing again");
                 }
-                view.put(&batch);
+                view.put(batch);
             }
             Err(ProduceError::TooLarge { topic, cause }) => {
                 shared.metrics.publish_errors.inc();
@@ -242,7 +242,7 @@ impl Mailbox {
     /// loudly: the next tick makes a new one.
     fn split(&self, lane: u32, batch: &Batch, topic: &str, cause: &str) {
         let mut outbox = self.lock();
-        match &*batch.messages {
+        match &batch.messages[..] {
             [single] => {
                 let token = String::from_utf8_lossy(single.key.as_deref().unwrap_or_default());
                 let token = &*token;

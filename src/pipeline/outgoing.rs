@@ -1,7 +1,7 @@
 //! A message on its way to the brokers, with what is known of it, and those that go together. The
-//! messages of a batch are shared, not copied: with the producer, and with the view after it.
+//! messages of a batch are lent to the producer and given to the view after it, not copied.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
@@ -46,7 +46,7 @@ impl OfToken for Outgoing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// What to send, without tombstones.
-    pub messages: Arc<[Message]>,
+    pub messages: Vec<Message>,
     marks: Vec<Mark>,
 }
 
@@ -64,32 +64,33 @@ impl Batch {
         let apart = |Outgoing { hash, cause, message, view, tombstone }| {
             (Mark { hash, cause, view, tombstone }, message)
         };
-        let (marks, messages): (Vec<_>, Vec<_>) = outgoing.map(apart).unzip();
-        Self { messages: messages.into(), marks }
+        let (marks, messages) = outgoing.map(apart).unzip();
+        Self { messages, marks }
     }
 
-    /// Hash of the token, message, and what the view says of each.
-    pub fn iter(&self) -> impl Iterator<Item = (TokenHash, &Message, Option<&Bytes>)> {
-        let both = self.marks.iter().zip(self.messages.iter());
-        both.map(|(mark, message)| {
-            (mark.hash, message, mark.view.as_deref().or(message.value.as_ref()))
+    /// What the view says of each token: the token's hash and address, then that.
+    pub fn into_view(self) -> impl Iterator<Item = (TokenHash, Bytes, Bytes)> {
+        let both = self.marks.into_iter().zip(self.messages);
+        both.filter_map(|(mark, message)| {
+            let view = mark.view.map(|view| *view).or(message.value);
+            Some((mark.hash, message.key?, view?))
         })
     }
 
     /// What to send: the messages, each tombstone right behind its token's.
-    pub(super) fn to_send(&self) -> Arc<[Message]> {
+    pub(super) fn to_send(&self) -> Cow<'_, [Message]> {
         if self.marks.iter().all(|mark| !mark.tombstone) {
-            return Arc::clone(&self.messages);
+            return Cow::Borrowed(&self.messages);
         }
         let mut all = Vec::with_capacity(2 * self.messages.len());
-        for (mark, message) in self.marks.iter().zip(self.messages.iter()) {
+        for (mark, message) in self.marks.iter().zip(&self.messages) {
             all.push(message.clone());
             if mark.tombstone {
                 let (value, common, headers) = (None, None, Vec::new());
                 all.push(Message { value, common, headers, ..message.clone() });
             }
         }
-        all.into()
+        Cow::Owned(all)
     }
 
     /// What it was made of.

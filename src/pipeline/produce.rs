@@ -1,7 +1,5 @@
 //! One batch to the brokers, as one span of what is exported.
 
-use std::sync::Arc;
-
 use tracing::field::{Empty, display};
 use tracing::{Instrument, info_span};
 
@@ -13,7 +11,7 @@ pub(super) async fn produce<P: Producer>(
     producer: &P,
     target: Target,
     partition: Partition,
-    messages: Arc<[Message]>,
+    messages: &[Message],
 ) -> Result<(), ProduceError> {
     let to = match target {
         Target::Aggregates => "aggregates",

@@ -56,10 +56,9 @@ impl ViewQueue {
     }
 
     /// Adds messages that the brokers have acknowledged.
-    pub fn put(&self, batch: &Batch) {
-        let entries = batch.iter().filter_map(|(hash, message, view)| {
-            Some(Entry { hash, token: message.key.clone()?, message: view?.clone() })
-        });
+    pub fn put(&self, batch: Batch) {
+        let entries = batch.into_view();
+        let entries = entries.map(|(hash, token, message)| Entry { hash, token, message });
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
             match waiting.get_mut(&entry) {

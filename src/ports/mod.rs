@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -121,7 +120,7 @@ pub trait Producer: Send + Sync + 'static {
         &self,
         target: Target,
         partition: Partition,
-        messages: Arc<[Message]>,
+        messages: &[Message],
     ) -> impl Future<Output = Result<(), ProduceError>> + Send;
 }
 

@@ -98,9 +98,9 @@ impl SimProducer {
     }
 
     /// What was sent arrives after all, later.
-    fn append_later(&self, target: Target, partition: Partition, messages: &Arc<[Message]>) {
+    fn append_later(&self, target: Target, partition: Partition, messages: &[Message]) {
         let delay = Duration::from_millis(50 + self.0.below(6_000));
-        let (late, messages) = (Self(Arc::clone(&self.0)), Arc::clone(messages));
+        let (late, messages) = (Self(Arc::clone(&self.0)), messages.to_vec());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             late.append(target, partition, &messages);
@@ -117,7 +117,7 @@ impl Producer for SimProducer {
         &self,
         target: Target,
         partition: Partition,
-        messages: Arc<[Message]>,
+        messages: &[Message],
     ) -> Result<(), ProduceError> {
         let Self(gate) = self;
         let failed = || ProduceError::Unavailable {
@@ -145,12 +145,12 @@ impl Producer for SimProducer {
             return Err(failed());
         }
         if gate.roll(Weather::ProduceTakesEffectLater) {
-            self.append_later(target, partition, &messages);
+            self.append_later(target, partition, messages);
             return Err(failed());
         }
-        self.append(target, partition, &messages);
+        self.append(target, partition, messages);
         if gate.roll(Weather::ProduceArrivesTwice) {
-            self.append_later(target, partition, &messages);
+            self.append_later(target, partition, messages);
         }
         let throttled = world.is_out(Outage::Throttled);
         if throttled {

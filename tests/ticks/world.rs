@@ -57,7 +57,7 @@ impl Producer for Brokers {
         &self,
         target: Target,
         partition: Partition,
-        messages: Arc<[Message]>,
+        messages: &[Message],
     ) -> Result<(), ProduceError> {
         while self.silent.load(SeqCst) {
             sleep(Duration::from_millis(10)).await;
@@ -78,6 +78,7 @@ pub(crate) struct World {
     pub(crate) names: Arc<SharedNames>,
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) status: Arc<Status>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     pub(crate) group: Served,
 }
@@ -106,6 +107,7 @@ impl World {
             names: Arc::new(SharedNames::new(100)),
             clock: Arc::clone(&clock),
             status: Arc::clone(&status),
+            metrics: Arc::new(Metrics::new().unwrap()),
             stop: CancellationToken::new(),
         };
         assert_eq!(world.order(&["a"]).await, Err(NotPublished("starting")));
@@ -122,7 +124,7 @@ impl World {
             orders: Arc::clone(&world.orders),
             queries: Arc::default(),
             seat,
-            shared: Arc::new(Shared { clock, metrics: Arc::new(Metrics::new().unwrap()), status }),
+            shared: Arc::new(Shared { clock, metrics: Arc::clone(&world.metrics), status }),
             settings: Settings {
                 topic: "trade-info".to_owned(),
                 windows: Windows::new([("10s", 10), ("20s", 20)].map(window).to_vec()).unwrap(),

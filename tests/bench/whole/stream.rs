@@ -100,7 +100,7 @@ impl Stream {
                 next = (next + partitions) % self.templates.len();
                 sent += ARRAY as u64;
             }
-            producer.produce(Target::Aggregates, to, batch.into()).await.unwrap();
+            producer.produce(Target::Aggregates, to, &batch).await.unwrap();
         }
         sent
     }

@@ -58,7 +58,7 @@ pub fn message(key: Option<&str>, value: impl Into<Bytes>) -> Message {
 }
 
 pub async fn produce(producer: &KafkaProducer, messages: Vec<Message>) -> Result<(), ProduceError> {
-    producer.produce(Target::Aggregates, P0, messages.into()).await
+    producer.produce(Target::Aggregates, P0, &messages).await
 }
 
 pub async fn produce_numbers(producer: &KafkaProducer, numbers: Range<u32>) {
