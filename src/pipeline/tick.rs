@@ -1,5 +1,7 @@
 //! A tick under way: the worker's shards are walked in steps, and between two steps the loop takes
-//! what has come meanwhile, so that the input never waits for longer than one step.
+//! what has come meanwhile, so that the input never waits for longer than one step. Where enough
+//! messages are ready to go, the next step waits, for a while: those that are made are sent while
+//! they are in the cache, and their memory serves the next ones.
 //!
 //! All messages of a tick have the same end, whenever they are made: nothing moves the windows
 //! until it is over. A trade that is absorbed between two steps counts as it would have before the
