@@ -30,7 +30,7 @@ pub struct Mailbox {
     wake: Vec<Notify>,
     closed: AtomicBool,
     acknowledged: Notify,
-    taken: Notify,
+    low: Notify,
 }
 
 impl Mailbox {
@@ -44,7 +44,7 @@ impl Mailbox {
             wake,
             closed: AtomicBool::new(false),
             acknowledged: Notify::new(),
-            taken: Notify::new(),
+            low: Notify::new(),
         }
     }
 
@@ -107,18 +107,18 @@ impl Mailbox {
 
     /// Whether so little waits that more may be made.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.lock().has_room()
+    pub fn is_low(&self) -> bool {
+        self.lock().is_low()
     }
 
-    /// Returns when it has room.
-    pub async fn room(&self) {
+    /// Returns when so little waits.
+    pub async fn low(&self) {
         loop {
-            let taken = self.taken.notified();
-            if self.has_room() {
+            let low = self.low.notified();
+            if self.is_low() {
                 return;
             }
-            taken.await;
+            low.await;
         }
     }
 
@@ -169,8 +169,8 @@ impl Mailbox {
         let mut outbox = self.lock();
         let next = outbox.next(lane, now);
         self.show(&outbox);
-        if outbox.has_room() {
-            self.taken.notify_waiters();
+        if outbox.is_low() {
+            self.low.notify_waiters();
         }
         next
     }

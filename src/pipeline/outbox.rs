@@ -15,7 +15,7 @@ use crate::domain::time::{Second, WallMs};
 use crate::domain::token::TokenHash;
 use crate::sabotage::Bug;
 
-/// Batches that are ready for a lane while one is in flight.
+/// So many batches for each lane are enough to keep it busy while one is in flight.
 const READY_BATCHES: usize = 4;
 
 /// What a lane's publisher does next.
@@ -227,7 +227,7 @@ impl Outbox {
     /// Whether no more waits than keeps every lane busy. Who makes messages no faster finds their
     /// memory in the cache, again and again.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub fn is_low(&self) -> bool {
         self.waiting() <= self.lanes.len().saturating_mul(self.batching.size) * READY_BATCHES
     }
 

@@ -50,7 +50,7 @@ pub struct Tick {
     /// Events that come before the next step.
     events: usize,
     began: WallMs,
-    /// It waits for room no more.
+    /// It does not wait for the outbox any more.
     hurries: bool,
     /// Of one step, with their lanes; used again.
     outgoing: Vec<(u32, Outgoing)>,
@@ -101,19 +101,19 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
-    /// How long the tick that is under way waits for room at most.
+    /// How long the tick that is under way waits for the outbox to run low, at most.
     pub(super) fn paced_for(&self, now: WallMs) -> Duration {
         let waits =
             |tick: &Tick| (!tick.hurries).then(|| PACED.saturating_sub(now.since(tick.began)));
         self.tick.as_ref().and_then(waits).unwrap_or_default()
     }
 
-    /// Nothing else is to be done before the next step; the outbox has `room`, or had none for as
-    /// long as the tick waits.
-    pub(super) fn nothing_waits(&mut self, room: bool) {
+    /// Nothing else is to be done before the next step; the outbox is `low`, or was not for as long
+    /// as the tick waits.
+    pub(super) fn nothing_waits(&mut self, low: bool) {
         if let Some(tick) = &mut self.tick {
             tick.events = 0;
-            tick.hurries |= !room;
+            tick.hurries |= !low;
         }
     }
 
@@ -127,7 +127,7 @@ impl<C: Checkpoint> Worker<C> {
     /// Makes the next step, where it is time.
     pub(super) async fn step_when_due(&mut self, now: WallMs) {
         if self.tick.as_ref().is_some_and(|tick| tick.events == 0)
-            && (self.paced_for(now).is_zero() || self.mailbox.has_room())
+            && (self.paced_for(now).is_zero() || self.mailbox.is_low())
         {
             self.step().await;
         }

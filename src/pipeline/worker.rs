@@ -103,8 +103,8 @@ pub struct Worker<C> {
 enum Happened {
     /// It is time to look at the clock.
     Time,
-    /// Nothing else is to be done before the next step of the tick; whether the outbox has room.
-    Calm { room: bool },
+    /// Nothing else is to be done before the next step of the tick; whether the outbox is low.
+    Calm { low: bool },
     /// The checkpoint has answered.
     Replies(Replies),
     /// A reader says something.
@@ -157,7 +157,7 @@ impl<C: Checkpoint> Worker<C> {
             let paced = self.paced_for(now);
             match self.wait(&mut events, wake.since(now).min(LONGEST_SLEEP), paced).await {
                 Happened::Time => {}
-                Happened::Calm { room } => self.nothing_waits(room),
+                Happened::Calm { low } => self.nothing_waits(low),
                 Happened::Replies(replies) => self.settle(replies),
                 Happened::Event(event) => asked.extend(self.apply(event)),
                 Happened::End => return self.finish().await,
@@ -173,8 +173,8 @@ impl<C: Checkpoint> Worker<C> {
         }
     }
 
-    /// While a tick is under way nothing is waited for but room for its messages, `paced` at most,
-    /// and what has come goes first.
+    /// While a tick is under way nothing is waited for but that the outbox runs low, `paced` at
+    /// most, and what has come goes first.
     async fn wait(
         &mut self,
         events: &mut mpsc::Receiver<Event>,
@@ -193,7 +193,7 @@ impl<C: Checkpoint> Worker<C> {
             event = events.recv(), if refused.is_empty() => {
                 event.map_or(Happened::End, Happened::Event)
             }
-            room = room_for_messages(mailbox, paced), if tick.is_some() => Happened::Calm { room },
+            low = runs_low(mailbox, paced), if tick.is_some() => Happened::Calm { low },
         }
     }
 
@@ -365,9 +365,9 @@ pub fn refusal(reason: Reason) -> &'static str {
     }
 }
 
-/// Whether the outbox has room, within `paced`.
-async fn room_for_messages(mailbox: &Mailbox, paced: Duration) -> bool {
-    !paced.is_zero() && tokio::time::timeout(paced, mailbox.room()).await.is_ok()
+/// Whether the outbox runs low within `paced`.
+async fn runs_low(mailbox: &Mailbox, paced: Duration) -> bool {
+    !paced.is_zero() && tokio::time::timeout(paced, mailbox.low()).await.is_ok()
 }
 
 /// Room for refused trades; never where dead letters are off, and so none wait.
